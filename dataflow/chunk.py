@@ -1,0 +1,117 @@
+"""What travels between steps: chunks of items, records, messages and dead letters.
+
+The engine pickles whatever crosses from one process to another; here that is one `bytes` each, made by msgspec.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
+from dataflow.monitors.config import MonitorConfig
+
+END_OF_TIME = 2**40
+"""The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
+
+
+class MonitorChanged(msgspec.Struct, array_like=True, tag=2, gc=False):
+    """A monitor was created or changed; sent before the check-in that did it."""
+
+    project_id: int
+    slug: str
+    name: str
+    is_disabled: bool
+    is_muted: bool
+    config: MonitorConfig
+    at_us: int
+    clock_minute: int
+    reschedule: bool
+    """Compute the next times of all environments afresh, from `at_us`."""
+
+
+class EnvironmentMuted(msgspec.Struct, array_like=True, tag=3, gc=False):
+    """An environment was muted or unmuted."""
+
+    project_id: int
+    slug: str
+    environment: str
+    is_muted: bool
+    at_us: int
+    clock_minute: int
+
+
+class MonitorDeleted(msgspec.Struct, array_like=True, tag=4, gc=False):
+    """A monitor, or one environment of it, was deleted."""
+
+    project_id: int
+    slug: str
+    environment: str | None
+    at_us: int
+    clock_minute: int
+
+
+Item = CheckIn | Control | MonitorChanged | EnvironmentMuted | MonitorDeleted
+
+
+class Chunk(msgspec.Struct, array_like=True):
+    """Items in order, on their way from one origin to one key group, and the clock that holds behind them."""
+
+    origin: int
+    """Which partition or key group it comes from."""
+    target: int
+    """The key group it goes to."""
+    items: list[Item]
+    clock_minute: int = NO_MINUTE
+    """Everything that the origin holds before this minute has been sent; NO_MINUTE: nothing new."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_chunk, (_encode(self),)
+
+
+class Records(msgspec.Struct, array_like=True):
+    """Changes to tables: by table, rows in order.
+
+    A row as long as the table has columns replaces the row of the same identity; a shorter one deletes all rows
+    that begin with it (see `state.tables`).
+    """
+
+    shard: int
+    rows: dict[str, list[tuple[Any, ...]]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_records, (_encode(self),)
+
+
+class Message(msgspec.Struct, array_like=True, gc=False):
+    """One message for the occurrences topic."""
+
+    id: str
+    key: str
+    """The fingerprint."""
+    payload: bytes
+    """JSON."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_message, (_encode(self),)
+
+
+class DeadLetter(msgspec.Struct, array_like=True, gc=False):
+    """Bytes that are no message, and where they were."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    original: bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_dead_letter, (_encode(self),)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
+_decode_records = msgspec.msgpack.Decoder(Records).decode
+_decode_message = msgspec.msgpack.Decoder(Message).decode
+_decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode

@@ -1,0 +1,50 @@
+"""What every source emits."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+from dataflow.monitors.check_in import NO_MINUTE
+
+
+class Format(IntEnum):
+    """How the messages of a batch are encoded."""
+
+    LINES = 0
+    """JSON Lines: {"ts": ..., "message": ...} or {"ts": ..., "control": ...}."""
+    MSGPACK = 1
+    """The wire format of `ingest-monitors`."""
+    CONTROLS = 2
+    """Controls as JSON objects."""
+
+
+class SourceBatch(msgspec.Struct, array_like=True):
+    """Messages of one source partition, in order."""
+
+    origin: int
+    """The partition's index among all partitions of the flow: one of the event clock's inputs. A partition that
+    is none of them (controls) has -1."""
+    topic: str
+    partition: int
+    format: int
+    """A `Format`."""
+    clock_before: int
+    """The partition's clock (minutes) before the first message; NO_MINUTE if it had none."""
+    messages: list[tuple[int, int | None, bytes]]
+    """(offset, broker's timestamp in µs or None if it has none that can be read, the message)."""
+    clock_after: int = NO_MINUTE
+    """The partition's clock behind the last message. Further than the messages say when the partition is idle."""
+    position: int = 0
+    """The offset that is read next."""
+    ended: bool = False
+    """Nothing will ever come any more; the clock stays, or no longer counts if there never was one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode, (_encode(self),)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(SourceBatch).decode

@@ -1,0 +1,132 @@
+"""Check-ins, and what travels with them between the steps.
+
+Times are integers: `..._us` microseconds since the epoch, `..._minute` whole minutes since the epoch, durations
+milliseconds. Guids are their 16 bytes. (datetime and uuid objects cost more than the rules themselves.)
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+
+MINUTE_US = 60_000_000
+"""Microseconds in a minute."""
+NO_MINUTE = -1
+"""Stands for "no such minute"."""
+NIL_GUID = bytes(16)
+"""The nil UUID: "the latest check-in still in progress"."""
+MAX_DURATION_MS = 2_147_483_647
+"""The longest duration that is stored, in ms (as Sentry: a 32-bit integer)."""
+DEFAULT_ENVIRONMENT = "production"
+
+
+class CheckInStatus(IntEnum):
+    """What became of one run."""
+
+    IN_PROGRESS = 0
+    """Started, not finished."""
+    OK = 1
+    """The job reported success."""
+    ERROR = 2
+    """The job reported failure."""
+    MISSED = 3
+    """Nothing came by the latest time."""
+    TIMEOUT = 4
+    """Started, and not finished within max_runtime."""
+    UNKNOWN = 5
+    """Was in progress while nobody watched."""
+
+
+STATUS_NAMES = tuple(status.name.lower() for status in CheckInStatus)
+"""The statuses as tables and messages spell them, by number."""
+REPORTED = {"in_progress": 0, "ok": 1, "error": 2}
+"""The statuses that a job may report."""
+
+
+class Seat(IntEnum):
+    """What the gate decided about the monitor's seat."""
+
+    HELD = 0
+    """The monitor is known and nothing changes; or unknown, and not to be created."""
+    CREATE = 1
+    """Create the monitor; it took a seat."""
+    CREATE_DISABLED = 2
+    """Create the monitor disabled: no seat was left."""
+    ENABLE = 3
+    """The monitor was without a seat, and has taken one now."""
+
+
+class CheckIn(msgspec.Struct, array_like=True, tag=0, gc=False):
+    """One check-in as it came, decoded."""
+
+    organization_id: int
+    project_id: int
+    slug: str
+    environment: str
+    guid: bytes
+    status: int
+    duration_ms: int | None
+    trace_id: bytes | None
+    config: bytes | None
+    """`monitor_config` as JSON text."""
+    sdk: str | None
+    start_us: int
+    """When it was received, never later than `received_us`."""
+    received_us: int
+    """The broker's timestamp."""
+    clock_minute: int
+    """The clock of its partition before this message; NO_MINUTE if it had none."""
+    topic: str
+    partition: int
+    offset: int
+    payload: bytes
+    """The payload as it came."""
+    problem: bytes | None = None
+    """Why the payload is not valid: one error as JSON; None if it is."""
+    seat: int = 0
+    """A `Seat`; set by the gate."""
+
+
+class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
+    """One control (SPEC, section 8), validated. What its type does not name is None."""
+
+    type: str
+    organization_id: int
+    received_us: int
+    clock_minute: int
+    topic: str
+    partition: int
+    offset: int
+    payload: bytes
+    project_id: int | None = None
+    slug: str | None = None
+    environment: str | None = None
+    status: str | None = None
+    flag: bool | None = None
+    """`muted` or `enabled`."""
+    seats: int | None = None
+    name: str | None = None
+    config: bytes | None = None
+    """`monitor_config` as JSON text."""
+    rule: bytes | None = None
+    """A sampling rule as JSON text."""
+
+
+Errors = list[dict[str, Any]]
+"""Processing errors: objects with `type` and details."""
+
+
+def minute_of(time_us: int) -> int:
+    """The whole minute that a time in µs lies in."""
+    return time_us // MINUTE_US
+
+
+def first_tick_after(item: CheckIn | Control) -> int:
+    """The first tick (minute) that can come after this message was applied.
+
+    The message itself is applied before the tick that it causes (SPEC, section 6); if its minute had been reached
+    before it came, the next tick is that of the following minute.
+    """
+    return max(item.received_us // MINUTE_US, item.clock_minute + 1)

@@ -1,0 +1,121 @@
+"""The settings: environment variables with the prefix `CRONWAX_` (SPEC, section 12)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "CRONWAX_"
+
+
+class SettingsError(Exception):
+    """A setting has a wrong value, or one that another setting needs is absent; the text names it, in one line."""
+
+
+class Settings(BaseSettings):
+    """What can be set. Read once at the start; `Settings.load` turns what is wrong into one line."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    source: Literal["demo", "file", "kafka"] = "demo"
+    """Where check-ins come from."""
+    checkins_path: Path | None = None
+    """With `file`: a JSON Lines file, or a folder of them."""
+    data_dir: Path = Path("data")
+    """Where DuckDB files, messages and dead letters go."""
+    projects_path: Path | None = None
+    """A JSON object {project id: organization id}; a project that it does not name is of organization 1."""
+    max_event_bytes: int = Field(default=1_000_000, ge=1_000)
+    """The longest message that is taken for a check-in, in bytes; a longer one is malformed."""
+
+    rate_limit: int = Field(default=6, ge=1)
+    """Check-ins of one environment within one minute of broker time."""
+    monitor_seats: int | None = Field(default=None, ge=0)
+    """Seats of an organization for which no control set any; unset: no limit."""
+    max_monitors_per_organization: int = Field(default=10_000, ge=0)
+    max_environments_per_monitor: int = Field(default=1_000, ge=0)
+    base_sample_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    """The share of all check-ins whose payload is kept, by guid."""
+    sample_new_monitors: bool = True
+    """Keep the first payloads of every monitor that a check-in creates or configures anew."""
+
+    key_groups: int = Field(default=64, ge=1, le=4096)
+    """Groups that monitors are hashed to; fixed for the life of a recovery store."""
+    state_shards: int = Field(default=1, ge=1, le=64)
+    """DuckDB writers; fixed for the life of a recovery store."""
+    batch_size: int = Field(default=4_096, ge=1, le=100_000)
+    """Messages that a source partition hands on at once."""
+    publish_interval: float = Field(default=10.0, ge=0.0)
+    """Seconds between two published snapshots, at least."""
+
+    kafka_bootstrap_servers: str | None = None
+    kafka_config: dict[str, Any] = Field(default_factory=dict)
+    """Further client options (librdkafka's names) as one JSON object: TLS, SASL, compression."""
+    kafka_config_file: Path | None = None
+    """The same, from a file: what it names wins."""
+    kafka_start: Literal["earliest", "latest"] = "earliest"
+    """Where a partition begins that no recovery store knows."""
+    kafka_idle_allowance_seconds: float = Field(default=2.0, ge=0.0)
+    """How far the clock of an idle partition stays behind the wall clock: time for messages in flight."""
+    kafka_delivery_timeout_seconds: float = Field(default=120.0, ge=1.0)
+    """How long a message may wait for its delivery, and a broker be away, before the flow stops."""
+    checkins_topic: str = "ingest-monitors"
+    occurrences_topic: str = "ingest-occurrences"
+    dead_letter_topic: str = "ingest-monitors-dlq"
+    controls_topic: str = "monitor-controls"
+    stall_seconds: float = Field(default=120.0, ge=1.0)
+    """The age of the event clock, or of a sink's last success, from which it counts as stalled."""
+
+    @field_validator("kafka_config", mode="before")
+    @classmethod
+    def _json_object(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = json.loads(value)
+        if not isinstance(value, dict):
+            raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns only ValueErrors into reasons
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Settings:
+        if self.source == "file" and self.checkins_path is None:
+            raise ValueError("CRONWAX_CHECKINS_PATH must be set when CRONWAX_SOURCE is file")
+        if self.source == "kafka" and not self.kafka_bootstrap_servers:
+            raise ValueError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set when CRONWAX_SOURCE is kafka")
+        return self
+
+    @property
+    def gate_groups(self) -> int:
+        """Groups that organizations are hashed to: fewer than key groups, as each sends its clock to all of those."""
+        return max(1, self.key_groups // 8)
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the environment. Raises SettingsError, one line that names each wrong setting, never its value
+        where that may hold a secret."""
+        try:
+            return cls()
+        except ValidationError as error:
+            reasons = [_reason(detail) for detail in error.errors(include_url=False, include_input=False)]
+            raise SettingsError("; ".join(reasons)) from None
+        except Exception as error:  # pydantic-settings' SettingsError for a complex value that is no JSON
+            raise SettingsError(" ".join(str(error).split())) from None
+
+    def projects(self) -> dict[int, int]:
+        """The organizations of the projects named in `projects_path`. Raises SettingsError."""
+        if self.projects_path is None:
+            return {}
+        try:
+            raw = json.loads(self.projects_path.read_text(encoding="utf-8"))
+            return {int(project): int(organization) for project, organization in dict(raw).items()}
+        except (OSError, ValueError, TypeError) as error:
+            raise SettingsError(f"CRONWAX_PROJECTS_PATH: {self.projects_path}: {error}") from None
+
+
+def _reason(detail: Any) -> str:
+    name = "_".join(str(part) for part in detail["loc"][:1]).upper()
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{PREFIX}{name}: {message}" if name else message

@@ -1,0 +1,1 @@
+"""The dataflow's steps: thin shells round the rules in `dataflow.monitors`."""

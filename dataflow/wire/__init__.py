@@ -1,0 +1,1 @@
+"""Messages in and out: check-ins, controls, occurrences, dead letters."""

@@ -1,0 +1,1 @@
+"""What analysts see: tables in DuckDB, their writer, and the published snapshot."""
