@@ -29,8 +29,6 @@ class Settings(BaseSettings):
     """Where DuckDB files, messages and dead letters go."""
     projects_path: Path | None = None
     """A JSON object {project id: organization id}; a project that it does not name is of organization 1."""
-    max_event_bytes: int = Field(default=1_000_000, ge=1_000)
-    """The longest message that is taken for a check-in, in bytes; a longer one is malformed."""
 
     rate_limit: int = Field(default=6, ge=1)
     """Check-ins of one environment within one minute of broker time."""
