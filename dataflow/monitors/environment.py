@@ -1,0 +1,188 @@
+"""The running state of monitors and their environments."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.schedule import Schedule, schedule_for
+
+NO_TIME = -1
+"""Stands for "never", in µs."""
+FAR_MINUTE = 2**41
+"""A minute that is never reached: the deadline of what has none."""
+REMEMBERED_GUIDS = 50
+"""Finished check-ins per environment that are still known by their guid (SPEC, section 7)."""
+_GUID_BYTES = 16
+
+
+class EnvironmentStatus(IntEnum):
+    """What an environment looks like to the person who is on call."""
+
+    ACTIVE = 0
+    """Nothing finished yet."""
+    OK = 1
+    """The last result that counted was a success, or too few failed in a row."""
+    ERROR = 2
+    """An incident is open."""
+
+
+ENVIRONMENT_STATUS_NAMES = tuple(status.name.lower() for status in EnvironmentStatus)
+
+
+class Run(msgspec.Struct, array_like=True, gc=False):
+    """A check-in that may still change: in progress, timed out, or unknown."""
+
+    guid: bytes
+    status: int
+    date_added_us: int
+    date_updated_us: int
+    expected_minute: int
+    timeout_minute: int
+    due_minute: int
+    """The first tick at which the time-out may fire: that of timeout_minute, or the first after it was set."""
+    duration_ms: int | None
+    trace_id: bytes | None
+
+
+class Incident(msgspec.Struct, array_like=True, gc=False):
+    """An open incident."""
+
+    id: str
+    fingerprint: str
+    starting_guid: bytes
+    starting_us: int
+
+
+class Failure(msgspec.Struct, array_like=True, gc=False):
+    """One failing check-in of the row that leads up to an incident."""
+
+    guid: bytes
+    date_added_us: int
+    status: int
+
+
+class Environment(msgspec.Struct, array_like=True):
+    """One monitor environment."""
+
+    name: str
+    status: int = EnvironmentStatus.ACTIVE
+    is_muted: bool = False
+    last_checkin_us: int = NO_TIME
+    next_minute: int = NO_MINUTE
+    latest_minute: int = FAR_MINUTE
+    """`next_checkin_latest`; FAR_MINUTE if nothing is expected."""
+    due_minute: int = FAR_MINUTE
+    """The first tick at which a miss may fire: that of latest_minute, or the first after it was set."""
+    runs: dict[bytes, Run] | None = None
+    """In progress, by guid."""
+    settled: dict[bytes, Run] | None = None
+    """Timed out or unknown, by guid, oldest first: they still take a late result."""
+    finished: bytes = b""
+    """The guids of the newest ok, error and missed check-ins, oldest first."""
+    failures: list[Failure] | None = None
+    """The failing check-ins in a row while no incident is open."""
+    oks: int = 0
+    """The successes in a row while an incident is open."""
+    incident: Incident | None = None
+    last_ok_us: int = NO_TIME
+    """date_added of the newest success."""
+    newest_result_us: int = NO_TIME
+    """date_added of the newest check-in that the job itself finished."""
+    scheduled_minute: int = FAR_MINUTE
+    """The minute of this environment's entry among its key group's deadlines."""
+
+    def earliest_due(self) -> int:
+        """The first tick at which something of this environment fires."""
+        due = self.due_minute
+        if self.runs:
+            for run in self.runs.values():
+                if run.due_minute < due:
+                    due = run.due_minute
+        return due
+
+    def plan(self, next_minute: int, margin_minutes: int, first_tick: int) -> None:
+        """Expect the next check-in at `next_minute`; a miss fires at `first_tick` at the earliest."""
+        self.next_minute = next_minute
+        latest = next_minute + margin_minutes
+        self.latest_minute = latest
+        self.due_minute = latest if latest > first_tick else first_tick
+
+    def remember(self, guid: bytes) -> None:
+        """Keep the guid of a check-in that is finished for good."""
+        self.finished = self.finished[-_GUID_BYTES * (REMEMBERED_GUIDS - 1) :] + guid
+
+    def settle(self, run: Run) -> None:
+        """Keep a check-in that was finished for the job, which may still report."""
+        settled = self.settled
+        if settled is None:
+            settled = self.settled = {}
+        settled[run.guid] = run
+        if len(settled) > REMEMBERED_GUIDS:
+            oldest = next(iter(settled))
+            del settled[oldest]
+            self.remember(oldest)
+
+    def is_finished(self, guid: bytes) -> bool:
+        """Whether the guid is of a check-in that is finished for good, as far as remembered."""
+        found = self.finished.find(guid)
+        while found > 0 and found % _GUID_BYTES:
+            found = self.finished.find(guid, found + 1)
+        return found >= 0
+
+    def knows(self, guid: bytes) -> bool:
+        """Whether the guid is known here, in whatever status."""
+        return bool(
+            (self.runs and guid in self.runs)
+            or (self.settled and guid in self.settled)
+            or self.is_finished(guid)
+        )
+
+
+class MonitorState(msgspec.Struct, array_like=True):
+    """A monitor as a snapshot holds it."""
+
+    project_id: int
+    slug: str
+    name: str
+    is_disabled: bool
+    is_muted: bool
+    config: MonitorConfig
+    environments: dict[str, Environment]
+
+
+class Monitor:
+    """A monitor with its environments, as the lifecycle needs it."""
+
+    __slots__ = ("config", "environments", "is_disabled", "is_muted", "name", "project_id", "schedule", "slug")
+
+    def __init__(self, state: MonitorState) -> None:
+        self.project_id = state.project_id
+        self.slug = state.slug
+        self.name = state.name
+        self.is_disabled = state.is_disabled
+        self.is_muted = state.is_muted
+        self.environments = state.environments
+        self.config: MonitorConfig
+        self.schedule: Schedule
+        self.configure(state.config)
+
+    def configure(self, config: MonitorConfig) -> None:
+        """Use another config from now on."""
+        self.config = config
+        self.schedule = schedule_for(config)
+
+    def state(self) -> MonitorState:
+        """What a snapshot holds."""
+        return MonitorState(
+            self.project_id,
+            self.slug,
+            self.name,
+            self.is_disabled,
+            self.is_muted,
+            self.config,
+            self.environments,
+        )

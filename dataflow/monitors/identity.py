@@ -1,0 +1,55 @@
+"""Ids of what Cronwax makes itself: each derives from what it is about, so that a replay gives the same."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from uuid import UUID
+
+
+def _digest(kind: bytes, parts: tuple[object, ...]) -> bytes:
+    text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16, person=kind).digest()
+
+
+def _guid(kind: bytes, *parts: object) -> bytes:
+    return UUID(bytes=_digest(kind, parts), version=5).bytes
+
+
+def monitor_id(project_id: int, slug: str) -> bytes:
+    """The UUID of a monitor."""
+    return _guid(b"monitor", project_id, slug)
+
+
+def missed_guid(project_id: int, slug: str, environment: str, expected_minute: int) -> bytes:
+    """The guid of the missed check-in that was expected at that minute."""
+    return _guid(b"missed", project_id, slug, environment, expected_minute)
+
+
+def positioned_guid(topic: str, partition: int, offset: int) -> bytes:
+    """The guid of a new check-in that came under the nil guid, from its message's position."""
+    return _guid(b"nil", topic, partition, offset)
+
+
+def incident_id(project_id: int, slug: str, environment: str, starting_guid: bytes) -> str:
+    """The id (32 hex digits) of the incident that this check-in began."""
+    return _digest(b"incident", (project_id, slug, environment, starting_guid.hex())).hex()
+
+
+def fingerprint(project_id: int, slug: str, environment: str, starting_guid: bytes) -> str:
+    """The fingerprint (32 hex digits) of the incident that this check-in began."""
+    return _digest(b"fingerprint", (project_id, slug, environment, starting_guid.hex())).hex()
+
+
+def message_id(kind: str, incident: str, check_in_guid: bytes) -> str:
+    """The id (32 hex digits) of a message of this kind about an incident and a check-in."""
+    return _guid(b"message", kind, incident, check_in_guid.hex()).hex()
+
+
+def event_id(incident: str, check_in_guid: bytes) -> str:
+    """The id (32 hex digits) of the event inside an occurrence."""
+    return _guid(b"event", incident, check_in_guid.hex()).hex()
+
+
+def error_id(topic: str, partition: int, offset: int, types: list[str]) -> bytes:
+    """The UUID of a processing error, from the position of the message and what was wrong with it."""
+    return _guid(b"error", topic, partition, offset, *types)

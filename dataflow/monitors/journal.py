@@ -1,0 +1,131 @@
+"""What the rules did: rows of the tables (SPEC, section 11), notices to send, and errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
+from dataflow.monitors.environment import (
+    ENVIRONMENT_STATUS_NAMES,
+    FAR_MINUTE,
+    NO_TIME,
+    Environment,
+    Incident,
+    Monitor,
+    Run,
+)
+
+Row = tuple[Any, ...]
+
+
+class FailureNotice(msgspec.Struct, frozen=True):
+    """An environment has reached its failure threshold, or failed once more since."""
+
+    monitor: Monitor
+    environment: str
+    status: int
+    """The environment's, an `EnvironmentStatus`."""
+    incident: Incident
+    guid: bytes
+    trace_id: bytes | None
+    kinds: tuple[int, ...]
+    """The statuses of the failing check-ins that it is about, in order."""
+    last_ok_us: int
+    at_us: int
+
+
+class RecoveryNotice(msgspec.Struct, frozen=True):
+    """An incident is resolved."""
+
+    monitor: Monitor
+    environment: str
+    incident: Incident
+    guid: bytes
+    at_us: int
+
+
+class Journal:
+    """Collects what happens while a chunk is applied, in order."""
+
+    __slots__ = ("_deleted", "_touched", "check_ins", "incidents", "notices", "rejected")
+
+    def __init__(self) -> None:
+        self.check_ins: list[Row] = []
+        self.incidents: list[Row] = []
+        self.notices: list[FailureNotice | RecoveryNotice] = []
+        self.rejected: list[tuple[CheckIn | Control, Errors]] = []
+        self._deleted: list[Row] = []
+        self._touched: dict[int, tuple[Monitor, Environment, int]] = {}
+
+    def touch(self, monitor: Monitor, environment: Environment, at_us: int) -> None:
+        """The environment changed, as of `at_us`."""
+        self._touched[id(environment)] = (monitor, environment, at_us)
+
+    def run(self, monitor: Monitor, environment: Environment, run: Run) -> None:
+        """A check-in that may still change was made or changed."""
+        timeout = run.timeout_minute
+        expected = run.expected_minute
+        self.check_ins.append(
+            (
+                monitor.project_id,
+                monitor.slug,
+                environment.name,
+                run.guid,
+                STATUS_NAMES[run.status],
+                run.duration_ms,
+                run.date_added_us,
+                run.date_updated_us,
+                expected * MINUTE_US if expected != NO_MINUTE else None,
+                timeout * MINUTE_US if timeout != FAR_MINUTE else None,
+                run.trace_id,
+            )
+        )
+
+    def incident(
+        self, monitor: Monitor, environment: Environment, incident: Incident, resolving: Run | None
+    ) -> None:
+        """An incident was opened, or resolved by a check-in."""
+        self.incidents.append(
+            (
+                monitor.project_id,
+                monitor.slug,
+                environment.name,
+                incident.id,
+                incident.fingerprint,
+                incident.starting_guid,
+                incident.starting_us,
+                resolving.guid if resolving is not None else None,
+                resolving.date_added_us if resolving is not None else None,
+            )
+        )
+
+    def delete(self, monitor: Monitor, environment: Environment | None) -> None:
+        """The monitor, or one of its environments, is gone with all that was its own."""
+        key: Row = (monitor.project_id, monitor.slug)
+        gone = monitor.environments.values() if environment is None else (environment,)
+        for each in gone:
+            self._touched.pop(id(each), None)
+        if environment is not None:
+            key = (*key, environment.name)
+        for rows in (self._deleted, self.check_ins, self.incidents):
+            rows.append(key)
+
+    def environment_rows(self) -> list[Row]:
+        """The rows of `monitor_environments` that changed, each once, behind the deleted ones."""
+        return self._deleted + [
+            (
+                monitor.project_id,
+                monitor.slug,
+                environment.name,
+                ENVIRONMENT_STATUS_NAMES[environment.status],
+                environment.is_muted,
+                environment.last_checkin_us if environment.last_checkin_us != NO_TIME else None,
+                environment.next_minute * MINUTE_US if environment.next_minute != NO_MINUTE else None,
+                environment.latest_minute * MINUTE_US if environment.latest_minute != FAR_MINUTE else None,
+                environment.incident.id if environment.incident is not None else None,
+                at_us,
+            )
+            for monitor, environment, at_us in self._touched.values()
+        ]

@@ -1,0 +1,285 @@
+"""The lifecycle of check-ins: what a message, a tick or a change of the monitor does to one environment (SPEC, 6 and 7).
+
+Every function takes the monitor, the environment and the journal that notes what happened. The caller fires what is
+due before a message (`fire_due`), so that it finds the environment as of its own minute.
+"""
+
+from __future__ import annotations
+
+from dataflow.monitors import identity
+from dataflow.monitors.check_in import (
+    MAX_DURATION_MS,
+    MINUTE_US,
+    NIL_GUID,
+    NO_MINUTE,
+    CheckIn,
+    CheckInStatus,
+    first_tick_after,
+)
+from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, Run
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.incident import count_failure, count_success
+from dataflow.monitors.journal import Journal
+
+IN_PROGRESS, OK, ERROR, MISSED, TIMEOUT, UNKNOWN = (int(status) for status in CheckInStatus)
+
+
+def receive(monitor: Monitor, environment: Environment, check_in: CheckIn, journal: Journal) -> None:
+    """Apply one check-in to its environment.
+
+    1. What was due before it happens before it: all that its partition's clock had reached; and if the environment
+       is past its latest time by the check-in's own time, all that was due by then.
+    2. It is matched by its guid: new, an update, or an error.
+    """
+    if environment.earliest_due() <= check_in.clock_minute:
+        fire_due(monitor, environment, check_in.clock_minute, journal)
+    start_minute = check_in.start_us // MINUTE_US
+    if environment.latest_minute <= start_minute:
+        fire_late(monitor, environment, start_minute, journal)
+
+    guid = check_in.guid
+    runs = environment.runs
+    if guid == NIL_GUID:
+        run = max(runs.values(), key=_by_start) if runs else None
+        guid = identity.positioned_guid(check_in.topic, check_in.partition, check_in.offset)
+    else:
+        run = runs.get(guid) if runs else None
+    if run is not None:
+        _update(monitor, environment, run, check_in, journal)
+    elif environment.settled and guid in environment.settled:
+        _late_result(monitor, environment, environment.settled[guid], check_in, journal)
+    elif environment.is_finished(guid):
+        if check_in.status != IN_PROGRESS:
+            journal.rejected.append((check_in, [{"type": ErrorType.CHECKIN_FINISHED}]))
+    elif elsewhere := _known_elsewhere(monitor, environment, guid):
+        error = {"type": ErrorType.CHECKIN_ENVIRONMENT_MISMATCH, "existingEnvironment": elsewhere}
+        journal.rejected.append((check_in, [error]))
+    else:
+        _begin(monitor, environment, guid, check_in, journal)
+
+
+def _by_start(run: Run) -> int:
+    return run.date_added_us
+
+
+def _known_elsewhere(monitor: Monitor, environment: Environment, guid: bytes) -> str | None:
+    if len(monitor.environments) > 1:
+        for other in monitor.environments.values():
+            if other is not environment and other.knows(guid):
+                return other.name
+    return None
+
+
+def _begin(
+    monitor: Monitor, environment: Environment, guid: bytes, check_in: CheckIn, journal: Journal
+) -> None:
+    """A new check-in."""
+    duration_ms = check_in.duration_ms
+    added_us = check_in.start_us - (duration_ms * 1000 if duration_ms else 0)
+    run = Run(
+        guid,
+        check_in.status,
+        added_us,
+        check_in.start_us,
+        environment.next_minute,
+        FAR_MINUTE,
+        FAR_MINUTE,
+        duration_ms,
+        check_in.trace_id,
+    )
+    if check_in.status == IN_PROGRESS:
+        _limit(monitor, run, added_us // MINUTE_US, check_in)
+        if environment.runs is None:
+            environment.runs = {}
+        environment.runs[guid] = run
+    else:
+        environment.remember(guid)
+    journal.run(monitor, environment, run)
+    _advance(monitor, environment, run, check_in, journal)
+
+
+def _limit(monitor: Monitor, run: Run, from_minute: int, check_in: CheckIn) -> None:
+    timeout = from_minute + monitor.config.max_runtime_minutes
+    run.timeout_minute = timeout
+    run.due_minute = max(timeout, first_tick_after(check_in))
+
+
+def _update(
+    monitor: Monitor, environment: Environment, run: Run, check_in: CheckIn, journal: Journal
+) -> None:
+    """A heartbeat or the result of a check-in in progress."""
+    duration_ms = _duration(run, check_in, journal)
+    if duration_ms is None:
+        return
+    run.duration_ms = duration_ms
+    run.date_updated_us = check_in.start_us
+    if check_in.status == IN_PROGRESS:
+        _limit(monitor, run, check_in.start_us // MINUTE_US, check_in)
+    else:
+        assert environment.runs is not None
+        del environment.runs[run.guid]
+        environment.remember(run.guid)
+        run.status = check_in.status
+        run.timeout_minute = FAR_MINUTE
+    journal.run(monitor, environment, run)
+    _advance(monitor, environment, run, check_in, journal)
+
+
+def _late_result(
+    monitor: Monitor, environment: Environment, run: Run, check_in: CheckIn, journal: Journal
+) -> None:
+    """The job reports after its check-in timed out (which stays) or became unknown (which takes the result)."""
+    if check_in.status == IN_PROGRESS:
+        return
+    duration_ms = _duration(run, check_in, journal)
+    if duration_ms is None:
+        return
+    run.duration_ms = duration_ms
+    run.date_updated_us = check_in.start_us
+    if run.status == UNKNOWN:
+        assert environment.settled is not None
+        del environment.settled[run.guid]
+        environment.remember(run.guid)
+        run.status = check_in.status
+    journal.run(monitor, environment, run)
+    _advance(monitor, environment, run, check_in, journal)
+
+
+def _duration(run: Run, check_in: CheckIn, journal: Journal) -> int | None:
+    """The duration that an update gives, in ms; None after noting the error if it is none."""
+    duration_ms = check_in.duration_ms
+    if duration_ms is None:
+        duration_ms = (abs(check_in.start_us - run.date_added_us) + 500) // 1000
+    if duration_ms > MAX_DURATION_MS:
+        error = {"type": ErrorType.CHECKIN_INVALID_DURATION, "duration": str(duration_ms)}
+        journal.rejected.append((check_in, [error]))
+        return None
+    return duration_ms
+
+
+def _advance(
+    monitor: Monitor, environment: Environment, run: Run, check_in: CheckIn, journal: Journal
+) -> None:
+    """What a check-in does to its environment, once it is written down ("Then" in SPEC, section 7)."""
+    added_us, start_us, status = run.date_added_us, check_in.start_us, run.status
+    if status == OK or status == ERROR:
+        environment.newest_result_us = max(environment.newest_result_us, added_us)
+        if status == OK:
+            environment.last_ok_us = max(environment.last_ok_us, added_us)
+    if environment.last_checkin_us > (added_us if status == ERROR else start_us):
+        return  # a newer one has been seen
+    journal.touch(monitor, environment, check_in.received_us)
+    if added_us > environment.last_checkin_us:
+        environment.last_checkin_us = added_us
+    environment.plan(
+        monitor.schedule.after(start_us), monitor.config.margin_minutes, first_tick_after(check_in)
+    )
+    if status == OK:
+        count_success(monitor, environment, run, check_in.received_us, journal)
+    elif status == ERROR:
+        count_failure(monitor, environment, run, check_in.received_us, journal)
+
+
+def fire_due(monitor: Monitor, environment: Environment, tick: int, journal: Journal) -> None:
+    """Fire all deadlines that ticks up to this minute reach, each as of its own tick, misses before time-outs."""
+    while (minute := environment.earliest_due()) <= tick:
+        if environment.due_minute == minute:
+            _miss(monitor, environment, minute, journal)
+        else:
+            assert environment.runs is not None
+            due = (run for run in environment.runs.values() if run.due_minute == minute)
+            _time_out(monitor, environment, min(due, key=_in_order), minute, journal)
+
+
+def fire_late(monitor: Monitor, environment: Environment, until_minute: int, journal: Journal) -> None:
+    """Fire all deadlines up to the minute of a check-in that is later than the latest time.
+
+    Unlike ticks, it goes by the deadlines themselves: a backlog that is delivered within one minute of broker time
+    meets the misses that lie between its check-ins.
+    """
+    while True:
+        minute = environment.latest_minute
+        first = None
+        for run in environment.runs.values() if environment.runs else ():
+            if run.timeout_minute < minute or (
+                first is not None and run.timeout_minute == minute and _in_order(run) < _in_order(first)
+            ):
+                minute, first = run.timeout_minute, run
+        if minute > until_minute:
+            return
+        if first is None:
+            _miss(monitor, environment, minute, journal)
+        else:
+            _time_out(monitor, environment, first, minute, journal)
+
+
+def _in_order(run: Run) -> tuple[int, bytes]:
+    return run.date_added_us, run.guid
+
+
+def _miss(monitor: Monitor, environment: Environment, tick: int, journal: Journal) -> None:
+    """Nothing came by the latest time."""
+    expected = environment.next_minute
+    run = Run(
+        identity.missed_guid(monitor.project_id, monitor.slug, environment.name, expected),
+        MISSED,
+        expected * MINUTE_US,
+        tick * MINUTE_US,
+        expected,
+        FAR_MINUTE,
+        FAR_MINUTE,
+        None,
+        None,
+    )
+    environment.remember(run.guid)
+    journal.run(monitor, environment, run)
+    _fail_at(monitor, environment, run, tick, journal)
+
+
+def _time_out(monitor: Monitor, environment: Environment, run: Run, tick: int, journal: Journal) -> None:
+    """A check-in is in progress for longer than max_runtime; it counts unless the job has been seen since."""
+    assert environment.runs is not None
+    del environment.runs[run.guid]
+    run.status = TIMEOUT
+    run.timeout_minute = run.due_minute = FAR_MINUTE
+    run.date_updated_us = tick * MINUTE_US
+    environment.settle(run)
+    journal.run(monitor, environment, run)
+    if environment.newest_result_us > run.date_added_us or environment.last_checkin_us > run.date_added_us:
+        return
+    _fail_at(monitor, environment, run, tick, journal)
+
+
+def _fail_at(monitor: Monitor, environment: Environment, run: Run, tick: int, journal: Journal) -> None:
+    at_us = tick * MINUTE_US
+    following = monitor.schedule.resume(environment.next_minute, tick)
+    environment.plan(following, monitor.config.margin_minutes, tick)
+    count_failure(monitor, environment, run, at_us, journal)
+    journal.touch(monitor, environment, at_us)
+
+
+def reschedule(
+    monitor: Monitor, environment: Environment, at_us: int, first_tick: int, journal: Journal
+) -> None:
+    """Expect the next check-in as counted from now: somebody changed what is asked of the job."""
+    if environment.next_minute == NO_MINUTE:
+        return  # no check-in has ever counted here
+    environment.plan(monitor.schedule.after(at_us), monitor.config.margin_minutes, first_tick)
+    journal.touch(monitor, environment, at_us)
+
+
+def watch_again(
+    monitor: Monitor, environment: Environment, at_us: int, first_tick: int, journal: Journal
+) -> None:
+    """The monitor is enabled again. Nothing is owed for the time before (SPEC, section 8): next times are counted
+    from now, and what should have ended meanwhile is unknown."""
+    for run in list(environment.runs.values()) if environment.runs else ():
+        if run.timeout_minute * MINUTE_US <= at_us:
+            assert environment.runs is not None
+            del environment.runs[run.guid]
+            run.status = UNKNOWN
+            run.timeout_minute = run.due_minute = FAR_MINUTE
+            run.date_updated_us = at_us
+            environment.settle(run)
+            journal.run(monitor, environment, run)
+    reschedule(monitor, environment, at_us, first_tick, journal)

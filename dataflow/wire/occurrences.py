@@ -1,0 +1,140 @@
+"""Messages out: `ingest-occurrences`, JSON, as the public schema `ingest-occurrences.v1` describes it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from dataflow.chunk import Message
+from dataflow.monitors import identity
+from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME, Monitor
+from dataflow.monitors.incident import failure_reason
+from dataflow.monitors.journal import FailureNotice, RecoveryNotice, Row
+
+MONITOR_FAILURE = 4001
+"""Sentry's number of the occurrence type "a cron monitor fails"."""
+RESOLVED = 1
+"""Sentry's number of the group status "resolved"."""
+SCHEDULE_TYPES = {"crontab": 1, "interval": 2}
+"""Sentry's numbers of the schedule types."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def iso_time(time_us: int) -> str:
+    """A time in µs as ISO 8601 in UTC, as Python writes it."""
+    return (_EPOCH + timedelta(microseconds=time_us)).isoformat()
+
+
+def message_of(notice: FailureNotice | RecoveryNotice) -> tuple[Message, Row]:
+    """The message that a notice calls for, and its row in `status_changes`."""
+    if isinstance(notice, FailureNotice):
+        kind, body = "occurrence", _occurrence(notice)
+    else:
+        kind, body = "status_change", _status_change(notice)
+    payload = msgspec.json.encode(body)
+    incident = notice.incident
+    row = (
+        body["id"],
+        kind,
+        notice.monitor.project_id,
+        notice.monitor.slug,
+        notice.environment,
+        incident.id,
+        notice.guid,
+        notice.at_us,
+        payload,
+    )
+    return Message(body["id"], incident.fingerprint, payload), row
+
+
+def _status_change(notice: RecoveryNotice) -> dict[str, Any]:
+    return {
+        "payload_type": "status_change",
+        "id": identity.message_id("status_change", notice.incident.id, notice.guid),
+        "fingerprint": [notice.incident.fingerprint],
+        "project_id": notice.monitor.project_id,
+        "new_status": RESOLVED,
+        "new_substatus": None,
+    }
+
+
+def _occurrence(notice: FailureNotice) -> dict[str, Any]:
+    monitor, incident = notice.monitor, notice.incident
+    last_ok = iso_time(notice.last_ok_us) if notice.last_ok_us != NO_TIME else "Never"
+    return {
+        "id": identity.message_id("occurrence", incident.id, notice.guid),
+        "project_id": monitor.project_id,
+        "event_id": identity.event_id(incident.id, notice.guid),
+        "fingerprint": [incident.fingerprint],
+        "issue_title": f"Monitor failure: {monitor.name}",
+        "subtitle": "Your monitor has reached its failure threshold.",
+        "resource_id": None,
+        "evidence_data": {},
+        "evidence_display": [
+            {"name": "Failure reason", "value": failure_reason(notice.kinds), "important": True},
+            {"name": "Environment", "value": notice.environment, "important": False},
+            {"name": "Last successful check-in", "value": last_ok, "important": False},
+        ],
+        "type": MONITOR_FAILURE,
+        "detection_time": notice.at_us / 1e6,
+        "level": "error",
+        "culprit": "",
+        "initial_issue_priority": None,
+        "assignee": None,
+        "payload_type": "occurrence",
+        "event": _event(notice, monitor),
+    }
+
+
+def _event(notice: FailureNotice, monitor: Monitor) -> dict[str, Any]:
+    incident = notice.incident
+    monitor_id = str(UUID(bytes=identity.monitor_id(monitor.project_id, monitor.slug)))
+    contexts: dict[str, Any] = {
+        "monitor": {
+            "id": monitor_id,
+            "slug": monitor.slug,
+            "name": monitor.name,
+            "config": _config(monitor.config),
+            "status": ENVIRONMENT_STATUS_NAMES[notice.status],
+            "type": "cron_job",
+        }
+    }
+    if notice.trace_id is not None:
+        contexts["trace"] = {"trace_id": notice.trace_id.hex(), "span_id": None}
+    at = iso_time(notice.at_us)
+    return {
+        "contexts": contexts,
+        "environment": notice.environment,
+        "event_id": identity.event_id(incident.id, notice.guid),
+        "fingerprint": [incident.fingerprint],
+        "platform": "other",
+        "project_id": monitor.project_id,
+        "received": at,
+        "sdk": None,
+        "tags": {
+            "monitor.id": monitor_id,
+            "monitor.slug": monitor.slug,
+            "monitor.incident": incident.id,
+        },
+        "timestamp": at,
+    }
+
+
+def _config(config: MonitorConfig) -> dict[str, Any]:
+    schedule: str | list[object] = config.schedule
+    if config.schedule_type == "interval":
+        count, unit = config.schedule.split()
+        schedule = [int(count), unit]
+    return {
+        "schedule": schedule,
+        "checkin_margin": config.checkin_margin,
+        "max_runtime": config.max_runtime,
+        "timezone": config.zone,
+        "failure_issue_threshold": config.failure_issue_threshold,
+        "recovery_threshold": config.recovery_threshold,
+        "schedule_type": SCHEDULE_TYPES[config.schedule_type],
+    }
