@@ -25,6 +25,8 @@ def organization_group(organization_id: int, groups: int) -> int:
     return _bucket(f"organization/{organization_id}", groups)
 
 
-def group_key(group: int) -> str:
-    """A key group as the engine's key."""
-    return f"{group:04d}"
+@lru_cache(maxsize=64)
+def group_keys(groups: int) -> tuple[str, ...]:
+    """The engine's keys of so many key groups. A key names their number, so that a store made with another one
+    can be told."""
+    return tuple(f"{group:04d}/{groups}" for group in range(groups))

@@ -74,7 +74,7 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             value = json.loads(value)
         if not isinstance(value, dict):
-            raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic turns only ValueErrors into reasons
+            raise ValueError("must be a JSON object")
         return value
 
     @model_validator(mode="after")

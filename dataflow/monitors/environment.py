@@ -157,7 +157,16 @@ class MonitorState(msgspec.Struct, array_like=True):
 class Monitor:
     """A monitor with its environments, as the lifecycle needs it."""
 
-    __slots__ = ("config", "environments", "is_disabled", "is_muted", "name", "project_id", "schedule", "slug")
+    __slots__ = (
+        "config",
+        "environments",
+        "is_disabled",
+        "is_muted",
+        "name",
+        "project_id",
+        "schedule",
+        "slug",
+    )
 
     def __init__(self, state: MonitorState) -> None:
         self.project_id = state.project_id

@@ -1,0 +1,53 @@
+"""The ends of the flow, as the settings choose them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource
+from bytewax.outputs import Sink
+
+from dataflow.chunk import DeadLetter, Message, Records
+from dataflow.connectors.batch import SourceBatch
+from dataflow.connectors.demo import DEMO_PROJECTS, DemoSource
+from dataflow.connectors.files import FileSource
+from dataflow.connectors.lines import dead_letters_sink, occurrences_sink
+from dataflow.connectors.stopping import stopping
+from dataflow.connectors.tables import TablesSink
+from dataflow.settings import Settings
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the flow begins and ends."""
+
+    sources: dict[str, FixedPartitionedSource[SourceBatch, Any]]
+    """By name; the steps that read them are called `source_NAME`."""
+    partitions: list[str]
+    """The names of all inputs of the event clock; a batch's `origin` is an index into it."""
+    projects: dict[int, int]
+    """Organizations of projects."""
+    tables: Sink[tuple[str, Records]]
+    occurrences: Sink[tuple[str, Message]]
+    dead_letters: Sink[tuple[str, DeadLetter]]
+
+
+def open_endpoints(settings: Settings) -> Endpoints:
+    """Find the sources and sinks. Raises SettingsError, SourceError or KafkaError, each with one clear line."""
+    projects = settings.projects()
+    source: Any
+    if settings.source == "file":
+        assert settings.checkins_path is not None
+        source = FileSource(settings.checkins_path, settings.batch_size, stopping)
+    else:
+        source = DemoSource(settings.batch_size, stopping)
+        projects = {**DEMO_PROJECTS, **projects}
+    return Endpoints(
+        {settings.source: source},
+        source.origins,
+        projects,
+        TablesSink(settings.data_dir, settings.state_shards, settings.publish_interval),
+        occurrences_sink(settings.data_dir / "occurrences.jsonl"),
+        dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
+    )

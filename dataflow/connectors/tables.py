@@ -1,0 +1,67 @@
+"""The DuckDB sink: records to the state writer, one transaction an epoch, then the published snapshot."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from state.errors import StateError
+from state.publish import Publisher
+from state.writer import StateWriter
+
+from dataflow.chunk import Records
+from dataflow.failure import StartError, fail
+
+
+class _ShardPartition(StatefulSinkPartition[Records, None]):
+    def __init__(self, data_dir: Path, shard: int, shards: int, publish_interval: float) -> None:
+        try:
+            self._writer = StateWriter.open(data_dir, shard, shards)
+            self._publisher = Publisher(self._writer, data_dir, publish_interval, time.time)
+        except StateError as error:
+            raise StartError(str(error)) from None
+
+    def write_batch(self, items: list[Records]) -> None:
+        for records in items:
+            self._writer.write(records.rows)
+
+    def snapshot(self) -> None:
+        try:
+            self._writer.commit()
+            self._publisher.publish()
+        except StateError as error:
+            fail(str(error))
+
+    def close(self) -> None:
+        try:
+            self._writer.commit()
+            self._publisher.publish(force=True)
+            self._writer.close()
+        except StateError as error:
+            fail(str(error))
+
+
+class TablesSink(FixedPartitionedSink[Records, None]):
+    """Writes records to the shards of the state. Its snapshots hold nothing: rows are idempotent by identity.
+
+    The engine asks for a snapshot at the end of every epoch, recovery or not: that is when the transaction is
+    committed, so that what analysts see is complete as of an epoch.
+    """
+
+    def __init__(self, data_dir: Path, shards: int, publish_interval: float) -> None:
+        self._data_dir = data_dir
+        self._shards = shards
+        self._publish_interval = publish_interval
+
+    def list_parts(self) -> list[str]:
+        """All shards: the data folder is shared by all processes."""
+        return [str(shard) for shard in range(self._shards)]
+
+    def part_fn(self, item_key: str) -> int:
+        """Shards are keys."""
+        return int(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
+        """Open a shard. Ends the process with one line if it cannot be."""
+        return _ShardPartition(self._data_dir, int(for_part), self._shards, self._publish_interval)

@@ -1,0 +1,91 @@
+"""The whole graph on one page: sources -> decode -> gate -> upsert -> transition -> sinks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bytewax.operators as op
+from bytewax.dataflow import Dataflow
+from bytewax.operators import KeyedStream, Stream
+
+from dataflow.chunk import Chunk, DeadLetter, Message, Records
+from dataflow.connectors.endpoints import Endpoints
+from dataflow.keys import group_keys
+from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.settings import Settings
+from dataflow.steps.decode import Decode
+from dataflow.steps.gate import Gate
+from dataflow.steps.transition import Transition
+from dataflow.steps.upsert import Upsert
+
+FLOW_ID = "cronwax"
+
+
+def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
+    """The dataflow between these endpoints.
+
+    The engine's keys are key groups: the gate's of organizations, then those of monitors. Each step emits chunks for
+    the next one, and records, messages and dead letters for the sinks.
+    """
+    limits = Limits(
+        settings.max_monitors_per_organization,
+        settings.monitor_seats if settings.monitor_seats is not None else UNLIMITED,
+    )
+
+    def gate(snapshot: bytes | None) -> Gate:
+        return Gate(settings.key_groups, endpoints.partitions, limits, settings.rate_limit, snapshot)
+
+    def upsert(snapshot: bytes | None) -> Upsert:
+        return Upsert(settings.gate_groups, settings.max_environments_per_monitor, snapshot)
+
+    flow = Dataflow(FLOW_ID)
+    batches = [op.input(f"source_{name}", flow, source) for name, source in endpoints.sources.items()]
+    read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
+    decoded = op.flat_map_batch("decode", read, Decode(endpoints.projects, settings.gate_groups))
+    gated = op.key_rm("gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), gate))
+    upserted = op.key_rm("upserted", op.stateful_batch("upsert", _chunks("to_upsert", gated, settings.key_groups), upsert))
+    changed = op.key_rm(
+        "changed", op.stateful_batch("transition", _chunks("to_transition", upserted, settings.key_groups), Transition)
+    )
+
+    records = [
+        _records(f"{step}_records", stream, settings.state_shards)
+        for step, stream in (
+            ("decode", decoded),
+            ("gate", gated),
+            ("upsert", upserted),
+            ("transition", changed),
+        )
+    ]
+    op.output("tables", op.merge("records", *records), endpoints.tables)
+    op.output("occurrences", _only("messages", changed, Message), endpoints.occurrences)
+    op.output("dead_letters", _only("undecoded", decoded, DeadLetter), endpoints.dead_letters)
+    return flow
+
+
+def _chunks(step_id: str, stream: Stream[Any], groups: int) -> KeyedStream[Chunk]:
+    """The chunks of a stream, keyed by the key group that each goes to."""
+    keys = group_keys(groups)
+
+    def keyed(items: list[Any]) -> list[tuple[str, Chunk]]:
+        return [(keys[item.target], item) for item in items if type(item) is Chunk]
+
+    return op.flat_map_batch(step_id, stream, keyed)
+
+
+def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Records]:
+    """The records of a stream, keyed by state shard."""
+
+    def keyed(items: list[Any]) -> list[tuple[str, Records]]:
+        return [(str(item.shard % shards), item) for item in items if type(item) is Records]
+
+    return op.flat_map_batch(step_id, stream, keyed)
+
+
+def _only(step_id: str, stream: Stream[Any], kind: type[Any]) -> KeyedStream[Any]:
+    """The items of one kind, for a sink of one partition."""
+
+    def keyed(items: list[Any]) -> list[tuple[str, Any]]:
+        return [("0", item) for item in items if type(item) is kind]
+
+    return op.flat_map_batch(step_id, stream, keyed)

@@ -1,0 +1,87 @@
+"""The fields of a check-in's payload: what is valid, and what it is turned into (SPEC, section 3)."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from dataflow.monitors.check_in import MAX_DURATION_MS, REPORTED
+
+MAX_SLUG_LENGTH = 50
+_DROPPED = re.compile(r"[^\w\s-]", re.ASCII)
+_RUNS = re.compile(r"[-\s]+", re.ASCII)
+_DASHES = (8, 13, 18, 23)
+
+
+@lru_cache(maxsize=1_000_000)
+def slugify(text: str) -> str:
+    """The slug of a monitor's name; empty if nothing of it is left."""
+    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    return _RUNS.sub("-", _DROPPED.sub("", text))[:MAX_SLUG_LENGTH].strip("-_")
+
+
+def parse_guid(text: object) -> bytes | None:
+    """The 16 bytes of a UUID in any standard form (32 digits, with dashes, in braces, as a URN); None if it is none."""
+    if not isinstance(text, str):
+        return None
+    if len(text) != 32:
+        if text[:9].lower() == "urn:uuid:":
+            text = text[9:]
+        elif text[:1] == "{" and text[-1:] == "}":
+            text = text[1:-1]
+        if len(text) == 36:
+            if any(text[index] != "-" for index in _DASHES):
+                return None
+            text = text.replace("-", "")
+        if len(text) != 32:
+            return None
+    try:
+        guid = bytes.fromhex(text)
+    except ValueError:
+        return None
+    return guid if len(guid) == 16 else None  # fromhex passes over blanks
+
+
+def parse_duration(seconds: float) -> int | None:
+    """Seconds as whole milliseconds; None if that is no duration that can be stored."""
+    if not 0 <= seconds <= MAX_DURATION_MS:  # NaN fails too
+        return None
+    duration_ms = round(seconds * 1000)
+    return duration_ms if duration_ms <= MAX_DURATION_MS else None
+
+
+def field_errors(payload: dict[str, Any]) -> dict[str, list[str]]:
+    """What is wrong with a payload, by field, beside its guid; empty if nothing is."""
+    errors: dict[str, list[str]] = {}
+
+    def wrong(field: str, reason: str) -> None:
+        errors.setdefault(field, []).append(reason)
+
+    slug = payload.get("monitor_slug")
+    if not isinstance(slug, str):
+        wrong("monitor_slug", "Must be a string.")
+    elif not slugify(slug):
+        wrong("monitor_slug", "Holds no letter and no digit.")
+    status = payload.get("status")
+    if not isinstance(status, str) or status not in REPORTED:
+        wrong("status", f"Must be one of {', '.join(REPORTED)}.")
+    environment = payload.get("environment")
+    if environment is not None and not isinstance(environment, str):
+        wrong("environment", "Must be a string.")
+    duration = payload.get("duration")
+    if duration is not None:
+        if isinstance(duration, bool) or not isinstance(duration, int | float):
+            wrong("duration", "Must be a number of seconds.")
+        elif parse_duration(duration) is None:
+            wrong("duration", f"Must be between 0 and {MAX_DURATION_MS} ms.")
+    contexts = payload.get("contexts")
+    trace = contexts.get("trace") if isinstance(contexts, dict) else None
+    if contexts is not None and not isinstance(contexts, dict):
+        wrong("contexts", "Must be an object.")
+    elif trace is not None and not isinstance(trace, dict):
+        wrong("contexts.trace", "Must be an object.")
+    elif trace and trace.get("trace_id") is not None and parse_guid(trace["trace_id"]) is None:
+        wrong("contexts.trace.trace_id", "Must be a UUID.")
+    return errors

@@ -1,0 +1,162 @@
+"""What an organization lets in: killswitch, seats, limits (SPEC, section 4)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import msgspec
+
+from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
+from dataflow.monitors.config import InvalidConfig, parse_config
+from dataflow.monitors.errors import ErrorType
+
+UNLIMITED = -1
+"""Stands for seats without a limit."""
+_KILLED: Errors = [{"type": ErrorType.ORGANIZATION_KILLSWITCH_ENABLED}]
+_RATE_LIMITED: Errors = [{"type": ErrorType.MONITOR_ENVIRONMENT_RATELIMITED}]
+_OVER_QUOTA: Errors = [{"type": ErrorType.MONITOR_OVER_QUOTA}]
+_LIMIT_EXCEEDED: Errors = [{"type": ErrorType.MONITOR_LIMIT_EXCEEDED}]
+
+
+class Limits(NamedTuple):
+    """What every organization may have."""
+
+    monitors: int
+    seats: int
+    """For organizations of which no control says otherwise; UNLIMITED for no limit."""
+
+
+class Holder(IntEnum):
+    """How a monitor stands with its organization's seats."""
+
+    SEATED = 0
+    """Holds a seat."""
+    SEATLESS = 1
+    """Was refused one; takes one when it can."""
+    DISABLED = 2
+    """Somebody disabled it, which freed its seat."""
+
+
+class OrganizationState(msgspec.Struct, array_like=True):
+    """An organization as a snapshot holds it."""
+
+    killed: bool
+    seats: int | None
+    monitors: list[tuple[int, str, int]]
+
+
+class Organization:
+    """One organization: whether it is switched off, its monitors and who of them holds a seat."""
+
+    __slots__ = ("_limits", "_monitors", "_seats", "_taken", "killed")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.killed = False
+        self._seats: int | None = None
+        """As a control set them; None: as the settings say."""
+        self._monitors: dict[tuple[int, str], Holder] = {}
+        self._taken = 0
+
+    @classmethod
+    def restore(cls, limits: Limits, saved: object) -> Organization:
+        """An organization from its snapshot; the limits are those of today."""
+        state = msgspec.convert(saved, OrganizationState)
+        organization = cls(limits)
+        organization.killed = state.killed
+        organization._seats = state.seats
+        for project_id, slug, holder in state.monitors:
+            organization._monitors[project_id, slug] = Holder(holder)
+            organization._taken += holder == Holder.SEATED
+        return organization
+
+    def state(self) -> OrganizationState:
+        """What a snapshot holds."""
+        return OrganizationState(
+            self.killed, self._seats, [(*key, int(holder)) for key, holder in self._monitors.items()]
+        )
+
+    def check_in(self, check_in: CheckIn, over_rate_limit: bool) -> Errors | None:
+        """Why a check-in is rejected, if it is; otherwise notes what its monitor is granted (`seat`).
+
+        1. killswitch  2. rate limit  3. quota  4. guid, then the fields; then, for a monitor that it would create,
+        the limit of monitors. No seat is taken for a check-in that is rejected.
+        """
+        if self.killed:
+            return _KILLED
+        if over_rate_limit:
+            return _RATE_LIMITED
+        key = (check_in.project_id, check_in.slug)
+        holder = self._monitors.get(key)
+        if holder is Holder.SEATLESS and not self._has_seat():
+            return _OVER_QUOTA
+        if check_in.problem is not None:
+            return [msgspec.json.decode(check_in.problem)]
+        if holder is Holder.SEATLESS:
+            self._take(key)
+            check_in.seat = Seat.ENABLE
+        elif holder is None and check_in.config is not None:
+            if isinstance(parse_config(check_in.config), InvalidConfig):
+                return None  # said where the monitor is not found
+            seat = self._create(key)
+            if seat is None:
+                return _LIMIT_EXCEEDED
+            check_in.seat = seat
+        return None
+
+    def control(self, control: Control) -> Errors | None:
+        """Apply a control as far as the organization is concerned; why it is rejected, if it is."""
+        if control.type == "set_killswitch":
+            self.killed = bool(control.flag)
+        elif control.type == "set_seats":
+            self._seats = control.seats if control.seats is not None else UNLIMITED
+        elif control.type != "upsert_sampling_rule":
+            assert control.project_id is not None
+            assert control.slug is not None
+            return self._monitor_control(control, (control.project_id, control.slug))
+        return None
+
+    def _monitor_control(self, control: Control, key: tuple[int, str]) -> Errors | None:
+        holder = self._monitors.get(key)
+        if control.type == "upsert_monitor":
+            if holder is None and self._create(key) is None:
+                return _LIMIT_EXCEEDED
+            if holder is None:
+                control.flag = self._monitors[key] is Holder.SEATED
+            return None
+        if holder is None:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        if control.type == "set_monitor_status":
+            return self._set_status(control, key, holder)
+        if control.type == "delete_monitor" and control.environment is None:
+            self._taken -= holder is Holder.SEATED
+            del self._monitors[key]
+        return None
+
+    def _set_status(self, control: Control, key: tuple[int, str], holder: Holder) -> Errors | None:
+        if control.status == "disabled":
+            self._taken -= holder is Holder.SEATED
+            self._monitors[key] = Holder.DISABLED
+        elif holder is not Holder.SEATED:
+            if not self._has_seat():
+                return [{"type": ErrorType.INVALID_CONTROL, "reason": "no seat is free"}]
+            self._take(key)
+        return None
+
+    def _create(self, key: tuple[int, str]) -> Seat | None:
+        if len(self._monitors) >= self._limits.monitors:
+            return None
+        if self._has_seat():
+            self._take(key)
+            return Seat.CREATE
+        self._monitors[key] = Holder.SEATLESS
+        return Seat.CREATE_DISABLED
+
+    def _has_seat(self) -> bool:
+        seats = self._seats if self._seats is not None else self._limits.seats
+        return seats == UNLIMITED or self._taken < seats
+
+    def _take(self, key: tuple[int, str]) -> None:
+        self._monitors[key] = Holder.SEATED
+        self._taken += 1

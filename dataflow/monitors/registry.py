@@ -1,0 +1,248 @@
+"""Monitor retrieval or creation (SPEC, section 5), and the controls that change monitors (section 8)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dataflow.monitors import identity
+from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
+from dataflow.monitors.config import ConfigUpdate, InvalidConfig, MonitorConfig, parse_config
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.journal import Row
+
+MAX_ENVIRONMENT_LENGTH = 64
+_BREAKS = ("/", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
+"""What an environment's name may not hold: `/`, and whatever Python takes for a line break."""
+
+Key = tuple[int, str]
+"""(project id, slug)"""
+
+
+class KnownMonitor(msgspec.Struct, array_like=True):
+    """A monitor as the upsert step knows it."""
+
+    project_id: int
+    slug: str
+    organization_id: int
+    name: str
+    is_disabled: bool
+    is_muted: bool
+    owner: str | None
+    config: MonitorConfig
+    created_us: int
+    updated_us: int
+    environments: dict[str, bool]
+    """Names, and whether they are muted."""
+
+    def row(self) -> Row:
+        """The monitor as a row of `monitors`."""
+        config = self.config
+        return (
+            self.project_id,
+            self.slug,
+            self.organization_id,
+            identity.monitor_id(self.project_id, self.slug),
+            self.name,
+            "disabled" if self.is_disabled else "active",
+            self.is_muted,
+            self.owner,
+            config.schedule_type,
+            config.schedule,
+            config.zone,
+            config.checkin_margin,
+            config.max_runtime,
+            config.failure_issue_threshold,
+            config.recovery_threshold,
+            self.created_us,
+            self.updated_us,
+        )
+
+
+class Retrieval(NamedTuple):
+    """What came of looking for a check-in's monitor."""
+
+    monitor: KnownMonitor | None
+    changed: bool
+    """The monitor was created, or its config, owner or status changed."""
+    rejected: Errors | None
+    """Why the check-in goes no further, if it does not."""
+    complaint: Errors | None = None
+    """What was wrong, though the check-in goes on."""
+
+
+class Registry:
+    """The monitors of one key group."""
+
+    __slots__ = ("_max_environments", "monitors")
+
+    def __init__(self, max_environments: int) -> None:
+        self._max_environments = max_environments
+        self.monitors: dict[Key, KnownMonitor] = {}
+
+    def retrieve(self, check_in: CheckIn) -> Retrieval:
+        """Find, create or update the monitor of a check-in, and make sure of its environment.
+
+        1. The config, if the check-in names one: parsed, and merged into what is stored.
+        2. A disabled monitor takes no check-in (its config is updated all the same).
+        3. The environment: its name, then the monitor's limit.
+        """
+        monitor = self.monitors.get((check_in.project_id, check_in.slug))
+        if monitor is not None and check_in.config is None and check_in.seat == Seat.HELD:
+            if monitor.is_disabled:
+                return Retrieval(monitor, False, [{"type": ErrorType.MONITOR_DISABLED}])
+            return self._environment(monitor, check_in, False, None)
+        return self._with_config(monitor, check_in)
+
+    def _with_config(self, monitor: KnownMonitor | None, check_in: CheckIn) -> Retrieval:
+        parsed = parse_config(check_in.config) if check_in.config is not None else None
+        complaint: Errors | None = None
+        if isinstance(parsed, InvalidConfig):
+            complaint = [{"type": ErrorType.MONITOR_INVALID_CONFIG, "errors": parsed.errors}]
+            parsed = None
+        if monitor is None:
+            if parsed is None:
+                not_found: Errors = [{"type": ErrorType.MONITOR_NOT_FOUND}]
+                return Retrieval(None, False, (complaint or []) + not_found)
+            monitor, changed = self._create(check_in, parsed), True
+        else:
+            changed = _update(monitor, parsed, check_in.received_us) if parsed is not None else False
+        if check_in.seat == Seat.CREATE_DISABLED:
+            monitor.is_disabled = True
+            return Retrieval(monitor, True, [{"type": ErrorType.MONITOR_DISABLED_NO_QUOTA}])
+        if check_in.seat == Seat.ENABLE:
+            monitor.is_disabled, monitor.updated_us, changed = False, check_in.received_us, True
+        if monitor.is_disabled:
+            disabled: Errors = [{"type": ErrorType.MONITOR_DISABLED}]
+            return Retrieval(monitor, changed, (complaint or []) + disabled)
+        return self._environment(monitor, check_in, changed, complaint)
+
+    def _create(self, check_in: CheckIn, parsed: ConfigUpdate) -> KnownMonitor:
+        monitor = KnownMonitor(
+            check_in.project_id,
+            check_in.slug,
+            check_in.organization_id,
+            check_in.slug,
+            False,
+            False,
+            parsed.owner,
+            parsed.merged_into(None),
+            check_in.received_us,
+            check_in.received_us,
+            {},
+        )
+        self.monitors[check_in.project_id, check_in.slug] = monitor
+        return monitor
+
+    def _environment(
+        self, monitor: KnownMonitor, check_in: CheckIn, changed: bool, complaint: Errors | None
+    ) -> Retrieval:
+        name = check_in.environment
+        if name not in monitor.environments:
+            problem = None
+            if len(name) > MAX_ENVIRONMENT_LENGTH or any(character in name for character in _BREAKS):
+                problem = ErrorType.MONITOR_INVALID_ENVIRONMENT
+            elif len(monitor.environments) >= self._max_environments:
+                problem = ErrorType.MONITOR_ENVIRONMENT_LIMIT_EXCEEDED
+            if problem is not None:
+                return Retrieval(monitor, changed, (complaint or []) + [{"type": problem}])
+            monitor.environments[name] = False
+        return Retrieval(monitor, changed, None, complaint)
+
+    def upsert_monitor(self, control: Control) -> tuple[KnownMonitor, bool]:
+        """Apply the control of this name: the monitor, and whether its environments' next times change by it."""
+        assert control.project_id is not None
+        assert control.slug is not None
+        assert control.config is not None
+        parsed = parse_config(control.config)
+        assert isinstance(parsed, ConfigUpdate)  # the decoder refuses others
+        monitor = self.monitors.get((control.project_id, control.slug))
+        if monitor is None:
+            monitor = KnownMonitor(
+                control.project_id,
+                control.slug,
+                control.organization_id,
+                control.name or control.slug,
+                control.flag is False,
+                False,
+                parsed.owner,
+                parsed.merged_into(None),
+                control.received_us,
+                control.received_us,
+                {},
+            )
+            self.monitors[control.project_id, control.slug] = monitor
+            return monitor, False
+        before = monitor.config
+        _update(monitor, parsed, control.received_us)
+        if control.name and control.name != monitor.name:
+            monitor.name, monitor.updated_us = control.name, control.received_us
+        return monitor, _asks_otherwise(before, monitor.config)
+
+    def set_status(self, control: Control) -> KnownMonitor | None:
+        """Enable or disable; the monitor if that changed it."""
+        monitor = self._named(control)
+        disabled = control.status == "disabled"
+        if monitor is None or monitor.is_disabled == disabled:
+            return None
+        monitor.is_disabled, monitor.updated_us = disabled, control.received_us
+        return monitor
+
+    def mute(self, control: Control) -> KnownMonitor | Errors:
+        """Mute or unmute the monitor, or one environment; the errors if there is no such thing."""
+        monitor = self._named(control)
+        if monitor is None:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        if control.environment is None:
+            monitor.is_muted, monitor.updated_us = bool(control.flag), control.received_us
+        elif control.environment not in monitor.environments:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
+        else:
+            monitor.environments[control.environment] = bool(control.flag)
+        return monitor
+
+    def delete(self, control: Control) -> Errors | None:
+        """Delete the monitor, or one environment; the errors if there is no such thing."""
+        monitor = self._named(control)
+        if monitor is None:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        if control.environment is None:
+            del self.monitors[monitor.project_id, monitor.slug]
+        elif control.environment not in monitor.environments:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
+        else:
+            del monitor.environments[control.environment]
+        return None
+
+    def _named(self, control: Control) -> KnownMonitor | None:
+        assert control.project_id is not None
+        assert control.slug is not None
+        return self.monitors.get((control.project_id, control.slug))
+
+    def state(self) -> list[Any]:
+        """What a snapshot holds."""
+        return list(self.monitors.values())
+
+    def restore(self, monitors: list[KnownMonitor]) -> None:
+        """Take over what a snapshot held."""
+        self.monitors = {(monitor.project_id, monitor.slug): monitor for monitor in monitors}
+
+
+def _update(monitor: KnownMonitor, parsed: ConfigUpdate, at_us: int) -> bool:
+    config = parsed.merged_into(monitor.config)
+    owner = parsed.owner or monitor.owner
+    if config == monitor.config and owner == monitor.owner:
+        return False
+    monitor.config, monitor.owner, monitor.updated_us = config, owner, at_us
+    return True
+
+
+def _asks_otherwise(before: MonitorConfig, after: MonitorConfig) -> bool:
+    """Whether a change of config changes when check-ins are expected."""
+    return (before.schedule_type, before.schedule, before.zone, before.margin_minutes) != (
+        after.schedule_type,
+        after.schedule,
+        after.zone,
+        after.margin_minutes,
+    )

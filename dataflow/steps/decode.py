@@ -1,0 +1,118 @@
+"""Decode: source batches to chunks for the gate. Stateless; keeps the order of a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from dataflow.chunk import END_OF_TIME, Chunk, DeadLetter, Item, Records
+from dataflow.connectors.batch import Format, SourceBatch
+from dataflow.keys import organization_group
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.journal import Row
+from dataflow.steps.rejections import unread
+from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place, Wrapper
+from dataflow.wire.controls import ControlDecoder, InvalidControl
+
+
+class _Line(msgspec.Struct):
+    message: Wrapper | UnsetType = UNSET
+    control: Raw | UnsetType = UNSET
+
+
+_line = msgspec.json.Decoder(_Line).decode
+
+Output = Chunk | Records | DeadLetter
+
+
+class Decode:
+    """Turns batches into chunks by the gate's key groups, each with the clock that holds behind it.
+
+    What is no message becomes a dead letter and a processing error; an invalid control a processing error.
+    """
+
+    def __init__(self, projects: dict[int, int], gate_groups: int) -> None:
+        self._check_ins = CheckInDecoder(projects)
+        self._controls = ControlDecoder(projects)
+        self._groups = gate_groups
+
+    def __call__(self, batches: Sequence[SourceBatch]) -> list[Output]:
+        out: list[Output] = []
+        for batch in batches:
+            self._batch(batch, out)
+        return out
+
+    def _batch(self, batch: SourceBatch, out: list[Output]) -> None:
+        by_group: list[list[Item]] = [[] for _ in range(self._groups)]
+        errors: list[Row] = []
+        clock = batch.clock_before
+        for offset, received_us, message in batch.messages:
+            try:
+                item = self._item(batch, offset, received_us, clock, message)
+            except MalformedMessage as problem:
+                reason = str(problem)
+                error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
+                errors.append(unread(batch.topic, batch.partition, offset, received_us, message, [error]))
+                out.append(DeadLetter(batch.topic, batch.partition, offset, reason, message))
+            except InvalidControl as problem:
+                errors.append(
+                    unread(batch.topic, batch.partition, offset, received_us, message, problem.errors)
+                )
+            else:
+                if item is not None:
+                    by_group[organization_group(item.organization_id, self._groups)].append(item)
+            if received_us is not None and batch.origin >= 0:
+                clock = max(clock, received_us // MINUTE_US)
+        self._emit(batch, by_group, out)
+        out.append(_progress(batch, errors))
+
+    def _emit(self, batch: SourceBatch, by_group: list[list[Item]], out: list[Output]) -> None:
+        mark = batch.clock_after if batch.clock_after > batch.clock_before else NO_MINUTE
+        if batch.ended and batch.clock_after == NO_MINUTE:
+            mark = END_OF_TIME
+        for group, items in enumerate(by_group):
+            if items or mark != NO_MINUTE:
+                out.append(Chunk(batch.origin, group, items, mark))
+
+    def _item(
+        self, batch: SourceBatch, offset: int, received_us: int | None, clock: int, message: bytes
+    ) -> CheckIn | Control | None:
+        if received_us is None:
+            raise MalformedMessage(_without_time(message))
+        place = Place(batch.topic, batch.partition, offset, received_us, clock)
+        if batch.format == Format.MSGPACK:
+            return self._check_ins.packed(message, place)
+        if batch.format == Format.CONTROLS:
+            return self._controls.decode(message, place)
+        try:
+            line = _line(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedMessage(str(error)) from None
+        if isinstance(line.message, Wrapper):
+            return self._check_ins.unpacked(line.message, place)
+        if isinstance(line.control, Raw):
+            return self._controls.decode(bytes(line.control), place)
+        raise MalformedMessage("neither message nor control")
+
+
+def _without_time(message: bytes) -> str:
+    """Why a message has no time that can be read: its text may be no JSON at all."""
+    try:
+        _line(message)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return str(error)
+    return "no ts that is a time"
+
+
+def _progress(batch: SourceBatch, errors: list[Row]) -> Records:
+    clock = batch.clock_after * MINUTE_US if batch.clock_after != NO_MINUTE else None
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "partitions": [(batch.topic, batch.partition, batch.position, clock)]
+    }
+    if errors:
+        rows["processing_errors"] = errors
+    return Records(max(batch.origin, 0), rows)

@@ -1,0 +1,132 @@
+"""Gate: what an organization lets in. Keyed by the organization's key group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from dataflow.chunk import Chunk, Item, Records
+from dataflow.keys import monitor_group
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors
+from dataflow.monitors.organization import Limits, Organization
+from dataflow.steps.keyed import KeyGroup, read_snapshot
+from dataflow.steps.rejections import rejection
+from dataflow.watermark import Watermark
+
+_LATE_MINUTES = 2
+"""Counts of the rate limit are kept so long behind the watermark, for broker timestamps that are out of order."""
+
+
+class GateState(msgspec.Struct, array_like=True):
+    """What a snapshot of the gate holds."""
+
+    watermark: tuple[int, dict[str, int]]
+    organizations: dict[int, Any]
+    counts: dict[int, list[tuple[int, str, str, int]]]
+
+
+class Gate(KeyGroup[Chunk | Records]):
+    """One key group of organizations.
+
+    Lets items through to the key groups of their monitors, and the watermark of all partitions behind them.
+    """
+
+    def __init__(
+        self,
+        key_groups: int,
+        partitions: Sequence[str],
+        limits: Limits,
+        rate_limit: int,
+        snapshot: bytes | None,
+    ) -> None:
+        self._key_groups = key_groups
+        self._limits = limits
+        self._rate_limit = rate_limit
+        self._organizations: dict[int, Organization] = {}
+        self._counts: dict[int, dict[tuple[int, str, str], int]] = {}
+        state = read_snapshot("gate", self.VERSION, snapshot, GateState) if snapshot is not None else None
+        self._watermark = Watermark(partitions, state.watermark if state is not None else None)
+        if state is not None:
+            self._restore(state)
+
+    def _restore(self, state: GateState) -> None:
+        for organization_id, saved in state.organizations.items():
+            self._organizations[organization_id] = Organization.restore(self._limits, saved)
+        for minute, counts in state.counts.items():
+            self._counts[minute] = {(project, slug, name): n for project, slug, name, n in counts}
+
+    def state(self) -> GateState:
+        """What a snapshot holds."""
+        return GateState(
+            self._watermark.state(),
+            {key: organization.state() for key, organization in self._organizations.items()},
+            {minute: [(*key, n) for key, n in counts.items()] for minute, counts in self._counts.items()},
+        )
+
+    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
+        """Let through what may pass; reject the rest with one processing error each."""
+        by_group: dict[int, list[Item]] = {}
+        rejected: list[tuple[Any, ...]] = []
+        advanced = False
+        for chunk in chunks:
+            for item in chunk.items:
+                if isinstance(item, CheckIn):
+                    errors = self._check_in(item)
+                else:
+                    assert isinstance(item, Control)
+                    errors = self._organization(item.organization_id).control(item)
+                if errors:
+                    rejected.append(rejection(item, errors))
+                elif item.slug is not None and item.project_id is not None:
+                    target = monitor_group(item.project_id, item.slug, self._key_groups)
+                    if target in by_group:
+                        by_group[target].append(item)
+                    else:
+                        by_group[target] = [item]
+            if chunk.clock_minute != NO_MINUTE and chunk.origin >= 0:
+                advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
+        return self._outputs(chunks[0].target, by_group, rejected, advanced)
+
+    def _outputs(
+        self, group: int, by_group: dict[int, list[Item]], rejected: list[tuple[Any, ...]], advanced: bool
+    ) -> list[Chunk | Records]:
+        out: list[Chunk | Records] = []
+        if advanced:
+            minute = self._watermark.minute
+            self._forget_counts(minute - _LATE_MINUTES)
+            for target in range(self._key_groups):
+                out.append(Chunk(group, target, by_group.get(target, []), minute))
+        else:
+            for target, items in by_group.items():
+                out.append(Chunk(group, target, items))
+        if rejected:
+            out.append(Records(group, {"processing_errors": rejected}))
+        return out
+
+    def _organization(self, organization_id: int) -> Organization:
+        organization = self._organizations.get(organization_id)
+        if organization is None:
+            organization = self._organizations[organization_id] = Organization(self._limits)
+        return organization
+
+    def _check_in(self, item: CheckIn) -> Errors | None:
+        organization = self._organizations.get(item.organization_id)
+        if organization is None:
+            organization = self._organization(item.organization_id)
+        over = False
+        if item.slug and not organization.killed:
+            minute = item.received_us // MINUTE_US
+            counts = self._counts.get(minute)
+            if counts is None:
+                counts = self._counts[minute] = {}
+            key = (item.project_id, item.slug, item.environment)
+            count = counts.get(key, 0) + 1
+            counts[key] = count
+            over = count > self._rate_limit
+        return organization.check_in(item, over)
+
+    def _forget_counts(self, before_minute: int) -> None:
+        for minute in [minute for minute in self._counts if minute < before_minute]:
+            del self._counts[minute]

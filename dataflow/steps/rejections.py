@@ -1,0 +1,56 @@
+"""Rejected messages as rows of `processing_errors`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from dataflow.monitors import identity
+from dataflow.monitors.check_in import CheckIn, Control, Errors
+from dataflow.monitors.journal import Row
+
+_encode = msgspec.json.encode
+
+
+def rejection(item: CheckIn | Control, errors: Errors) -> Row:
+    """The row for a message that was rejected, or accepted with a complaint."""
+    guid = environment = None
+    if isinstance(item, CheckIn):
+        guid, environment = item.guid or None, item.environment
+    else:
+        environment = item.environment
+    types = [str(error["type"]) for error in errors]
+    return (
+        identity.error_id(item.topic, item.partition, item.offset, types),
+        item.received_us,
+        types,
+        _encode(errors),
+        item.payload.decode("utf-8", "replace"),
+        item.project_id,
+        item.slug or None,
+        environment,
+        guid,
+        item.topic,
+        item.partition,
+        item.offset,
+    )
+
+
+def unread(
+    topic: str, partition: int, offset: int, received_us: int | None, message: bytes, errors: Errors
+) -> Row:
+    """The row for bytes that could not be read as a message or a control."""
+    types = [str(error["type"]) for error in errors]
+    return (
+        identity.error_id(topic, partition, offset, types),
+        received_us,
+        types,
+        _encode(errors),
+        message.decode("utf-8", "replace"),
+        None,
+        None,
+        None,
+        None,
+        topic,
+        partition,
+        offset,
+    )

@@ -1,0 +1,145 @@
+"""Upsert: monitor retrieval or creation. Keyed by the monitor's key group."""
+
+from __future__ import annotations
+
+from dataflow.chunk import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
+from dataflow.keys import group_keys
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.journal import Row
+from dataflow.monitors.registry import KnownMonitor, Registry
+from dataflow.steps.keyed import KeyGroup, read_snapshot
+from dataflow.steps.rejections import rejection
+from dataflow.watermark import Watermark
+
+_State = tuple[tuple[int, dict[str, int]], list[KnownMonitor]]
+
+
+class Upsert(KeyGroup[Chunk | Records]):
+    """One key group of monitors.
+
+    Hands accepted check-ins on to the lifecycle, each behind the change of its monitor that it made, and the
+    watermark of all gate groups behind them.
+    """
+
+    def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
+        self._registry = Registry(max_environments)
+        state = read_snapshot("upsert", self.VERSION, snapshot, _State) if snapshot is not None else None
+        self._watermark = Watermark(group_keys(gate_groups), state[0] if state is not None else None)
+        if state is not None:
+            self._registry.restore(state[1])
+
+    def state(self) -> _State:
+        """What a snapshot holds."""
+        return self._watermark.state(), self._registry.state()
+
+    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
+        """Pass on what has its monitor; reject the rest with one processing error each."""
+        items: list[Item] = []
+        rejected: list[Row] = []
+        monitors: list[Row] = []
+        advanced = False
+        for chunk in chunks:
+            for item in chunk.items:
+                if isinstance(item, CheckIn):
+                    self._check_in(item, items, monitors, rejected)
+                else:
+                    assert isinstance(item, Control)
+                    if errors := self._control(item, items, monitors):
+                        rejected.append(rejection(item, errors))
+            if chunk.clock_minute != NO_MINUTE:
+                advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
+        group = chunks[0].target
+        out: list[Chunk | Records] = []
+        if items or advanced:
+            mark = self._watermark.minute if advanced else NO_MINUTE
+            out.append(Chunk(group, group, items, mark))
+        rows = {"monitors": monitors} if monitors else {}
+        if rejected:
+            rows["processing_errors"] = rejected
+        if rows:
+            out.append(Records(group, rows))
+        return out
+
+    def _check_in(self, item: CheckIn, items: list[Item], monitors: list[Row], rejected: list[Row]) -> None:
+        monitor, changed, errors, complaint = self._registry.retrieve(item)
+        if changed:
+            assert monitor is not None
+            monitors.append(monitor.row())
+            items.append(_changed(monitor, item, False))
+        if errors is not None:
+            rejected.append(rejection(item, errors))
+            return
+        if complaint is not None:
+            rejected.append(rejection(item, complaint))
+        items.append(item)
+
+    def _control(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
+        if control.type == "upsert_monitor":
+            monitor, reschedule = self._registry.upsert_monitor(control)
+            monitors.append(monitor.row())
+            items.append(_changed(monitor, control, reschedule))
+            if control.flag is False:
+                return [{"type": ErrorType.MONITOR_DISABLED_NO_QUOTA}]
+        elif control.type == "set_monitor_status":
+            changed = self._registry.set_status(control)
+            if changed is not None:
+                monitors.append(changed.row())
+                items.append(_changed(changed, control, False))
+        elif control.type == "mute":
+            return self._mute(control, items, monitors)
+        elif control.type == "delete_monitor":
+            return self._delete(control, items, monitors)
+        return None
+
+    def _mute(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
+        monitor = self._registry.mute(control)
+        if isinstance(monitor, list):
+            return monitor
+        if control.environment is None:
+            monitors.append(monitor.row())
+            items.append(_changed(monitor, control, False))
+        else:
+            items.append(
+                EnvironmentMuted(
+                    monitor.project_id,
+                    monitor.slug,
+                    control.environment,
+                    bool(control.flag),
+                    control.received_us,
+                    control.clock_minute,
+                )
+            )
+        return None
+
+    def _delete(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
+        if errors := self._registry.delete(control):
+            return errors
+        assert control.project_id is not None
+        assert control.slug is not None
+        if control.environment is None:
+            monitors.append((control.project_id, control.slug))
+        items.append(
+            MonitorDeleted(
+                control.project_id,
+                control.slug,
+                control.environment,
+                control.received_us,
+                control.clock_minute,
+            )
+        )
+        return None
+
+
+def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -> MonitorChanged:
+    return MonitorChanged(
+        monitor.project_id,
+        monitor.slug,
+        monitor.name,
+        monitor.is_disabled,
+        monitor.is_muted,
+        monitor.config,
+        item.received_us,
+        item.clock_minute,
+        reschedule,
+    )

@@ -1,0 +1,191 @@
+"""Check-ins in: `ingest-monitors` (msgpack, or JSON in a file) to CheckIn.
+
+The usual message takes the strict path, two msgspec decodes; whatever that refuses is looked at field by field.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, REPORTED, CheckIn
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.fields import field_errors, parse_duration, parse_guid, slugify
+
+MAX_PROJECT_ID = 2**64 - 1
+_MAX_SECONDS = 253_402_300_800.0
+_MESSAGE_TYPES = ("check_in", "clock_pulse")
+
+
+class MalformedMessage(Exception):  # noqa: N818 - the field's term, and the name of the error type
+    """The bytes are no message; the text says why."""
+
+
+class Place(msgspec.Struct, array_like=True):
+    """Where a message was, and when."""
+
+    topic: str
+    partition: int
+    offset: int
+    received_us: int
+    clock_minute: int
+
+
+class Wrapper(msgspec.Struct):
+    """A message of `ingest-monitors`, in JSON."""
+
+    message_type: str
+    payload: Raw | UnsetType = UNSET
+    start_time: float | UnsetType = UNSET
+    project_id: int | UnsetType = UNSET
+    sdk: str | None = None
+
+
+class _PackedWrapper(msgspec.Struct):
+    message_type: str
+    payload: bytes | str | UnsetType = UNSET
+    start_time: float | UnsetType = UNSET
+    project_id: int | UnsetType = UNSET
+    sdk: str | None = None
+
+
+class _Trace(msgspec.Struct):
+    trace_id: str | None = None
+
+
+class _Contexts(msgspec.Struct):
+    trace: _Trace | None = None
+
+
+class _Payload(msgspec.Struct):
+    check_in_id: str
+    monitor_slug: str
+    status: str
+    environment: str | None = None
+    duration: float | None = None
+    contexts: _Contexts | None = None
+    monitor_config: Raw | None = None
+
+
+_packed = msgspec.msgpack.Decoder(_PackedWrapper).decode
+_text = msgspec.json.Decoder(str).decode
+_payload = msgspec.json.Decoder(_Payload).decode
+_object = msgspec.json.Decoder(dict[str, Any]).decode
+_encode = msgspec.json.encode
+
+
+class CheckInDecoder:
+    """Decodes messages; knows which organization a project belongs to."""
+
+    def __init__(self, projects: dict[int, int]) -> None:
+        self._projects = projects
+
+    def packed(self, message: bytes, place: Place) -> CheckIn | None:
+        """A message in msgpack; None for a clock pulse. Raises MalformedMessage."""
+        try:
+            wrapper = _packed(message)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedMessage(str(error)) from None
+        payload = wrapper.payload
+        if isinstance(payload, str):
+            payload = payload.encode("utf-8", "surrogatepass")
+        return self._check_in(wrapper, payload, place)
+
+    def unpacked(self, wrapper: Wrapper, place: Place) -> CheckIn | None:
+        """A message from JSON; None for a clock pulse. Raises MalformedMessage."""
+        payload: bytes | UnsetType = UNSET
+        if isinstance(wrapper.payload, Raw):
+            payload = bytes(wrapper.payload)
+            if payload[:1] == b'"':
+                payload = _text(payload).encode()
+        return self._check_in(wrapper, payload, place)
+
+    def _check_in(
+        self, wrapper: Wrapper | _PackedWrapper, payload: bytes | UnsetType, place: Place
+    ) -> CheckIn | None:
+        if wrapper.message_type != "check_in":
+            if wrapper.message_type == "clock_pulse":
+                return None
+            raise MalformedMessage(f"message_type must be one of {', '.join(_MESSAGE_TYPES)}")
+        start, project_id = wrapper.start_time, wrapper.project_id
+        if payload is UNSET or start is UNSET or project_id is UNSET:
+            raise MalformedMessage("payload, start_time and project_id must be there")
+        if not 0 <= start < _MAX_SECONDS:
+            raise MalformedMessage("start_time must be seconds since 1970")
+        if not 0 <= project_id <= MAX_PROJECT_ID:
+            raise MalformedMessage("project_id must be a 64-bit number, 0 or above")
+        check_in = CheckIn(
+            self._projects.get(project_id, 1),
+            project_id,
+            "",
+            DEFAULT_ENVIRONMENT,
+            b"",
+            -1,
+            None,
+            None,
+            None,
+            wrapper.sdk,
+            min(round(start * 1e6), place.received_us),
+            place.received_us,
+            place.clock_minute,
+            place.topic,
+            place.partition,
+            place.offset,
+            payload,
+        )
+        try:
+            fields = _payload(payload)
+        except msgspec.ValidationError:
+            _read_loosely(check_in, payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedMessage(f"payload: {error}") from None
+        else:
+            if not _read(check_in, fields):
+                _read_loosely(check_in, payload)
+        return check_in
+
+
+def _read(check_in: CheckIn, fields: _Payload) -> bool:
+    """Take over the fields of a valid payload; False if it is not valid after all."""
+    guid = parse_guid(fields.check_in_id)
+    slug = slugify(fields.monitor_slug)
+    status = REPORTED.get(fields.status)
+    if guid is None or not slug or status is None:
+        return False
+    check_in.guid, check_in.slug, check_in.status = guid, slug, status
+    if fields.environment:
+        check_in.environment = fields.environment
+    if fields.duration is not None:
+        check_in.duration_ms = parse_duration(fields.duration)
+        if check_in.duration_ms is None:
+            return False
+    if fields.monitor_config is not None:
+        config = bytes(fields.monitor_config)
+        check_in.config = config if config != b"null" else None
+    contexts = fields.contexts
+    if contexts is not None and contexts.trace is not None and contexts.trace.trace_id is not None:
+        check_in.trace_id = parse_guid(contexts.trace.trace_id)
+        return check_in.trace_id is not None
+    return True
+
+
+def _read_loosely(check_in: CheckIn, payload: bytes) -> None:
+    """Take over what can be, and note the first problem: the guid, then the fields."""
+    try:
+        fields = _object(payload)
+    except (msgspec.DecodeError, RecursionError):
+        raise MalformedMessage("payload: no JSON object") from None
+    guid = parse_guid(fields.get("check_in_id"))
+    errors = field_errors(fields)
+    if guid is None:
+        check_in.problem = _encode({"type": ErrorType.CHECKIN_INVALID_GUID})
+    else:
+        check_in.guid = guid
+        check_in.problem = _encode({"type": ErrorType.CHECKIN_VALIDATION_FAILED, "errors": errors})
+    slug, environment = fields.get("monitor_slug"), fields.get("environment")
+    if isinstance(slug, str):
+        check_in.slug = slugify(slug)
+    if isinstance(environment, str) and environment:
+        check_in.environment = environment

@@ -1,0 +1,178 @@
+"""Controls in: JSON objects that tell the flow what people decided (SPEC, section 8), validated with pydantic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
+from dataflow.monitors.config import InvalidConfig, parse_config
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.fields import slugify
+from dataflow.monitors.sampling import InvalidRule, parse_rule
+from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
+
+
+class InvalidControl(Exception):  # noqa: N818 - the name of the error type
+    """The control cannot be applied; `errors` is what to record."""
+
+    def __init__(self, **details: Any) -> None:
+        super().__init__(str(details))
+        self.errors: list[dict[str, Any]] = [{"type": ErrorType.INVALID_CONTROL, **details}]
+
+
+def _slug(value: object) -> str:
+    if not isinstance(value, str) or not slugify(value):
+        raise ValueError("must be the slug of a monitor")
+    return slugify(value)
+
+
+def _environment(value: object) -> object:
+    return DEFAULT_ENVIRONMENT if value == "" else value
+
+
+ProjectId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
+Slug = Annotated[str, BeforeValidator(_slug)]
+EnvironmentName = Annotated[str | None, BeforeValidator(_environment)]
+
+
+class _Control(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class _UpsertMonitor(_Control):
+    type: Literal["upsert_monitor"]
+    project_id: ProjectId
+    monitor_slug: Slug
+    monitor_config: dict[str, Any]
+    name: Annotated[str, Field(min_length=1)] | None = None
+
+
+class _SetMonitorStatus(_Control):
+    type: Literal["set_monitor_status"]
+    project_id: ProjectId
+    monitor_slug: Slug
+    status: Literal["active", "disabled"]
+
+
+class _Mute(_Control):
+    type: Literal["mute"]
+    project_id: ProjectId
+    monitor_slug: Slug
+    environment: EnvironmentName = None
+    muted: bool
+
+
+class _DeleteMonitor(_Control):
+    type: Literal["delete_monitor"]
+    project_id: ProjectId
+    monitor_slug: Slug
+    environment: EnvironmentName = None
+
+
+class _SetKillswitch(_Control):
+    type: Literal["set_killswitch"]
+    organization_id: int
+    enabled: bool
+
+
+class _SetSeats(_Control):
+    type: Literal["set_seats"]
+    organization_id: int
+    seats: Annotated[int, Field(ge=0)] | None
+
+
+class _UpsertSamplingRule(BaseModel):
+    """The rule itself is read by `dataflow.monitors.sampling`."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+    type: Literal["upsert_sampling_rule"]
+    organization_id: int
+
+
+_AnyControl = Annotated[
+    _UpsertMonitor
+    | _SetMonitorStatus
+    | _Mute
+    | _DeleteMonitor
+    | _SetKillswitch
+    | _SetSeats
+    | _UpsertSamplingRule,
+    Field(discriminator="type"),
+]
+_adapter: TypeAdapter[Any] = TypeAdapter(_AnyControl)
+
+
+class ControlDecoder:
+    """Decodes controls; knows which organization a project belongs to."""
+
+    def __init__(self, projects: dict[int, int]) -> None:
+        self._projects = projects
+
+    def decode(self, text: bytes, place: Place) -> Control:
+        """A control from JSON text. Raises InvalidControl."""
+        try:
+            value = msgspec.json.decode(text)
+            body = _adapter.validate_python(value)
+        except ValidationError as error:
+            raise InvalidControl(errors=_reasons(error)) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InvalidControl(reason=str(error)) from None
+        control = self._control(body, text, place)
+        if isinstance(body, _UpsertMonitor):
+            control.config, control.name = _valid_config(body), body.name
+        elif isinstance(body, _SetMonitorStatus):
+            control.status = body.status
+        elif isinstance(body, _Mute):
+            control.flag, control.environment = body.muted, body.environment
+        elif isinstance(body, _DeleteMonitor):
+            control.environment = body.environment
+        elif isinstance(body, _SetKillswitch):
+            control.flag = body.enabled
+        elif isinstance(body, _SetSeats):
+            control.seats = body.seats
+        else:
+            control.rule = _valid_rule(value)
+        return control
+
+    def _control(self, body: Any, text: bytes, place: Place) -> Control:
+        project_id = getattr(body, "project_id", None)
+        return Control(
+            body.type,
+            body.organization_id if project_id is None else self._projects.get(project_id, 1),
+            place.received_us,
+            place.clock_minute,
+            place.topic,
+            place.partition,
+            place.offset,
+            text,
+            project_id,
+            getattr(body, "monitor_slug", None),
+        )
+
+
+def _valid_config(body: _UpsertMonitor) -> bytes:
+    config = msgspec.json.encode(body.monitor_config)
+    parsed = parse_config(config)
+    if isinstance(parsed, InvalidConfig):
+        raise InvalidControl(errors={f"monitor_config.{field}": why for field, why in parsed.errors.items()})
+    return config
+
+
+def _valid_rule(value: dict[str, Any]) -> bytes:
+    try:
+        parse_rule(value)
+    except InvalidRule as error:
+        raise InvalidControl(reason=str(error)) from None
+    return msgspec.json.encode(value)
+
+
+def _reasons(error: ValidationError) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for detail in error.errors(include_url=False, include_input=False):
+        place = detail["loc"][1:] if detail["type"] != "union_tag_invalid" else ("type",)
+        name = ".".join(map(str, place)) or "type"
+        reasons.setdefault(name, []).append(detail["msg"])
+    return reasons
