@@ -1,0 +1,106 @@
+"""Opening the writer's own database file, and everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from state.errors import StateError, reason
+
+SCHEMA_VERSION = 1
+"""The layout that schema.sql describes."""
+STORAGE_VERSION = "v1.0.0"
+"""The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "threads": 2,
+    "memory_limit": "1GB",
+    # Publishing checkpoints often enough; checkpoints between are only needed when nothing is published.
+    "checkpoint_threshold": "256MB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+def shard_path(data_dir: Path, shard: int) -> Path:
+    """The file that one shard's writer owns; no other process can open it meanwhile."""
+    return data_dir / "state" / f"shard-{shard:03d}.duckdb"
+
+
+def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnection:
+    """Open or create a shard's file, with the current schema.
+
+    Raises StateError: folder or file cannot be written, another process holds it, it is no DuckDB database, a
+    newer Cronwax wrote it, or the state is split into another number of shards.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(
+            f"{error.filename or path.parent}: cannot make the folder: {reason(error)}"
+        ) from None
+    try:
+        connection = duckdb.connect(path, config=_CONFIG)
+    except duckdb.Error as error:
+        raise _cannot_open(path, error) from None
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        _apply_schema(connection, path, shard, shards)
+    except duckdb.Error as error:
+        connection.close()
+        raise StateError(f"{path}: {reason(error)}") from None
+    except StateError:
+        connection.close()
+        raise
+    return connection
+
+
+def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int] | None:
+    """Shard and number of shards of a file; None if it is empty.
+
+    Raises StateError if it is somebody else's, or a newer Cronwax wrote it.
+    """
+    tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if not tables:
+        return None
+    row = None
+    if "schema_info" in tables:
+        row = connection.execute("SELECT version, shard, shards FROM schema_info").fetchone()
+    if row is None:
+        raise StateError(f"{path}: is a DuckDB database, but not one of Cronwax")
+    version, shard, shards = row
+    if version > SCHEMA_VERSION:
+        raise StateError(
+            f"{path}: has schema version {version}, this Cronwax knows versions up to {SCHEMA_VERSION}:"
+            " use a newer one"
+        )
+    return shard, shards
+
+
+def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int, shards: int) -> None:
+    found = check_version(connection, path)
+    if found is None:
+        connection.begin()
+        connection.execute(files("state").joinpath("schema.sql").read_text(encoding="utf-8"))
+        connection.execute("INSERT INTO schema_info VALUES (?, ?, ?)", [SCHEMA_VERSION, shard, shards])
+        connection.commit()
+    elif found != (shard, shards):
+        raise StateError(
+            f"{path}: is shard {found[0]} of {found[1]}, not shard {shard} of {shards}:"
+            " the number of shards is fixed for the life of a data folder"
+        )
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> StateError:
+    text = reason(error)
+    if "Could not set lock" in text:
+        holder = re.search(r"\(PID (\d+)\)", text)
+        process = f" (process {holder[1]})" if holder else ""
+        return StateError(f"{path}: another flow{process} seems to be running on this data folder")
+    if "not a valid DuckDB database" in text:
+        return StateError(f"{path}: is not a DuckDB database")
+    return StateError(f"{path}: cannot open: {text}")
