@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from state.tables import TABLES, Table
 
-_ALSO_JOINED = {"check_ins": ["date_added"]}
-"""Columns that never change for an identity, by which old data need not be read when rows are replaced."""
-
 
 def _delete_replaced(name: str, table: Table) -> str:
-    columns = [column for column, _ in table.columns[: table.identity]] + _ALSO_JOINED.get(name, [])
-    return _delete_matching(name, columns)
+    return _delete_matching(name, [column for column, _ in table.columns[: table.identity]])
 
 
 def _delete_matching(name: str, columns: list[str]) -> str:

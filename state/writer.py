@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ from state.arrow import to_arrow
 from state.changes import Changes
 from state.database import open_database, shard_path
 from state.errors import StateError, reason
+from state.positions import Positions
 from state.statements import DELETE_REPLACED, INSERT, delete_starting_with
 from state.tables import TABLES
 
 Row = tuple[Any, ...]
+
+_COPY_BYTES = 4 * 1024 * 1024
 
 
 class StateWriter:
@@ -29,6 +33,10 @@ class StateWriter:
         self.connection = connection
         self.path = path
         self._changes = {name: Changes(len(table.columns), table.identity) for name, table in TABLES.items()}
+        self._positions = Positions(_reached(connection))
+        # Kept open as long as the database: closing any descriptor of a file drops the process's locks on it,
+        # and another flow could write it too.
+        self._file = os.open(path, os.O_RDONLY)
 
     @classmethod
     def open(cls, data_dir: Path, shard: int = 0, shards: int = 1) -> StateWriter:
@@ -36,13 +44,19 @@ class StateWriter:
         path = shard_path(data_dir, shard)
         return cls(open_database(path, shard, shards), path)
 
+    @property
+    def behind(self) -> bool:
+        """The flow is reading again what is in the tables already, and is not yet where it had been."""
+        return self._positions.behind
+
     def write(self, rows: dict[str, list[Row]]) -> None:
         """Take changes, by table and in order (`state.tables` says what a row means). Touches no disk."""
         for name, changes in rows.items():
-            self._changes[name].add(changes)
+            forward = self._positions.advance(changes) if name == "partitions" else changes
+            self._changes[name].add(forward)
 
     def commit(self) -> int:
-        """Apply everything taken since the last commit, all or nothing; returns the number of upserts."""
+        """Apply everything taken since the last commit, all or nothing; returns the number of changes."""
         if not any(self._changes.values()):
             return 0
         try:
@@ -50,14 +64,40 @@ class StateWriter:
             written = sum(self._apply(name, changes) for name, changes in self._changes.items() if changes)
             self.connection.commit()
         except duckdb.Error as error:
-            raise StateError(f"{self.path}: cannot write: {reason(error)}") from None
+            raise self._error(error) from None
         for changes in self._changes.values():
             changes.clear()
         return written
 
+    def accept_positions(self) -> None:
+        """Commit, taking positions that are behind for the true ones: the flow will not catch up."""
+        self._changes["partitions"].add(self._positions.accept())
+        self.commit()
+
+    def copy_to(self, target: Path) -> int:
+        """Copy the committed tables into a new file, complete and on disk; returns its size in bytes."""
+        try:
+            self.connection.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            raise self._error(error) from None
+        try:
+            with target.open("wb") as copy:
+                size = 0
+                while block := os.pread(self._file, _COPY_BYTES, size):
+                    copy.write(block)
+                    size += len(block)
+                copy.flush()
+                os.fsync(copy.fileno())
+        except OSError as error:
+            raise StateError(f"{target}: cannot write: {reason(error)}") from None
+        return size
+
     def close(self) -> None:
         """Give the file back. What was not committed is dropped."""
-        self.connection.close()
+        if self._file >= 0:
+            self.connection.close()
+            os.close(self._file)
+            self._file = -1
 
     def _apply(self, name: str, changes: Changes) -> int:
         deletes, rows = changes.resolve()
@@ -65,10 +105,19 @@ class StateWriter:
             self._execute(name, list(prefixes), delete_starting_with(name, length))
         if rows:
             self._execute(name, rows, DELETE_REPLACED[name], INSERT[name])
-        return len(rows)
+        return len(deletes) + len(rows)
 
     def _execute(self, name: str, incoming: list[Row], *statements: str) -> None:
         self.connection.register("incoming", to_arrow(TABLES[name], incoming))
         for statement in statements:
             self.connection.execute(statement)
         self.connection.unregister("incoming")
+
+    def _error(self, error: duckdb.Error) -> StateError:
+        return StateError(f"{self.path}: cannot write: {reason(error)}")
+
+
+def _reached(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    return connection.execute(
+        'SELECT topic, "partition", "position", epoch_us(clock) FROM partitions'
+    ).fetchall()

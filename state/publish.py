@@ -1,0 +1,167 @@
+"""The snapshot that analysts open: a copy of the writer's file, put in place by one rename."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import duckdb
+
+from state.errors import StateError, reason
+from state.tables import TABLES
+from state.writer import StateWriter
+
+SNAPSHOT = "monitors.duckdb"
+"""The published file's name in the data folder."""
+HOLD_SECONDS = 600.0
+"""So long at most is publishing put off while the flow reads again what it had written before."""
+
+_UNFINISHED = ".monitors.duckdb.unfinished"
+_INFO = """
+    INSERT INTO snapshot_info
+    SELECT ?, min(clock),
+        coalesce(list({'topic': topic, 'partition': "partition", 'position': "position", 'clock': clock}
+                      ORDER BY topic, "partition"), [])
+    FROM partitions"""
+
+
+class Published(NamedTuple):
+    """What publishing one snapshot took."""
+
+    seconds: float
+    size_bytes: int
+
+
+class Publisher:
+    """Publishes a writer's tables as `monitors.duckdb`, at most every `interval_seconds`.
+
+    `clock` gives seconds since the epoch; it times the interval and is what `published_at` says. Readers keep
+    the file that they have opened; whoever opens it next sees the new one; whenever the process dies, the last
+    complete one stays. Every method may raise StateError.
+    """
+
+    def __init__(
+        self, writer: StateWriter, data_dir: Path, interval_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        self._writer = writer
+        self._snapshot = data_dir / SNAPSHOT
+        self._unfinished = data_dir / _UNFINISHED
+        self._interval_seconds = interval_seconds
+        self._clock = clock
+        self._published_at: float | None = None
+        self._held_since: float | None = None
+        # What an earlier process committed may not have been published.
+        self._changed = True
+        self._unfinished.unlink(missing_ok=True)
+
+    def commit(self) -> Published | None:
+        """Commit what the writer took, and publish if there is something new and it is time."""
+        if self._writer.commit():
+            self._changed = True
+        now = self._clock()
+        if self._changed and self._is_due(now) and not self._is_held(now):
+            return self._publish(now)
+        return None
+
+    def finish(self, input_ended: bool = True) -> Published | None:
+        """Commit what the writer took, and publish it now; None if the snapshot holds just that already.
+
+        A flow that was stopped before its input ended says so: if it has not yet caught up with what it had
+        written before, the last snapshot is the better one, and stays.
+        """
+        if self._writer.commit():
+            self._changed = True
+        if self._writer.behind:
+            if not input_ended:
+                return None
+            self._writer.accept_positions()
+        return self._publish(self._clock()) if self._changed else None
+
+    def _is_due(self, now: float) -> bool:
+        # A clock that was set back must not put it off for long.
+        return self._published_at is None or not 0 <= now - self._published_at < self._interval_seconds
+
+    def _is_held(self, now: float) -> bool:
+        """Whether a snapshot would go back in time: the flow has resumed and not caught up."""
+        if not self._writer.behind:
+            self._held_since = None
+            return False
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since < HOLD_SECONDS:
+            return True
+        self._writer.accept_positions()
+        self._held_since = None
+        return False
+
+    def _publish(self, now: float) -> Published | None:
+        started = time.perf_counter()
+        self._changed = False
+        self._published_at = now
+        if self._is_current():
+            return None
+        self._describe(now)
+        try:
+            size = self._writer.copy_to(self._unfinished)
+            # Left by somebody who opened the last snapshot for writing; it does not fit the new one.
+            self._snapshot.with_name(f"{SNAPSHOT}.wal").unlink(missing_ok=True)
+            self._unfinished.replace(self._snapshot)
+            _sync_folder(self._snapshot.parent)
+        except OSError as error:
+            raise StateError(f"{self._snapshot}: cannot publish: {reason(error)}") from None
+        finally:
+            self._unfinished.unlink(missing_ok=True)
+        return Published(time.perf_counter() - started, size)
+
+    def _describe(self, now: float) -> None:
+        connection = self._writer.connection
+        try:
+            connection.begin()
+            connection.execute("DELETE FROM snapshot_info")
+            connection.execute(_INFO, [datetime.fromtimestamp(now, UTC)])
+            connection.commit()
+        except duckdb.Error as error:
+            raise StateError(f"{self._writer.path}: cannot write: {reason(error)}") from None
+
+    def _is_current(self) -> bool:
+        """Whether the published snapshot holds the very rows that the writer has."""
+        if not self._snapshot.exists():
+            return False
+        connection = self._writer.connection
+        try:
+            connection.execute(f"ATTACH '{_quoted(self._snapshot)}' AS published (READ_ONLY)")
+        except duckdb.Error:
+            return False  # damaged, of another release, or opened by somebody for writing: replace it
+        try:
+            return all(
+                _content(connection, name, "published.") == _content(connection, name) for name in _TABLES
+            )
+        except duckdb.Error:
+            return False
+        finally:
+            connection.execute("DETACH published")
+
+
+_TABLES = ["partitions", *(name for name in TABLES if name != "partitions")]
+"""Positions first: while the flow moves on they differ, and nothing else has to be read."""
+
+
+def _content(connection: duckdb.DuckDBPyConnection, name: str, catalog: str = "") -> Any:
+    query = f"SELECT count(*), sum(hash(columns)) FROM (FROM {catalog}main.{name}) AS columns"  # noqa: S608
+    return connection.execute(query).fetchone()
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
