@@ -8,9 +8,9 @@ PATH is a scenario or a folder of them. A scenario is a JSON object:
     settings  CRONWAX_ settings without the prefix; "PROJECTS" is the content of the file of PROJECTS_PATH
     input     the lines of the input file: objects, or text for a line as it stands
     inputs    instead of `input`, for several partitions: {file name: lines}; `.gz` and `.zst` are compressed
-    expect    {table: {"rows": [...], "count": N}}: each row stands for a row of its own that has these values in
-              these columns; `count`, where given, is how many rows the table has. "messages" and "dead_letters" are
-              the lines of the files that the flow writes.
+    expect    {table: {"rows": [...], "count": N}}: each row stands for a row of its own that has these values
+              in these columns; `count`, where given, is how many rows the table has. "messages" and
+              "dead_letters" are the lines of the files that the flow writes.
 
 The flow is started as users start it, in a process of its own. Values compare by what they mean: times as
 instants, UUIDs however they are spelled, objects by the keys that the scenario names.
