@@ -40,8 +40,8 @@ class Publisher:
     """Publishes a writer's tables as `monitors.duckdb`, at most every `interval_seconds`.
 
     `clock` gives seconds since the epoch; it times the interval and is what `published_at` says. Readers keep
-    the file that they have opened; whoever opens it next sees the new one; whenever the process dies, the last
-    complete one stays. Every method may raise StateError.
+    the file that they have opened; whoever opens it next sees the new one; whenever the process dies, the
+    last complete one stays. Every method may raise StateError.
     """
 
     def __init__(
@@ -54,32 +54,30 @@ class Publisher:
         self._clock = clock
         self._published_at: float | None = None
         self._held_since: float | None = None
-        # What an earlier process committed may not have been published.
-        self._changed = True
-        self._unfinished.unlink(missing_ok=True)
+        # The writer's commits as of the last snapshot; what an earlier process committed may not be in one.
+        self._commits = -1
+        try:
+            self._unfinished.unlink(missing_ok=True)
+        except OSError as error:
+            raise StateError(f"{self._unfinished}: cannot be removed: {reason(error)}") from None
 
-    def commit(self) -> Published | None:
-        """Commit what the writer took, and publish if there is something new and it is time."""
-        if self._writer.commit():
-            self._changed = True
-        now = self._clock()
-        if self._changed and self._is_due(now) and not self._is_held(now):
-            return self._publish(now)
-        return None
+    def publish(self, force: bool = False, input_ended: bool = True) -> Published | None:
+        """Publish what the writer has committed, if it is time and there is something new; None if not.
 
-    def finish(self, input_ended: bool = True) -> Published | None:
-        """Commit what the writer took, and publish it now; None if the snapshot holds just that already.
-
-        A flow that was stopped before its input ended says so: if it has not yet caught up with what it had
-        written before, the last snapshot is the better one, and stays.
+        `force`, for the last time, does not wait for the interval. A flow that was stopped before its input
+        ended says so then: if it has not caught up with what it had written before, the last snapshot is the
+        better one, and stays.
         """
-        if self._writer.commit():
-            self._changed = True
-        if self._writer.behind:
-            if not input_ended:
-                return None
+        now = self._clock()
+        if self._commits == self._writer.commits or not (force or self._is_due(now)):
+            return None
+        if force and input_ended:
             self._writer.accept_positions()
-        return self._publish(self._clock()) if self._changed else None
+        elif self._is_held(now):
+            return None
+        self._commits = self._writer.commits
+        self._published_at = now
+        return None if self._is_current() else self._replace(now)
 
     def _is_due(self, now: float) -> bool:
         # A clock that was set back must not put it off for long.
@@ -98,12 +96,8 @@ class Publisher:
         self._held_since = None
         return False
 
-    def _publish(self, now: float) -> Published | None:
+    def _replace(self, now: float) -> Published:
         started = time.perf_counter()
-        self._changed = False
-        self._published_at = now
-        if self._is_current():
-            return None
         self._describe(now)
         try:
             size = self._writer.copy_to(self._unfinished)
@@ -146,7 +140,7 @@ class Publisher:
             connection.execute("DETACH published")
 
 
-_TABLES = ["partitions", *(name for name in TABLES if name != "partitions")]
+_TABLES = ["partitions", "schema_info", *(name for name in TABLES if name != "partitions")]
 """Positions first: while the flow moves on they differ, and nothing else has to be read."""
 
 

@@ -34,6 +34,8 @@ class StateWriter:
         self.path = path
         self._changes = {name: Changes(len(table.columns), table.identity) for name, table in TABLES.items()}
         self._positions = Positions(_reached(connection))
+        self.commits = 0
+        """How many transactions this writer has committed."""
         # Kept open as long as the database: closing any descriptor of a file drops the process's locks on it,
         # and another flow could write it too.
         self._file = os.open(path, os.O_RDONLY)
@@ -67,6 +69,7 @@ class StateWriter:
             raise self._error(error) from None
         for changes in self._changes.values():
             changes.clear()
+        self.commits += 1
         return written
 
     def accept_positions(self) -> None:
