@@ -1,0 +1,76 @@
+"""Times as messages spell them, to µs since the epoch."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+LATEST_US = 253_402_300_799_999_999
+"""The last µs of the year 9999, the end of what datetime and DuckDB can both tell."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class _Stamped(msgspec.Struct, gc=False):
+    ts: datetime | int | float
+
+
+class _Spelled(msgspec.Struct, gc=False):
+    ts: Any
+
+
+_decode_usual = msgspec.json.Decoder(_Stamped).decode
+_decode_any = msgspec.json.Decoder(_Spelled).decode
+
+
+def read_ts(line: bytes) -> int | None:
+    """The broker's timestamp of a line of JSON, in µs; None if the line is no JSON object or has no `ts`
+    that is a time (see `parse_time`)."""
+    try:
+        ts = _decode_usual(line).ts
+    except msgspec.ValidationError:
+        return _read_unusual_ts(line)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return _from_datetime(ts) if isinstance(ts, datetime) else parse_time(ts)
+
+
+def parse_time(value: object) -> int | None:
+    """A time in µs, from ISO 8601 (without a zone: UTC) or from epoch seconds.
+
+    None for anything else: infinities, times before 1970 or after the year 9999, booleans.
+    """
+    if isinstance(value, str):
+        try:
+            return _from_datetime(datetime.fromisoformat(value.strip()))
+        except ValueError:
+            return None
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return _in_range(round(value * 1e6)) if value < LATEST_US else None
+    if isinstance(value, int):
+        return _in_range(value * 1_000_000)
+    return None
+
+
+def _read_unusual_ts(line: bytes) -> int | None:
+    try:
+        return parse_time(_decode_any(line).ts)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def _from_datetime(moment: datetime) -> int | None:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return _in_range((moment - _EPOCH) // _MICROSECOND)
+
+
+def _in_range(time_us: int) -> int | None:
+    return time_us if 0 <= time_us <= LATEST_US else None
