@@ -123,7 +123,8 @@ def run_flow(scenario: Scenario, folder: Path) -> str | None:
     except subprocess.TimeoutExpired:
         return f"the flow did not end within {RUN_SECONDS} s"
     if done.returncode:
-        return f"the flow ended with status {done.returncode}: {(done.stderr or done.stdout).strip()[-1000:]}"
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        return f"the flow ended with status {done.returncode}: {''.join(last)}"
     return None
 
 
