@@ -52,7 +52,19 @@ class MonitorDeleted(msgspec.Struct, array_like=True, tag=4, gc=False):
     clock_minute: int
 
 
-Item = CheckIn | Control | MonitorChanged | EnvironmentMuted | MonitorDeleted
+class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
+    """A check-in created its monitor, or changed its config: keep what the monitor really sends for a while."""
+
+    organization_id: int
+    project_id: int
+    slug: str
+    received_us: int
+    topic: str
+    partition: int
+    offset: int
+
+
+Item = CheckIn | Control | MonitorChanged | EnvironmentMuted | MonitorDeleted | RuleRequested
 
 
 class Chunk(msgspec.Struct, array_like=True):

@@ -92,7 +92,8 @@ class CheckIn(msgspec.Struct, array_like=True, tag=0, gc=False):
 class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
     """One control (SPEC, section 8), validated. What its type does not name is None."""
 
-    type: str
+    kind: str
+    """Its `type` on the wire."""
     organization_id: int
     received_us: int
     clock_minute: int

@@ -158,25 +158,23 @@ class _Payload(_Part):
 
     @model_validator(mode="before")
     @classmethod
-    def _older_form(cls, value: Any) -> Any:
+    def _older_form(cls, value: dict[str, Any]) -> dict[str, Any]:
         """Turn `schedule_type` beside `schedule` into an object."""
-        if (
-            not isinstance(value, dict)
-            or "schedule_type" not in value
-            or isinstance(value.get("schedule"), dict)
-        ):
+        schedule = value.get("schedule")
+        if "schedule_type" not in value or isinstance(schedule, dict):
             return value
-        schedule: dict[str, Any] = {"type": value["schedule_type"], "value": value.get("schedule")}
-        if schedule["type"] == "interval":
-            if not isinstance(schedule["value"], list) or len(schedule["value"]) != 2:
-                raise ValueError("an interval must be [number, unit]")
-            schedule["value"], schedule["unit"] = schedule["value"]
-        return {**value, "schedule": schedule}
+        as_object = {"type": value["schedule_type"], "value": schedule}
+        if as_object["type"] == "interval" and isinstance(schedule, list) and len(schedule) == 2:
+            as_object["value"], as_object["unit"] = schedule
+        return {**value, "schedule": as_object}
 
 
 def _parse(text: bytes) -> ConfigUpdate | InvalidConfig:
     try:
-        payload = _Payload.model_validate(msgspec.json.decode(text))
+        value = msgspec.json.decode(text)
+        if not isinstance(value, dict):
+            return InvalidConfig({"monitor_config": ["must be a JSON object"]})
+        payload = _Payload.model_validate(value)
     except ValidationError as error:
         return InvalidConfig(_reasons(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -203,8 +201,10 @@ def _owner(value: Any) -> str | None:
 def _reasons(error: ValidationError) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        field, *inner = detail["loc"] or ("monitor_config",)
+        field, *inner = detail["loc"]
         message = detail["msg"].removeprefix("Value error, ")
+        if detail["type"].startswith("union_tag"):  # pydantic's text repeats the input, however long
+            message = "type: must be crontab or interval"
         # The type of schedule that pydantic went by is part of the place, but not of the text.
         where = [str(part) for part in inner if part not in ("crontab", "interval")]
         reasons.setdefault(str(field), []).append(": ".join([*where, message]))

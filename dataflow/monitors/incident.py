@@ -35,7 +35,10 @@ def count_failure(monitor: Monitor, environment: Environment, run: Run, at_us: i
     assert environment.incident is not None
     journal.notices.append(
         FailureNotice(
-            monitor,
+            monitor.project_id,
+            monitor.slug,
+            monitor.name,
+            monitor.config,
             environment.name,
             environment.status,
             environment.incident,
@@ -76,7 +79,9 @@ def count_success(monitor: Monitor, environment: Environment, run: Run, at_us: i
     environment.status = EnvironmentStatus.OK
     environment.incident = None
     journal.incident(monitor, environment, incident, run)
-    journal.notices.append(RecoveryNotice(monitor, environment.name, incident, run.guid, at_us))
+    journal.notices.append(
+        RecoveryNotice(monitor.project_id, monitor.slug, environment.name, incident, run.guid, at_us)
+    )
 
 
 def failure_reason(kinds: tuple[int, ...]) -> str:

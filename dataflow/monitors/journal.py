@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
+from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import (
     ENVIRONMENT_STATUS_NAMES,
     FAR_MINUTE,
@@ -21,9 +22,15 @@ Row = tuple[Any, ...]
 
 
 class FailureNotice(msgspec.Struct, frozen=True):
-    """An environment has reached its failure threshold, or failed once more since."""
+    """An environment has reached its failure threshold, or failed once more since.
 
-    monitor: Monitor
+    It holds the monitor's name and config as they were then: the monitor may change before it is sent.
+    """
+
+    project_id: int
+    slug: str
+    name: str
+    config: MonitorConfig
     environment: str
     status: int
     """The environment's, an `EnvironmentStatus`."""
@@ -39,7 +46,8 @@ class FailureNotice(msgspec.Struct, frozen=True):
 class RecoveryNotice(msgspec.Struct, frozen=True):
     """An incident is resolved."""
 
-    monitor: Monitor
+    project_id: int
+    slug: str
     environment: str
     incident: Incident
     guid: bytes

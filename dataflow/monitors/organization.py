@@ -107,11 +107,11 @@ class Organization:
 
     def control(self, control: Control) -> Errors | None:
         """Apply a control as far as the organization is concerned; why it is rejected, if it is."""
-        if control.type == "set_killswitch":
+        if control.kind == "set_killswitch":
             self.killed = bool(control.flag)
-        elif control.type == "set_seats":
+        elif control.kind == "set_seats":
             self._seats = control.seats if control.seats is not None else UNLIMITED
-        elif control.type != "upsert_sampling_rule":
+        elif control.kind != "upsert_sampling_rule":
             assert control.project_id is not None
             assert control.slug is not None
             return self._monitor_control(control, (control.project_id, control.slug))
@@ -119,7 +119,7 @@ class Organization:
 
     def _monitor_control(self, control: Control, key: tuple[int, str]) -> Errors | None:
         holder = self._monitors.get(key)
-        if control.type == "upsert_monitor":
+        if control.kind == "upsert_monitor":
             if holder is None and self._create(key) is None:
                 return _LIMIT_EXCEEDED
             if holder is None:
@@ -127,9 +127,9 @@ class Organization:
             return None
         if holder is None:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
-        if control.type == "set_monitor_status":
+        if control.kind == "set_monitor_status":
             return self._set_status(control, key, holder)
-        if control.type == "delete_monitor" and control.environment is None:
+        if control.kind == "delete_monitor" and control.environment is None:
             self._taken -= holder is Holder.SEATED
             del self._monitors[key]
         return None

@@ -75,20 +75,20 @@ class Upsert(KeyGroup[Chunk | Records]):
         items.append(item)
 
     def _control(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
-        if control.type == "upsert_monitor":
+        if control.kind == "upsert_monitor":
             monitor, reschedule = self._registry.upsert_monitor(control)
             monitors.append(monitor.row())
             items.append(_changed(monitor, control, reschedule))
             if control.flag is False:
                 return [{"type": ErrorType.MONITOR_DISABLED_NO_QUOTA}]
-        elif control.type == "set_monitor_status":
+        elif control.kind == "set_monitor_status":
             changed = self._registry.set_status(control)
             if changed is not None:
                 monitors.append(changed.row())
                 items.append(_changed(changed, control, False))
-        elif control.type == "mute":
+        elif control.kind == "mute":
             return self._mute(control, items, monitors)
-        elif control.type == "delete_monitor":
+        elif control.kind == "delete_monitor":
             return self._delete(control, items, monitors)
         return None
 

@@ -45,7 +45,7 @@ class Wrapper(msgspec.Struct):
 
 class _PackedWrapper(msgspec.Struct):
     message_type: str
-    payload: bytes | str | UnsetType = UNSET
+    payload: Any = UNSET
     start_time: float | UnsetType = UNSET
     project_id: int | UnsetType = UNSET
     sdk: str | None = None
@@ -66,7 +66,7 @@ class _Payload(msgspec.Struct):
     environment: str | None = None
     duration: float | None = None
     contexts: _Contexts | None = None
-    monitor_config: Raw | None = None
+    monitor_config: Raw = Raw()
 
 
 _packed = msgspec.msgpack.Decoder(_PackedWrapper).decode
@@ -91,6 +91,8 @@ class CheckInDecoder:
         payload = wrapper.payload
         if isinstance(payload, str):
             payload = payload.encode("utf-8", "surrogatepass")
+        elif payload is not UNSET and not isinstance(payload, bytes):
+            raise MalformedMessage("payload must be bytes")
         return self._check_in(wrapper, payload, place)
 
     def unpacked(self, wrapper: Wrapper, place: Place) -> CheckIn | None:
@@ -161,9 +163,9 @@ def _read(check_in: CheckIn, fields: _Payload) -> bool:
         check_in.duration_ms = parse_duration(fields.duration)
         if check_in.duration_ms is None:
             return False
-    if fields.monitor_config is not None:
-        config = bytes(fields.monitor_config)
-        check_in.config = config if config != b"null" else None
+    config = bytes(fields.monitor_config)
+    if config and config != b"null":
+        check_in.config = config
     contexts = fields.contexts
     if contexts is not None and contexts.trace is not None and contexts.trace.trace_id is not None:
         check_in.trace_id = parse_guid(contexts.trace.trace_id)

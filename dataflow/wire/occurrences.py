@@ -11,7 +11,7 @@ import msgspec
 from dataflow.chunk import Message
 from dataflow.monitors import identity
 from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME, Monitor
+from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
 from dataflow.monitors.incident import failure_reason
 from dataflow.monitors.journal import FailureNotice, RecoveryNotice, Row
 
@@ -40,8 +40,8 @@ def message_of(notice: FailureNotice | RecoveryNotice) -> tuple[Message, Row]:
     row = (
         body["id"],
         kind,
-        notice.monitor.project_id,
-        notice.monitor.slug,
+        notice.project_id,
+        notice.slug,
         notice.environment,
         incident.id,
         notice.guid,
@@ -56,21 +56,21 @@ def _status_change(notice: RecoveryNotice) -> dict[str, Any]:
         "payload_type": "status_change",
         "id": identity.message_id("status_change", notice.incident.id, notice.guid),
         "fingerprint": [notice.incident.fingerprint],
-        "project_id": notice.monitor.project_id,
+        "project_id": notice.project_id,
         "new_status": RESOLVED,
         "new_substatus": None,
     }
 
 
 def _occurrence(notice: FailureNotice) -> dict[str, Any]:
-    monitor, incident = notice.monitor, notice.incident
+    incident = notice.incident
     last_ok = iso_time(notice.last_ok_us) if notice.last_ok_us != NO_TIME else "Never"
     return {
         "id": identity.message_id("occurrence", incident.id, notice.guid),
-        "project_id": monitor.project_id,
+        "project_id": notice.project_id,
         "event_id": identity.event_id(incident.id, notice.guid),
         "fingerprint": [incident.fingerprint],
-        "issue_title": f"Monitor failure: {monitor.name}",
+        "issue_title": f"Monitor failure: {notice.name}",
         "subtitle": "Your monitor has reached its failure threshold.",
         "resource_id": None,
         "evidence_data": {},
@@ -86,19 +86,19 @@ def _occurrence(notice: FailureNotice) -> dict[str, Any]:
         "initial_issue_priority": None,
         "assignee": None,
         "payload_type": "occurrence",
-        "event": _event(notice, monitor),
+        "event": _event(notice),
     }
 
 
-def _event(notice: FailureNotice, monitor: Monitor) -> dict[str, Any]:
+def _event(notice: FailureNotice) -> dict[str, Any]:
     incident = notice.incident
-    monitor_id = str(UUID(bytes=identity.monitor_id(monitor.project_id, monitor.slug)))
+    monitor_id = str(UUID(bytes=identity.monitor_id(notice.project_id, notice.slug)))
     contexts: dict[str, Any] = {
         "monitor": {
             "id": monitor_id,
-            "slug": monitor.slug,
-            "name": monitor.name,
-            "config": _config(monitor.config),
+            "slug": notice.slug,
+            "name": notice.name,
+            "config": _config(notice.config),
             "status": ENVIRONMENT_STATUS_NAMES[notice.status],
             "type": "cron_job",
         }
@@ -112,12 +112,12 @@ def _event(notice: FailureNotice, monitor: Monitor) -> dict[str, Any]:
         "event_id": identity.event_id(incident.id, notice.guid),
         "fingerprint": [incident.fingerprint],
         "platform": "other",
-        "project_id": monitor.project_id,
+        "project_id": notice.project_id,
         "received": at,
         "sdk": None,
         "tags": {
             "monitor.id": monitor_id,
-            "monitor.slug": monitor.slug,
+            "monitor.slug": notice.slug,
             "monitor.incident": incident.id,
         },
         "timestamp": at,

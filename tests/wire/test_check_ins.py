@@ -161,3 +161,17 @@ def test_a_wrapper_with_impossible_values_is_malformed(fields):
 def test_bytes_that_are_no_map_of_a_message_are_malformed(raw):
     with pytest.raises(MalformedMessage):
         DECODER.packed(raw, PLACE)
+
+
+def test_the_config_is_kept_as_text_and_null_is_absent():
+    assert from_json(payload(monitor_config={"a": 1})).config == b'{"a": 1}'
+    assert from_json(payload(monitor_config="x")).config == b'"x"'
+    assert from_json(payload(monitor_config=None)).config is None
+    assert from_json(payload()).config is None
+
+
+def test_a_valid_payload_has_no_problem():
+    full = payload(environment="dev", duration=1.5, contexts={"trace": {"trace_id": "0" * 32}}, extra=[1])
+    assert from_json(full).problem is None
+    for empty in ({"trace": None}, {"trace": {}}, {}, None, {"trace": {"trace_id": None}}):
+        assert from_json(payload(contexts=empty)).problem is None

@@ -1,0 +1,192 @@
+"""Sample: which raw check-ins are kept whole (SPEC, section 9). Keyed by the organization's key group.
+
+It hangs off the gate and holds nobody up. What it decides depends on event time alone, not on how partitions
+interleave: requests for rules, and the check-ins that any rule might want, wait until the watermark has passed their
+minute, and are then taken in order of (broker's timestamp, topic, partition, offset).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from dataflow.chunk import Chunk, Records, RuleRequested
+from dataflow.monitors import identity
+from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.journal import Row
+from dataflow.monitors.sampling import (
+    OrganizationRules,
+    Rule,
+    RuleRequest,
+    Subject,
+    TooManyRules,
+    new_monitor_rule,
+    parse_rule,
+)
+from dataflow.steps.keyed import KeyGroup, read_snapshot
+from dataflow.steps.rejections import rejection
+
+Waiting = CheckIn | Control | RuleRequested
+
+
+class SampleState(msgspec.Struct, array_like=True):
+    """What a snapshot of the step holds."""
+
+    minute: int
+    rules: dict[int, Any]
+    waiting: list[Waiting]
+
+
+def _order(item: Waiting) -> tuple[int, str, int, int, bool]:
+    """Event time, then position; a rule that a check-in calls for comes before that check-in."""
+    return (item.received_us, item.topic, item.partition, item.offset, isinstance(item, CheckIn))
+
+
+class Sample(KeyGroup[Records]):
+    """One key group of organizations and their rules."""
+
+    def __init__(self, base_rate: float, snapshot: bytes | None) -> None:
+        self._base_rate = base_rate
+        self._minute = NO_MINUTE
+        self._rules: dict[int, OrganizationRules] = {}
+        self._waiting: list[Waiting] = []
+        self._asked: dict[int, list[RuleRequest]] = {}
+        """Per organization, what the requests that wait ask for."""
+        self._group = 0
+        if snapshot is not None:
+            self._restore(read_snapshot("sample", self.VERSION, snapshot, SampleState))
+
+    def _restore(self, state: SampleState) -> None:
+        self._minute = state.minute
+        for organization_id, saved in state.rules.items():
+            self._rules[organization_id] = OrganizationRules.from_state(saved, self._base_rate)
+        self._waiting = state.waiting
+        for item in self._waiting:
+            if not isinstance(item, CheckIn):
+                self._asked.setdefault(item.organization_id, []).append(_request(item))
+
+    def state(self) -> SampleState:
+        """What a snapshot holds."""
+        rules = {key: rules.to_state() for key, rules in self._rules.items()}
+        return SampleState(self._minute, rules, self._waiting)
+
+    def apply(self, chunks: list[Chunk]) -> list[Records]:
+        """Take in what might matter; decide on what the watermark has passed."""
+        self._group = chunks[0].target
+        for chunk in chunks:
+            for item in chunk.items:
+                if isinstance(item, CheckIn):
+                    if self._might_keep(item):
+                        insort(self._waiting, item, key=_order)
+                elif isinstance(item, Control | RuleRequested):
+                    insort(self._waiting, item, key=_order)
+                    self._asked.setdefault(item.organization_id, []).append(_request(item))
+            self._minute = max(self._minute, chunk.clock_minute)
+        return self._decide(self._minute * MINUTE_US)
+
+    def on_eof(self) -> tuple[list[Records], bool]:
+        """The engine's call at the end of a bounded run: nothing will come any more."""
+        out = self._decide(None)
+        return out, False
+
+    def _might_keep(self, item: CheckIn) -> bool:
+        if self._base_rate > 0:
+            return True
+        asked = self._asked.get(item.organization_id)
+        rules = self._rules.get(item.organization_id)
+        if not asked and (rules is None or not rules.any_active):
+            return False
+        subject = _subject(item)
+        if rules is not None and rules.might_match(subject):
+            return True
+        return any(request.matches(subject) for request in asked or ())
+
+    def _decide(self, before_us: int | None) -> list[Records]:
+        samples: list[Row] = []
+        rejected: list[Row] = []
+        count = 0
+        for item in self._waiting:
+            if before_us is not None and item.received_us >= before_us:
+                break
+            count += 1
+            if isinstance(item, CheckIn):
+                if (row := self._sample(item)) is not None:
+                    samples.append(row)
+            elif errors := self._upsert(item):
+                rejected.append(rejection(item, errors))
+        if count:
+            del self._waiting[:count]
+            self._asked = {}
+            for item in self._waiting:
+                if not isinstance(item, CheckIn):
+                    self._asked.setdefault(item.organization_id, []).append(_request(item))
+        changed = self._changed_rules(before_us)
+        rows = {"check_in_samples": samples, "processing_errors": rejected, "sampling_rules": changed}
+        rows = {table: some for table, some in rows.items() if some}
+        return [Records(self._group, rows)] if rows else []
+
+    def _upsert(self, item: Control | RuleRequested) -> Errors | None:
+        rules = self._rules.get(item.organization_id)
+        if rules is None:
+            rules = self._rules[item.organization_id] = OrganizationRules(self._base_rate)
+        rules.expire(item.received_us)
+        refused = rules.upsert(_request(item), item.received_us)
+        if isinstance(refused, TooManyRules) and isinstance(item, Control):
+            return [{"type": ErrorType.TOO_MANY_RULES, "reason": refused.reason}]
+        return None  # a rule that nobody asked for is left out without a word
+
+    def _sample(self, item: CheckIn) -> Row | None:
+        rules = self._rules.get(item.organization_id)
+        if rules is None:
+            rules = OrganizationRules(self._base_rate)
+        guid = item.guid
+        if guid == NIL_GUID:
+            guid = identity.positioned_guid(item.topic, item.partition, item.offset)
+        kept = rules.sample(_subject(item), guid, item.start_us)
+        if kept is None:
+            return None
+        rule_id, rate = kept
+        return (
+            guid,
+            item.topic,
+            item.partition,
+            item.offset,
+            item.project_id,
+            item.slug,
+            item.environment,
+            rule_id,
+            rate,
+            item.received_us,
+            item.payload,
+        )
+
+    def _changed_rules(self, now_us: int | None) -> list[Row]:
+        rows: list[Row] = []
+        for organization_id, rules in self._rules.items():
+            if now_us is not None:
+                rules.expire(now_us)
+            rows.extend(_rule_row(organization_id, rule) for rule in rules.take_changed())
+        return rows
+
+
+def _request(item: Control | RuleRequested) -> RuleRequest:
+    if isinstance(item, RuleRequested):
+        return new_monitor_rule(item.project_id, item.slug, item.received_us)
+    assert item.rule is not None
+    return parse_rule(msgspec.json.decode(item.rule))
+
+
+def _subject(item: CheckIn) -> Subject:
+    return Subject(
+        item.project_id,
+        item.slug,
+        item.environment,
+        STATUS_NAMES[item.status],
+        item.duration_ms,
+        item.trace_id.hex() if item.trace_id is not None else None,
+        item.sdk,
+    )
