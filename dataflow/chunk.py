@@ -82,6 +82,13 @@ class Chunk(msgspec.Struct, array_like=True):
         return _decode_chunk, (_encode(self),)
 
 
+class Sampled(Chunk, array_like=True):
+    """A chunk on its way to sampling: what passed the gate."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_sampled, (_encode(self),)
+
+
 class Records(msgspec.Struct, array_like=True):
     """Changes to tables: by table, rows in order.
 
@@ -124,6 +131,7 @@ class DeadLetter(msgspec.Struct, array_like=True, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
+_decode_sampled = msgspec.msgpack.Decoder(Sampled).decode
 _decode_records = msgspec.msgpack.Decoder(Records).decode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
 _decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode

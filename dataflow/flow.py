@@ -1,4 +1,4 @@
-"""The whole graph on one page: sources -> decode -> gate -> upsert -> transition -> sinks."""
+"""The whole graph on one page: sources -> decode -> gate -> upsert -> transition -> sinks; sample hangs off gate."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.operators import KeyedStream, Stream
 
-from dataflow.chunk import Chunk, DeadLetter, Message, Records
+from dataflow.chunk import Chunk, DeadLetter, Message, Records, Sampled
 from dataflow.connectors.endpoints import Endpoints
 from dataflow.keys import group_keys
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.settings import Settings
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
+from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 
@@ -33,19 +34,38 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     )
 
     def gate(snapshot: bytes | None) -> Gate:
-        return Gate(settings.key_groups, endpoints.partitions, limits, settings.rate_limit, snapshot)
+        return Gate(
+            settings.key_groups,
+            endpoints.partitions,
+            limits,
+            settings.rate_limit,
+            settings.sample_new_monitors,
+            snapshot,
+        )
 
     def upsert(snapshot: bytes | None) -> Upsert:
         return Upsert(settings.gate_groups, settings.max_environments_per_monitor, snapshot)
+
+    def sample(snapshot: bytes | None) -> Sample:
+        return Sample(settings.base_sample_rate, snapshot)
 
     flow = Dataflow(FLOW_ID)
     batches = [op.input(f"source_{name}", flow, source) for name, source in endpoints.sources.items()]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
     decoded = op.flat_map_batch("decode", read, Decode(endpoints.projects, settings.gate_groups))
-    gated = op.key_rm("gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), gate))
-    upserted = op.key_rm("upserted", op.stateful_batch("upsert", _chunks("to_upsert", gated, settings.key_groups), upsert))
+    gated = op.key_rm(
+        "gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), gate)
+    )
+    sampled = op.key_rm(
+        "sampled",
+        op.stateful_batch("sample", _chunks("to_sample", gated, settings.gate_groups, Sampled), sample),
+    )
+    upserted = op.key_rm(
+        "upserted", op.stateful_batch("upsert", _chunks("to_upsert", gated, settings.key_groups), upsert)
+    )
     changed = op.key_rm(
-        "changed", op.stateful_batch("transition", _chunks("to_transition", upserted, settings.key_groups), Transition)
+        "changed",
+        op.stateful_batch("transition", _chunks("to_transition", upserted, settings.key_groups), Transition),
     )
 
     records = [
@@ -53,6 +73,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         for step, stream in (
             ("decode", decoded),
             ("gate", gated),
+            ("sample", sampled),
             ("upsert", upserted),
             ("transition", changed),
         )
@@ -63,12 +84,12 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     return flow
 
 
-def _chunks(step_id: str, stream: Stream[Any], groups: int) -> KeyedStream[Chunk]:
+def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Chunk] = Chunk) -> KeyedStream[Chunk]:
     """The chunks of a stream, keyed by the key group that each goes to."""
     keys = group_keys(groups)
 
     def keyed(items: list[Any]) -> list[tuple[str, Chunk]]:
-        return [(keys[item.target], item) for item in items if type(item) is Chunk]
+        return [(keys[item.target], item) for item in items if type(item) is kind]
 
     return op.flat_map_batch(step_id, stream, keyed)
 

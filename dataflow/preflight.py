@@ -57,6 +57,7 @@ def check_recovery_store(
             )
     expected = {
         "gate": group_keys(settings.gate_groups),
+        "sample": group_keys(settings.gate_groups),
         "upsert": group_keys(settings.key_groups),
         "transition": group_keys(settings.key_groups),
     }
@@ -77,7 +78,7 @@ def _read_store(folder: Path, flow_id: str) -> Stored:
             f"mkdir -p {folder} && python -m bytewax.recovery {folder} 1"
         )
     stored: Stored = {}
-    counts = set()
+    counts: set[int] = set()
     for file in files:
         try:
             with sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True) as connection:

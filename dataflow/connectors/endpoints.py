@@ -47,7 +47,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
         {settings.source: source},
         source.origins,
         projects,
-        TablesSink(settings.data_dir, settings.state_shards, settings.publish_interval),
+        TablesSink(settings.data_dir, settings.state_shards, settings.publish_interval, True),
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
         dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
     )

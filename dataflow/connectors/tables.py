@@ -6,16 +6,22 @@ import time
 from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from state.errors import StateError
-from state.publish import Publisher
-from state.writer import StateWriter
 
 from dataflow.chunk import Records
+from dataflow.connectors.stopping import stopping
 from dataflow.failure import StartError, fail
+from state.errors import StateError
+from state.publish import Publisher
+from state.summary import print_summary, summarize
+from state.writer import StateWriter
 
 
 class _ShardPartition(StatefulSinkPartition[Records, None]):
-    def __init__(self, data_dir: Path, shard: int, shards: int, publish_interval: float) -> None:
+    def __init__(
+        self, data_dir: Path, shard: int, shards: int, publish_interval: float, summary: bool
+    ) -> None:
+        self._data_dir = data_dir
+        self._summary = summary
         try:
             self._writer = StateWriter.open(data_dir, shard, shards)
             self._publisher = Publisher(self._writer, data_dir, publish_interval, time.time)
@@ -36,8 +42,10 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
     def close(self) -> None:
         try:
             self._writer.commit()
-            self._publisher.publish(force=True)
+            self._publisher.publish(force=True, input_ended=not stopping())
             self._writer.close()
+            if self._summary and not stopping():
+                print_summary(summarize(self._data_dir))
         except StateError as error:
             fail(str(error))
 
@@ -46,13 +54,15 @@ class TablesSink(FixedPartitionedSink[Records, None]):
     """Writes records to the shards of the state. Its snapshots hold nothing: rows are idempotent by identity.
 
     The engine asks for a snapshot at the end of every epoch, recovery or not: that is when the transaction is
-    committed, so that what analysts see is complete as of an epoch.
+    committed, so that what analysts see is complete as of an epoch. With `summary`, the end of the input is followed
+    by the totals.
     """
 
-    def __init__(self, data_dir: Path, shards: int, publish_interval: float) -> None:
+    def __init__(self, data_dir: Path, shards: int, publish_interval: float, summary: bool) -> None:
         self._data_dir = data_dir
         self._shards = shards
         self._publish_interval = publish_interval
+        self._summary = summary
 
     def list_parts(self) -> list[str]:
         """All shards: the data folder is shared by all processes."""
@@ -64,4 +74,5 @@ class TablesSink(FixedPartitionedSink[Records, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
         """Open a shard. Ends the process with one line if it cannot be."""
-        return _ShardPartition(self._data_dir, int(for_part), self._shards, self._publish_interval)
+        summary = self._summary and for_part == "0"
+        return _ShardPartition(self._data_dir, int(for_part), self._shards, self._publish_interval, summary)

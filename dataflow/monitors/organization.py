@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
-from dataflow.monitors.config import InvalidConfig, parse_config
+from dataflow.monitors.config import InvalidConfig, MonitorConfig, parse_config
 from dataflow.monitors.errors import ErrorType
 
 UNLIMITED = -1
@@ -43,13 +43,13 @@ class OrganizationState(msgspec.Struct, array_like=True):
 
     killed: bool
     seats: int | None
-    monitors: list[tuple[int, str, int]]
+    monitors: list[tuple[int, str, int, MonitorConfig | None]]
 
 
 class Organization:
     """One organization: whether it is switched off, its monitors and who of them holds a seat."""
 
-    __slots__ = ("_limits", "_monitors", "_seats", "_taken", "killed")
+    __slots__ = ("_configs", "_limits", "_monitors", "_seats", "_taken", "killed")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -57,6 +57,8 @@ class Organization:
         self._seats: int | None = None
         """As a control set them; None: as the settings say."""
         self._monitors: dict[tuple[int, str], Holder] = {}
+        self._configs: dict[tuple[int, str], MonitorConfig] = {}
+        """As the check-ins and controls that were let in made them."""
         self._taken = 0
 
     @classmethod
@@ -66,15 +68,19 @@ class Organization:
         organization = cls(limits)
         organization.killed = state.killed
         organization._seats = state.seats
-        for project_id, slug, holder in state.monitors:
+        for project_id, slug, holder, config in state.monitors:
             organization._monitors[project_id, slug] = Holder(holder)
+            if config is not None:
+                organization._configs[project_id, slug] = config
             organization._taken += holder == Holder.SEATED
         return organization
 
     def state(self) -> OrganizationState:
         """What a snapshot holds."""
         return OrganizationState(
-            self.killed, self._seats, [(*key, int(holder)) for key, holder in self._monitors.items()]
+            self.killed,
+            self._seats,
+            [(*key, int(holder), self._configs.get(key)) for key, holder in self._monitors.items()],
         )
 
     def check_in(self, check_in: CheckIn, over_rate_limit: bool) -> Errors | None:
@@ -105,6 +111,21 @@ class Organization:
             check_in.seat = seat
         return None
 
+    def configures(self, item: CheckIn | Control) -> bool:
+        """Note the config of a check-in or control that was let in; whether it is new, or changes the monitor's."""
+        key = (item.project_id, item.slug)
+        if item.config is None or key not in self._monitors:
+            return False
+        parsed = parse_config(item.config)
+        if isinstance(parsed, InvalidConfig):
+            return False
+        assert item.project_id is not None
+        assert item.slug is not None
+        before = self._configs.get((item.project_id, item.slug))
+        after = parsed.merged_into(before)
+        self._configs[item.project_id, item.slug] = after
+        return before != after
+
     def control(self, control: Control) -> Errors | None:
         """Apply a control as far as the organization is concerned; why it is rejected, if it is."""
         if control.kind == "set_killswitch":
@@ -132,6 +153,7 @@ class Organization:
         if control.kind == "delete_monitor" and control.environment is None:
             self._taken -= holder is Holder.SEATED
             del self._monitors[key]
+            self._configs.pop(key, None)
         return None
 
     def _set_status(self, control: Control, key: tuple[int, str], holder: Holder) -> Errors | None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from dataflow.chunk import Chunk, Item, Records
+from dataflow.chunk import Chunk, Item, Records, RuleRequested, Sampled
 from dataflow.keys import monitor_group
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors, Seat
 from dataflow.monitors.organization import Limits, Organization
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.rejections import rejection
@@ -27,10 +27,11 @@ class GateState(msgspec.Struct, array_like=True):
     counts: dict[int, list[tuple[int, str, str, int]]]
 
 
-class Gate(KeyGroup[Chunk | Records]):
+class Gate(KeyGroup[Chunk | Records | Sampled]):
     """One key group of organizations.
 
-    Lets items through to the key groups of their monitors, and the watermark of all partitions behind them.
+    Lets items through to the key groups of their monitors, and the watermark of all partitions behind them. What
+    passed goes to sampling too, with a request for a rule before each check-in that configures its monitor.
     """
 
     def __init__(
@@ -39,11 +40,13 @@ class Gate(KeyGroup[Chunk | Records]):
         partitions: Sequence[str],
         limits: Limits,
         rate_limit: int,
+        sample_new_monitors: bool,
         snapshot: bytes | None,
     ) -> None:
         self._key_groups = key_groups
         self._limits = limits
         self._rate_limit = rate_limit
+        self._sample_new_monitors = sample_new_monitors
         self._organizations: dict[int, Organization] = {}
         self._counts: dict[int, dict[tuple[int, str, str], int]] = {}
         state = read_snapshot("gate", self.VERSION, snapshot, GateState) if snapshot is not None else None
@@ -65,34 +68,24 @@ class Gate(KeyGroup[Chunk | Records]):
             {minute: [(*key, n) for key, n in counts.items()] for minute, counts in self._counts.items()},
         )
 
-    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
+    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records | Sampled]:
         """Let through what may pass; reject the rest with one processing error each."""
         by_group: dict[int, list[Item]] = {}
+        passed: list[Item] = []
         rejected: list[tuple[Any, ...]] = []
         advanced = False
         for chunk in chunks:
             for item in chunk.items:
-                if isinstance(item, CheckIn):
-                    errors = self._check_in(item)
-                else:
-                    assert isinstance(item, Control)
-                    errors = self._organization(item.organization_id).control(item)
+                assert isinstance(item, CheckIn | Control)
+                errors = self._check_in(item) if isinstance(item, CheckIn) else self._control(item)
                 if errors:
                     rejected.append(rejection(item, errors))
-                elif item.slug is not None and item.project_id is not None:
-                    target = monitor_group(item.project_id, item.slug, self._key_groups)
-                    if target in by_group:
-                        by_group[target].append(item)
-                    else:
-                        by_group[target] = [item]
+                else:
+                    self._pass(item, by_group, passed)
             if chunk.clock_minute != NO_MINUTE and chunk.origin >= 0:
                 advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
-        return self._outputs(chunks[0].target, by_group, rejected, advanced)
-
-    def _outputs(
-        self, group: int, by_group: dict[int, list[Item]], rejected: list[tuple[Any, ...]], advanced: bool
-    ) -> list[Chunk | Records]:
-        out: list[Chunk | Records] = []
+        group = chunks[0].target
+        out: list[Chunk | Records | Sampled] = []
         if advanced:
             minute = self._watermark.minute
             self._forget_counts(minute - _LATE_MINUTES)
@@ -101,9 +94,40 @@ class Gate(KeyGroup[Chunk | Records]):
         else:
             for target, items in by_group.items():
                 out.append(Chunk(group, target, items))
+        if passed or advanced:
+            out.append(Sampled(group, group, passed, self._watermark.minute if advanced else NO_MINUTE))
         if rejected:
             out.append(Records(group, {"processing_errors": rejected}))
         return out
+
+    def _pass(self, item: CheckIn | Control, by_group: dict[int, list[Item]], passed: list[Item]) -> None:
+        if item.slug is None or item.project_id is None:
+            if isinstance(item, Control) and item.rule is not None:
+                passed.append(item)
+            return
+        target = monitor_group(item.project_id, item.slug, self._key_groups)
+        if target in by_group:
+            by_group[target].append(item)
+        else:
+            by_group[target] = [item]
+        configures = item.config is not None and self._organizations[item.organization_id].configures(item)
+        if isinstance(item, CheckIn) and item.seat != Seat.CREATE_DISABLED:
+            if configures and self._sample_new_monitors:
+                passed.append(
+                    RuleRequested(
+                        item.organization_id,
+                        item.project_id,
+                        item.slug,
+                        item.received_us,
+                        item.topic,
+                        item.partition,
+                        item.offset,
+                    )
+                )
+            passed.append(item)
+
+    def _control(self, item: Control) -> Errors | None:
+        return self._organization(item.organization_id).control(item)
 
     def _organization(self, organization_id: int) -> Organization:
         organization = self._organizations.get(organization_id)

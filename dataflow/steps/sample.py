@@ -8,7 +8,6 @@ minute, and are then taken in order of (broker's timestamp, topic, partition, of
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,17 +15,11 @@ import msgspec
 from dataflow.chunk import Chunk, Records, RuleRequested
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
+from dataflow.monitors.conditions import Subject
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
-from dataflow.monitors.sampling import (
-    OrganizationRules,
-    Rule,
-    RuleRequest,
-    Subject,
-    TooManyRules,
-    new_monitor_rule,
-    parse_rule,
-)
+from dataflow.monitors.rule_request import RuleRequest, new_monitor_rule, parse_rule
+from dataflow.monitors.sampling import OrganizationRules, Rule, TooManyRules
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.rejections import rejection
 
@@ -189,4 +182,25 @@ def _subject(item: CheckIn) -> Subject:
         item.duration_ms,
         item.trace_id.hex() if item.trace_id is not None else None,
         item.sdk,
+    )
+
+
+def _rule_row(organization_id: int, rule: Rule) -> Row:
+    return (
+        organization_id,
+        rule.rule_id,
+        rule.created_us,
+        rule.external_rule_id,
+        msgspec.json.encode(rule.project_ids),
+        rule.condition,
+        rule.condition_hash,
+        rule.start_us,
+        rule.end_us,
+        rule.num_samples,
+        rule.sample_rate,
+        rule.kept,
+        rule.is_active,
+        rule.is_org_level,
+        rule.query,
+        rule.created_by_id,
     )

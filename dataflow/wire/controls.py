@@ -11,7 +11,7 @@ from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import slugify
-from dataflow.monitors.sampling import InvalidRule, parse_rule
+from dataflow.monitors.rule_request import InvalidRule, parse_rule
 from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
 
 
