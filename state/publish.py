@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -108,7 +109,8 @@ class Publisher:
         except OSError as error:
             raise StateError(f"{self._snapshot}: cannot publish: {reason(error)}") from None
         finally:
-            self._unfinished.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._unfinished.unlink(missing_ok=True)
         return Published(time.perf_counter() - started, size)
 
     def _describe(self, now: float) -> None:

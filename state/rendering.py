@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Any, TextIO
 
@@ -76,6 +77,8 @@ def _jsonable(value: Any) -> Any:
         return [_jsonable(item) for item in value]
     if isinstance(value, bytes):
         return value.hex()
+    if isinstance(value, Decimal):
+        return float(value)
     return str(value)
 
 

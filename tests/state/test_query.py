@@ -1,0 +1,234 @@
+"""The `sql` command, as a person or a script calls it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import duckdb
+import pytest
+from state_rows import START_US, check_in, environment, guid, monitor, partition, write
+
+from state.publish import SNAPSHOT, Publisher
+from state.query import main
+from state.rendering import render_table
+from state.summary import print_summary, summarize
+from state.writer import StateWriter
+
+INCIDENT = "ab" * 16
+ROWS = {
+    "monitors": [monitor(), monitor(slug="mail", name="Mail")],
+    "monitor_environments": [environment(), environment(slug="mail", status="error", incident=INCIDENT)],
+    "check_ins": [check_in(1), check_in(2, "missed", slug="mail", minute=5)],
+    "incidents": [
+        (1, "mail", "production", INCIDENT, INCIDENT, guid(2), START_US, None, None),
+        (1, "backup", "production", "cd" * 16, "cd" * 16, guid(1), START_US, guid(3), START_US + 90_000_000),
+    ],
+    "status_changes": [
+        ("m1", "occurrence", 1, "mail", "production", INCIDENT, guid(2), START_US, b"{}"),
+        ("m2", "status_change", 1, "backup", "production", "cd" * 16, guid(3), START_US, b"{}"),
+    ],
+    "processing_errors": [
+        (
+            *(guid(9), START_US, ["MONITOR_INVALID_CONFIG", "MONITOR_NOT_FOUND"], b"[]", b"{}"),
+            *(1, "nope", None, None, "checkins", 0, 17),
+        )
+    ],
+    "check_in_samples": [
+        (guid(1), "checkins", 0, 5, 1, "backup", "production", None, 0.5, START_US, b'{"a":\n1}')
+    ],
+    "partitions": [partition(18)],
+}
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    writer = StateWriter.open(tmp_path)
+    write(writer, **ROWS)
+    Publisher(writer, tmp_path, 0, lambda: START_US / 1_000_000).publish()
+    writer.close()
+    monkeypatch.setenv("CRONWAX_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def ask(data, capsys):
+    def ask_it(*arguments):
+        """What is printed, as lines of fields; the command must succeed."""
+        assert main([*arguments]) == 0
+        out, err = capsys.readouterr()
+        assert err == ""
+        return [line.split("\t") for line in out.splitlines()]
+
+    return ask_it
+
+
+def test_a_piped_answer_is_plain_lines_with_tabs(ask):
+    assert ask(
+        "SELECT slug, date_added, duration_ms, expected_time, true AS t FROM check_ins ORDER BY slug"
+    ) == [
+        ["slug", "date_added", "duration_ms", "expected_time", "t"],
+        ["backup", "2025-03-03T00:00:00Z", "120", "", "true"],
+        ["mail", "2025-03-03T00:05:00Z", "120", "", "true"],
+    ]
+
+
+def test_several_statements_are_answered_one_by_one(ask):
+    assert ask("SELECT 1 AS a; SELECT ';' AS b") == [["a"], ["1"], ["b"], [";"]]
+
+
+def test_a_line_is_a_row_whatever_a_value_holds(ask):
+    assert ask("SELECT 'a\tb\nc' AS x")[1:] == [["a\\tb\\nc"]]
+
+
+def test_json_is_an_object_a_line(data, capsys):
+    main(
+        [
+            "--json",
+            "SELECT positions, check_in_id, 1.5 AS rate FROM snapshot_info, check_ins ORDER BY ALL LIMIT 1",
+        ]
+    )
+    assert json.loads(capsys.readouterr().out) == {
+        "positions": [
+            {"topic": "checkins", "partition": 0, "position": 18, "clock": "2025-03-03T00:00:00Z"},
+        ],
+        "check_in_id": "00000000-0000-0000-0000-000000000001",
+        "rate": 1.5,
+    }
+
+
+def test_csv_quotes_what_needs_it(data, capsys):
+    main(["--csv", "SELECT 'a,b' AS x, NULL AS y"])
+    assert capsys.readouterr().out == 'x,y\n"a,b",\n'
+
+
+def test_status_shows_failing_ones_first(ask):
+    header, *rows = ask("status")
+    assert [(row[1], row[3]) for row in rows] == [("mail", "error"), ("backup", "ok")]
+    assert rows[0][header.index("failing_since")] == "2025-03-03T00:00:00Z"
+
+
+def test_open_incidents_are_those_not_resolved(ask):
+    assert [row[1] for row in ask("incidents", "--open")[1:]] == ["mail"]
+    assert {row[1]: row[5] for row in ask("incidents")[1:]} == {"mail": "", "backup": "0:01:30"}
+
+
+def test_errors_are_counted_by_type(ask):
+    assert [row[:2] for row in ask("errors")[1:]] == [
+        ["MONITOR_INVALID_CONFIG", "1"],
+        ["MONITOR_NOT_FOUND", "1"],
+    ]
+
+
+def test_check_ins_can_be_those_of_one_monitor(ask):
+    assert [row[2] for row in ask("checkins")[1:]] == ["mail", "backup"]
+    assert [row[2] for row in ask("checkins", "backup")[1:]] == ["backup"]
+
+
+def test_samples_are_those_of_one_monitor(ask):
+    assert [row[-1] for row in ask("samples", "backup")[1:]] == ['{"a":\\n1}']
+    assert ask("samples", "mail")[1:] == []
+
+
+def test_rules_without_any_is_only_a_header(ask):
+    assert len(ask("rules")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["samples"], "usage: ./run.sh sql samples SLUG"),
+        (["errors", "extra"], "usage: ./run.sh sql errors"),
+        (["incident"], "incident: no such question (status, incidents, "),
+        (["SELECT", "1"], "put SQL into one pair of quotes"),
+        (["SELEC 1"], 'Parser Error: syntax error at or near "SELEC"'),
+        (["SELECT nope FROM check_ins"], '"nope" not found'),
+        (["DELETE FROM check_ins"], "read-only"),
+    ],
+)
+def test_a_wrong_question_is_one_clear_line(data, capsys, arguments, told):
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("cronwax: ")
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_before_anything_is_published_it_says_so(tmp_path, capsys):
+    assert main(["--data-dir", str(tmp_path), "status"]) == 1
+    assert (
+        capsys.readouterr().err
+        == f"cronwax: {tmp_path / SNAPSHOT}: nothing published yet; run the flow first\n"
+    )
+
+
+@pytest.mark.parametrize("change", ["UPDATE schema_info SET version = 99", "DROP TABLE schema_info"])
+def test_a_snapshot_of_another_version_is_one_clear_line(data, capsys, change):
+    with duckdb.connect(data / SNAPSHOT) as connection:
+        connection.execute(change)
+    assert main(["status"]) == 1
+    told = capsys.readouterr().err
+    assert "schema version 99" in told or "not one of Cronwax" in told
+    assert told.count("\n") == 1
+
+
+def piped(monkeypatch, text):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+def test_statements_are_read_from_a_pipe(ask, monkeypatch):
+    piped(monkeypatch, "SELECT 1\n  AS a;\nerrors\nSELECT 2 AS b;\n.quit\nSELECT 3;")
+    assert [row[0] for row in ask()] == [
+        "a",
+        "1",
+        "error_type",
+        "MONITOR_INVALID_CONFIG",
+        "MONITOR_NOT_FOUND",
+        "b",
+        "2",
+    ]
+
+
+def test_the_last_statement_needs_no_semicolon(ask, monkeypatch):
+    piped(monkeypatch, "\nSELECT 2 AS b\n")
+    assert ask() == [["b"], ["2"]]
+
+
+def test_tables_and_columns_can_be_listed_with_their_meaning(ask, monkeypatch):
+    piped(monkeypatch, ".tables\n.schema incidents\n")
+    rows = ask()
+    assert ["incidents", "resolving_timestamp"] in [row[:2] for row in rows]
+    assert all(len(row[-1]) > 10 for row in rows if row[0] not in {"table"})
+
+
+def test_a_wrong_statement_in_a_pipe_ends_the_work(data, monkeypatch, capsys):
+    piped(monkeypatch, "SELECT 1 AS a;\nSELEC;\nSELECT 2 AS b;\n")
+    assert main([]) == 1
+    assert capsys.readouterr().out == "a\n1\n"
+
+
+def test_a_table_shows_a_thousand_rows_and_says_that_there_are_more():
+    out = io.StringIO()
+    render_table(["n"], ((number,) for number in range(1_001)), out)
+    assert "999" in out.getvalue()
+    assert "1000\n" not in out.getvalue()
+    assert "1,000 rows shown, there are more" in out.getvalue()
+
+
+def test_the_summary_counts_what_happened(data):
+    assert summarize(data) == {
+        "monitors": {"error": 1, "ok": 1},
+        "check-ins": {"missed": 1, "ok": 1},
+        "incidents": {"opened": 2, "resolved": 1},
+        "messages": {"occurrence": 1, "status_change": 1},
+        "errors": {"MONITOR_INVALID_CONFIG": 1, "MONITOR_NOT_FOUND": 1},
+    }
+
+
+def test_a_piped_summary_is_plain_lines_and_ends_with_what_to_type_next(capsys):
+    print_summary({"check-ins": {"missed": 1_234, "ok": 1}, "errors": {}})
+    assert (
+        capsys.readouterr().out == "check-ins: 1,234 missed, 1 ok\nerrors: none\nnext: ./run.sh sql status\n"
+    )
