@@ -48,6 +48,9 @@ class Publisher:
     def __init__(
         self, writer: StateWriter, data_dir: Path, interval_seconds: float, clock: Callable[[], float]
     ) -> None:
+        if writer.shards > 1:
+            # Each would replace the others' snapshot: a snapshot of all of them is yet to be written.
+            raise StateError("CRONWAX_STATE_SHARDS: publishing is only possible with 1 shard")
         self._writer = writer
         self._snapshot = data_dir / SNAPSHOT
         self._unfinished = data_dir / _UNFINISHED

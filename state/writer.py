@@ -29,9 +29,10 @@ class StateWriter:
     rows again changes nothing. Every method may raise StateError; after that the writer can only be closed.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, shards: int) -> None:
         self.connection = connection
         self.path = path
+        self.shards = shards
         self._changes = {name: Changes(len(table.columns), table.identity) for name, table in TABLES.items()}
         self._positions = Positions(_reached(connection))
         self.commits = 0
@@ -44,7 +45,7 @@ class StateWriter:
     def open(cls, data_dir: Path, shard: int = 0, shards: int = 1) -> StateWriter:
         """Open or create the file of `shard`, 0 to `shards` - 1, below `data_dir`. Raises StateError."""
         path = shard_path(data_dir, shard)
-        return cls(open_database(path, shard, shards), path)
+        return cls(open_database(path, shard, shards), path, shards)
 
     @property
     def behind(self) -> bool:
