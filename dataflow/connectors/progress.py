@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TextIO
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
@@ -25,18 +27,22 @@ class Progress:
     costs a glance at the clock.
     """
 
-    def __init__(self, total: int | None, unit: str, stream: TextIO) -> None:
+    def __init__(
+        self, total: int | None, unit: str, stream: TextIO, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._total = total
         self._unit = unit
         self._stream = stream
+        self._now = now
         self._bar = _new_bar(stream) if stream.isatty() else None
         self._interval_s = _LOG_INTERVAL_S if self._bar is None else _BAR_INTERVAL_S
         self._lock = threading.Lock()
         self._amounts: dict[str, int] = {}
         self._sizes: dict[str, int] = {}
         self._clocks: dict[str, int] = {}
+        self._reading: set[str] = set()
         self._messages = 0
-        self._began = self._shown = time.monotonic()
+        self._began = self._shown = self._now()
 
     @classmethod
     def create(cls, total: int | None, unit: str) -> Progress:
@@ -48,13 +54,14 @@ class Progress:
         """A partition of so many units begins, or resumes, at this position."""
         with self._lock:
             if not self._sizes:
-                self._began = self._shown = time.monotonic()
+                self._began = self._shown = self._now()
                 if self._bar is not None:
                     self._bar.add_task("", total=None, text="")
                     self._bar.start()
             self._sizes[part] = size
             self._amounts[part] = position
             self._clocks[part] = NO_MINUTE
+            self._reading.add(part)
 
     def advance(self, part: str, position: int, messages: int, clock_minute: int) -> None:
         """A partition has come to this position and clock, with so many more messages."""
@@ -62,16 +69,21 @@ class Progress:
             self._amounts[part] = position
             self._clocks[part] = clock_minute
             self._messages += messages
-            now = time.monotonic()
+            now = self._now()
             if now - self._shown >= self._interval_s:
                 self._show(now)
 
     def finish(self, part: str) -> None:
         """A partition has ended or stops; behind the last one, show where all of them stand."""
         with self._lock:
-            if self._clocks.pop(part, None) is None or self._clocks:
+            if part not in self._reading:
                 return
-            self._show(time.monotonic())
+            self._reading.remove(part)
+            if self._clocks[part] == NO_MINUTE:
+                del self._clocks[part]
+            if self._reading:
+                return
+            self._show(self._now())
             if self._bar is not None:
                 self._bar.stop()
 
@@ -83,13 +95,16 @@ class Progress:
             self._bar.update(self._bar.task_ids[0], completed=done, total=total, text=self._rate(now))
             self._bar.refresh()
             return
-        share = f"{done:,} of {total:,} {self._unit}"
+        share = f"{done / total:.0%} of {self._spelled(total)}" if total else self._spelled(done)
         print(f"cronwax: {share}, {self._rate(now)}", file=self._stream, flush=True)
+
+    def _spelled(self, amount: int) -> str:
+        return decimal(amount) if self._unit == "bytes" else f"{amount:,} {self._unit}"
 
     def _rate(self, now: float) -> str:
         rate = self._messages / max(now - self._began, 0.001)
         slowest = min(self._clocks.values(), default=NO_MINUTE)
-        text = f"{self._messages:,} messages, {rate:,.0f} a second"
+        text = f"{self._messages:,} read, {rate:,.0f} a second"
         if slowest == NO_MINUTE:
             return text
         return f"{text}, at {datetime.fromtimestamp(slowest * 60, UTC):%Y-%m-%d %H:%M} UTC"
