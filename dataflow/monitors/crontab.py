@@ -29,6 +29,7 @@ _MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "
 _WEEKDAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _ITEM = re.compile(r"(?:\*|(\d{1,4}|[A-Z]{3})(?:-(\d{1,4}|[A-Z]{3}))?)(?:/(\d{1,4}))?", re.ASCII)
 _NTH_WEEKDAY = re.compile(r"(\d{1,4}|[A-Z]{3})#([1-5])", re.ASCII)
+_LAST_WEEKDAY = re.compile(r"(\d{1,4})L", re.ASCII)
 
 
 class InvalidCrontab(ValueError):  # noqa: N818 - the field's term
@@ -88,6 +89,8 @@ def normalise(text: str) -> str:
     """The expression as it is stored: nicknames spelled out, single blanks. Raises InvalidCrontab."""
     if len(text) > MAX_LENGTH:
         raise InvalidCrontab(f"must not be longer than {MAX_LENGTH} characters")
+    if not text.isascii():
+        raise InvalidCrontab("must be plain ASCII")
     fields = text.split()
     if len(fields) == 1 and fields[0].startswith("@"):
         spelled_out = NICKNAMES.get(fields[0].lower())
@@ -123,12 +126,14 @@ def _expand(text: str, field: _Field) -> str:
             others.add("l")
         elif field is _WEEKDAY and (nth := _NTH_WEEKDAY.fullmatch(item)):
             others.add(f"{_number(nth[1], field) % 7}#{nth[2]}")
+        elif field is _WEEKDAY and (last := _LAST_WEEKDAY.fullmatch(item)):
+            others.add(f"l{_number(last[1], field) % 7}")
         else:
             numbers.update(_numbers(item, field))
     if field is _WEEKDAY:
         numbers = {number % 7 for number in numbers}
         if numbers and others:
-            raise InvalidCrontab("day of week: DAY#N cannot stand beside other days")
+            raise InvalidCrontab("day of week: DAY#N and DAYL cannot stand beside other days")
     return ",".join([*map(str, sorted(numbers)), *sorted(others)])
 
 

@@ -55,6 +55,8 @@ def schedule_for(config: MonitorConfig) -> Schedule:
 def _schedule(schedule_type: str, schedule: str, zone: str) -> Schedule:
     if schedule_type == "crontab":
         return CrontabSchedule(Crontab(schedule), LocalTime(load_zone(zone)))
+    if schedule_type != "interval":
+        raise ValueError(f"no such type of schedule: {schedule_type}")
     number, unit = schedule.split()
     if unit in ELAPSED_MINUTES:
         return ElapsedSchedule(int(number) * ELAPSED_MINUTES[unit])
@@ -219,11 +221,12 @@ class ElapsedSchedule:
 class CalendarSchedule:
     """An interval of days or longer: the same time on the wall, some days, weeks, months or years later."""
 
-    __slots__ = ("_local", "_number", "_unit")
+    __slots__ = ("_least_minutes", "_local", "_number", "_unit")
 
     def __init__(self, number: int, unit: str, local: LocalTime) -> None:
         self._number = number
         self._unit = unit
+        self._least_minutes = number * CALENDAR_DAYS[unit] * 24 * 60
         self._local = local
 
     def after(self, time_us: int) -> int:
@@ -236,8 +239,7 @@ class CalendarSchedule:
             return self.after(tick_minute * MINUTE_US)
         if anchor_minute >= tick_minute:
             return anchor_minute
-        shortest_step = self._number * CALENDAR_DAYS[self._unit] * 24 * 60
-        enough = (tick_minute - anchor_minute) // shortest_step + 2
+        enough = (tick_minute - anchor_minute) // self._least_minutes + 2
         steps = bisect_left(range(enough), tick_minute, key=lambda steps: self._stepped(anchor_minute, steps))
         return self._stepped(anchor_minute, steps)
 

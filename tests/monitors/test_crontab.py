@@ -1,0 +1,247 @@
+import contextlib
+from datetime import datetime, timedelta
+
+import pytest
+from cronsim import CronSim, CronSimError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataflow.monitors.crontab import MAX_LENGTH, NICKNAMES, Crontab, InvalidCrontab, normalise
+
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall's own time
+MINUTE = timedelta(minutes=1)
+examples = settings(deadline=None, derandomize=True, max_examples=300)
+
+
+def wall(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // MINUTE
+
+
+def following(expression: str, reference: str, count: int = 1) -> list[str]:
+    crontab, found, minute = Crontab(normalise(expression)), [], wall(reference)
+    for _ in range(count):
+        minute = crontab.after(minute)
+        assert minute is not None
+        found.append((EPOCH + minute * MINUTE).isoformat(" ", "minutes"))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("expression", "times"),
+    [
+        ("* * * * *", ["2025-03-03 10:18", "2025-03-03 10:19"]),
+        ("*/15 * * * *", ["2025-03-03 10:30", "2025-03-03 10:45"]),
+        ("5/20 * * * *", ["2025-03-03 10:25", "2025-03-03 10:45", "2025-03-03 11:05"]),
+        ("0 9-17/4 * * *", ["2025-03-03 13:00", "2025-03-03 17:00", "2025-03-04 09:00"]),
+        ("0 5-5 * * *", ["2025-03-04 05:00", "2025-03-05 05:00"]),
+        ("0 5-5/3 * * *", ["2025-03-04 05:00", "2025-03-05 05:00"]),
+        ("0 0 29 2 *", ["2028-02-29 00:00", "2032-02-29 00:00"]),
+        ("0 0 L * *", ["2025-03-31 00:00", "2025-04-30 00:00"]),
+        ("0 0 15,L 2 *", ["2026-02-15 00:00", "2026-02-28 00:00"]),
+        ("0 0 1 JAN,jul *", ["2025-07-01 00:00", "2026-01-01 00:00"]),
+        ("0 0 * * 7", ["2025-03-09 00:00", "2025-03-16 00:00"]),
+        ("0 0 * * 0", ["2025-03-09 00:00", "2025-03-16 00:00"]),
+        ("0 0 * * 5-7", ["2025-03-07 00:00", "2025-03-08 00:00", "2025-03-09 00:00", "2025-03-14 00:00"]),
+        ("0 0 * * mon-WED", ["2025-03-04 00:00", "2025-03-05 00:00", "2025-03-10 00:00"]),
+        ("0 0 * * mon#2", ["2025-03-10 00:00", "2025-04-14 00:00"]),
+        ("0 0 * * 5L", ["2025-03-28 00:00", "2025-04-25 00:00", "2025-05-30 00:00"]),
+        ("0 0 * * 5#5", ["2025-05-30 00:00", "2025-08-29 00:00"]),
+    ],
+)
+def test_it_names_these_times(expression: str, times: list[str]) -> None:
+    assert following(expression, "2025-03-03 10:17", len(times)) == times
+
+
+def test_a_day_of_month_and_a_weekday_are_alternatives() -> None:
+    assert following("0 0 13 * 5", "2025-06-01 00:00", 3) == [
+        "2025-06-06 00:00",
+        "2025-06-13 00:00",
+        "2025-06-20 00:00",
+    ]
+    assert following("0 0 1 * 1#1", "2025-06-01 00:00", 2) == ["2025-06-02 00:00", "2025-07-01 00:00"]
+
+
+def test_both_days_must_match_where_one_begins_with_a_star() -> None:
+    assert following("0 0 */2 * 1", "2025-06-01 00:00", 2) == ["2025-06-09 00:00", "2025-06-23 00:00"]
+    assert following("0 0 13 * */5", "2025-06-01 00:00", 2) == ["2025-06-13 00:00", "2025-07-13 00:00"]
+
+
+def test_an_impossible_side_of_an_alternative_leaves_the_other() -> None:
+    assert following("0 0 31 2 1", "2025-02-20 00:00", 2) == ["2025-02-24 00:00", "2026-02-02 00:00"]
+
+
+def test_the_time_before_is_the_mirror_of_the_time_after() -> None:
+    crontab = Crontab("*/20 * 1,15 * 3")
+    minute = wall("2025-01-01 00:00")
+    for _ in range(500):
+        later = crontab.after(minute)
+        assert later is not None
+        assert crontab.after(minute) == later > minute
+        assert crontab.before(later) == minute or minute == wall("2025-01-01 00:00")
+        minute = later
+
+
+@pytest.mark.parametrize("nickname", list(NICKNAMES))
+def test_nicknames_are_stored_spelled_out(nickname: str) -> None:
+    assert normalise(nickname) == normalise(f" {nickname.upper()} ") == NICKNAMES[nickname]
+    assert CronSim(NICKNAMES[nickname], EPOCH)
+
+
+def test_runs_of_blanks_are_stored_as_one() -> None:
+    assert normalise("  */5\t*  * \n * * ") == "*/5 * * * *"
+
+
+NO_CRONTABS = """
+* | * * * * | * * * * * * | * * * * * * * | 0 0 1 1 * root
+@midnight | @reboot | @every 5m | @ | @ hourly | @hourly @daily | @hourly * * * *
+60 * * * * | * 24 * * * | * * 0 * * | * * 32 * * | * * * 0 * | * * * 13 * | * * * * 8
+-1 * * * * | 1- * * * * | 5-1 * * * * | */0 * * * * | 1,,2 * * * * | 1, * * * * | 1//2 * * * * | *-5 * * * *
+*/-5 * * * * | 1.5 * * * * | 0x5 * * * * | +5 * * * * | ٣ * * * * | */99999 * * * *
+5-1/2 * * * * | ** * * * *
+H * * * * | R * * * * | H/15 * * * * | R(1-5) * * * * | h h * * *
+* * ? * * | * * 15W * * | * * LW * * | * * L-3 * * | L * * * * | * * * * L | * * * * L5 | * * * * friL
+* * * * 8L
+* * * * 1#0 | * * * * 1#6 | * * * * 1#1,3 | * * * * #1 | * * 1#1 * * | * * * * 8#1 | * * * * 1#1/2
+* * * JANUARY * | * * * * MONDAY | * * * MON * | * * * * JAN | JAN * * * * | * * * * sat-sun | * * * * ſun
+* * 31 2 * | 0 0 30 2 * | 0 0 31 4,6,9,11 * | 0 0 30 2 */2 | 0 0 31 4 *
+"""
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", " ", "\0 * * * *", *(text.strip() for line in NO_CRONTABS.split("\n") for text in line.split("|"))],
+)
+def test_what_is_no_crontab_is_refused_with_a_reason(expression: str) -> None:
+    with pytest.raises(InvalidCrontab, match=r"^[a-z@D].+"):
+        normalise(expression)
+
+
+def test_the_longest_sensible_expression_is_accepted_and_a_longer_one_is_not() -> None:
+    fields = [(0, 60), (0, 24), (1, 32), (1, 13), (0, 7)]
+    everything = " ".join(",".join(map(str, range(*field))) for field in fields)
+    assert normalise(everything) == everything
+    with pytest.raises(InvalidCrontab, match="longer"):
+        normalise("0," * (MAX_LENGTH // 2) + "0 * * * *")
+
+
+def test_there_is_nothing_after_the_end_of_the_calendar() -> None:
+    assert Crontab("0 0 1 1 *").after(wall("9999-06-01 00:00")) is None
+    assert Crontab("* * * * *").after(wall("9999-12-31 23:59")) is None
+
+
+def items(low: int, high: int, names: tuple[str, ...] = ()) -> st.SearchStrategy[str]:
+    value = st.integers(low, high)
+    named = value.map(lambda number: names[number - low] if number - low < len(names) else str(number))
+    single = st.one_of(value.map(str), named)
+    bounds = st.tuples(value, value).map(sorted)
+    step = st.integers(1, 25)
+    # N-N/STEP is left out: cronsim reads it as N/STEP.
+    stepped = st.tuples(bounds.filter(lambda pair: pair[0] < pair[1]), step)
+    return st.one_of(
+        single,
+        bounds.map(lambda pair: f"{pair[0]}-{pair[1]}"),
+        stepped.map(lambda pair: f"{pair[0][0]}-{pair[0][1]}/{pair[1]}"),
+        st.tuples(single, step).map(lambda pair: f"{pair[0]}/{pair[1]}"),
+        step.map(lambda step: f"*/{step}"),
+        st.just("*"),
+    )
+
+
+def fields(item: st.SearchStrategy[str], *others: str) -> st.SearchStrategy[str]:
+    lists = st.lists(item, min_size=1, max_size=3).map(",".join)
+    return st.one_of(st.just("*"), lists, *map(st.just, others))
+
+
+MONTHS = ("jan", "FEB", "Mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+WEEKDAYS = ("sun", "MON", "Tue", "wed", "thu", "fri", "sat")
+expressions = st.tuples(
+    fields(items(0, 59)),
+    fields(items(0, 23)),
+    fields(items(1, 31), "L", "15,L", "31", "29-31"),
+    fields(items(1, 12, MONTHS)),
+    fields(items(0, 7, WEEKDAYS), "1#1", "fri#5", "7#2", "1#1,3#3", "5L", "7L", "1#2,5L"),
+).map(" ".join)
+
+
+@examples
+@given(expressions, st.integers(wall("1995-01-01 00:00"), wall("2060-01-01 00:00")))
+def test_it_agrees_with_cronsim(expression: str, reference: int) -> None:
+    try:
+        expected = next(CronSim(expression, EPOCH + reference * MINUTE))
+    except (CronSimError, StopIteration):
+        with pytest.raises(InvalidCrontab):
+            normalise(expression)
+        return
+    found = Crontab(normalise(expression)).after(reference)
+    assert found is not None
+    assert EPOCH + found * MINUTE == expected
+
+
+PIECES = (
+    "*",
+    "5",
+    "7",
+    "31",
+    "60",
+    "-1",
+    "*/2",
+    "5-7",
+    "7-5",
+    "5-5",
+    "5/7",
+    "1,5",
+    "1-5/2",
+    "*/0",
+    "L",
+    "LW",
+    "L/2",
+)
+PIECES += (
+    "5L",
+    "L5",
+    "15W",
+    "1#1",
+    "mon#5",
+    "fri",
+    "fri-sat",
+    "sat-fri",
+    "jan",
+    "feb-mar",
+    "R",
+    "H",
+    "H/5",
+    "?",
+    "@daily",
+)
+
+
+def is_accepted(expression: str) -> bool:
+    try:
+        return bool(normalise(expression))
+    except InvalidCrontab:
+        return False
+
+
+def cronsim_accepts(expression: str) -> bool:
+    try:
+        return next(CronSim(expression, EPOCH)) > EPOCH
+    except (CronSimError, StopIteration):
+        return False
+
+
+def test_it_accepts_what_cronsim_accepts_save_for_forms_of_the_last_day() -> None:
+    everywhere = [
+        " ".join("*" if position != other else piece for other in range(5))
+        for piece in PIECES
+        for position in range(5)
+    ]
+    differing = [text for text in everywhere if is_accepted(text) != cronsim_accepts(text)]
+    assert differing == ["* * LW * *", "* * L/2 * *"]
+    assert sum(map(is_accepted, everywhere)) > 40
+
+
+@examples
+@given(st.text())
+def test_any_text_is_refused_with_a_reason_or_read(text: str) -> None:
+    with contextlib.suppress(InvalidCrontab):
+        assert len(normalise(text).split(" ")) == 5
