@@ -18,7 +18,7 @@ usage: ./run.sh [COMMAND [ARGUMENTS]]
   setup                  only prepare the virtual environment in .venv
   run [BYTEWAX ARGS]     run the flow with your own CRONWAX_ settings, e.g. run -w 2
   recovery DIR PARTS     make a recovery store, once; then: run -r DIR -s 10 -b 60
-  sql ["SELECT ..."]     ask the published DuckDB; without a query, an interactive prompt
+  sql [QUESTION]         ask the published DuckDB by SQL, or by name: sql status; without one, a prompt
   test [PYTEST ARGS]     lint, types and tests; with arguments only pytest with those
   lint                   ruff: rules and formatting
   format                 let ruff format and mend what it can
@@ -133,11 +133,7 @@ demo() {
     [[ ${CRONWAX_SOURCE:-demo} == demo ]] || exec "$python" -m bytewax.run dataflow:flow
     "$python" -m bytewax.run dataflow:flow
     cat <<'EOT'
-
-Next:
-  ./run.sh sql "SELECT * FROM incidents LIMIT 5"    ask what happened; ./run.sh sql for a prompt
-  ./run.sh test                                     run the tests
-  ./run.sh help                                     everything else
+then: ./run.sh sql for a prompt, ./run.sh test for the tests, ./run.sh help for everything else
 EOT
 }
 
