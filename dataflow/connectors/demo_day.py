@@ -63,8 +63,7 @@ class Run(NamedTuple):
 
 @cache
 def lines_of_day() -> tuple[list[bytes], ...]:
-    """The lines of each partition in the order of their time; a monitor is in one partition. Takes a
-    second."""
+    """The lines of each partition by their time; a monitor is in one partition. Takes a second, once."""
     random = Random(_SEED)  # noqa: S311 - a simulation
     monitors = _monitors(random)
     partitions: list[list[Event]] = [[] for _ in range(PARTITIONS)]
@@ -155,7 +154,7 @@ def _upsert(monitor: Monitor) -> Iterator[Event]:
     if monitor.project.organization_id == 1:
         body = {"type": "upsert_monitor", "project_id": monitor.project.project_id, "name": monitor.name}
         yield (
-            START_MS + 1_000,
+            START_MS,
             {"control": {**body, "monitor_slug": monitor.slug, "monitor_config": monitor.config}},
         )
 

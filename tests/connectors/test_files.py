@@ -2,10 +2,13 @@ import gzip
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.connectors.files import FileSource, FileState, SourceError
@@ -120,6 +123,31 @@ def test_a_resumed_run_that_finds_nothing_new_says_once_that_the_file_has_ended(
     (batch,), again = batches(path, state)
     assert (batch.messages, batch.ended, batch.clock_after) == ([], True, START_MINUTE + 2)
     assert again == state
+
+
+@settings(deadline=None)
+@given(
+    content=st.lists(st.sampled_from([line(0), line(1), b"", b" ", b"\r", b"{", b"\n"])).map(b"\n".join),
+    suffix=st.sampled_from([".jsonl", ".jsonl.gz", ".jsonl.zst"]),
+    size=st.integers(1, 4),
+)
+def test_wherever_a_run_stops_the_next_one_goes_on(content: bytes, suffix: str, size: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder) / f"in{suffix}", content or b"\n")
+        whole, end = batches(path)
+        partition = FileSource(path, size).build_part("input", path.name, None)
+        stops = [partition.snapshot()]
+        found: list[tuple[int, int | None, bytes]] = []
+        while stops[-1] != end:
+            (batch,) = partition.next_batch()
+            found += batch.messages
+            stops.append(partition.snapshot())
+            (rest, *more), _ = batches(path, stops[-1])
+            assert found + rest.messages == whole[0].messages
+            assert (rest.clock_after, rest.position, rest.ended, more) == (
+                *(whole[0].clock_after, whole[0].position, True),
+                [],
+            )
 
 
 def test_a_file_that_has_grown_is_read_on(tmp_path: Path) -> None:

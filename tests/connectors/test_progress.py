@@ -62,7 +62,7 @@ def test_the_last_line_comes_when_the_last_partition_ends_and_only_once() -> Non
     progress.finish("b")
     progress.finish("b")
     assert lines_of(stream) == [
-        "cronwax: 100% of 200 messages, 200 read, 200 a second, at 2025-03-03 00:01 UTC"
+        "cronwax: 100% of 200 messages, 200 read, 200 a second, at 2025-03-03 00:00 UTC"
     ]
 
 

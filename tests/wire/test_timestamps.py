@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.wire.timestamps import LATEST_US, parse_time, read_ts
@@ -73,12 +73,14 @@ def test_the_range_is_1970_to_9999() -> None:
     assert parse_time("9999-12-31T23:59:59.999999Z") == LATEST_US
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | st.floats().map(lambda number: repr(number).encode()))
 def test_whatever_stands_there_gives_a_time_in_range_or_none(spelling: bytes) -> None:
     ts = read_ts(b'{"ts": ' + spelling + b"}")
     assert ts is None or 0 <= ts <= LATEST_US
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()))
 def test_a_datetime_means_the_same_by_the_quick_and_by_the_careful_path(moment) -> None:
     text = moment.isoformat()
