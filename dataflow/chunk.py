@@ -130,8 +130,31 @@ class DeadLetter(msgspec.Struct, array_like=True, gc=False):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_chunk = msgspec.msgpack.Decoder(Chunk).decode
-_decode_sampled = msgspec.msgpack.Decoder(Sampled).decode
-_decode_records = msgspec.msgpack.Decoder(Records).decode
-_decode_message = msgspec.msgpack.Decoder(Message).decode
-_decode_dead_letter = msgspec.msgpack.Decoder(DeadLetter).decode
+_chunk_decoder = msgspec.msgpack.Decoder(Chunk)
+_sampled_decoder = msgspec.msgpack.Decoder(Sampled)
+_records_decoder = msgspec.msgpack.Decoder(Records)
+_message_decoder = msgspec.msgpack.Decoder(Message)
+_dead_letter_decoder = msgspec.msgpack.Decoder(DeadLetter)
+
+
+# pickle takes functions by their name, and a decoder's method has none.
+
+
+def _decode_chunk(data: bytes) -> Chunk:
+    return _chunk_decoder.decode(data)
+
+
+def _decode_sampled(data: bytes) -> Sampled:
+    return _sampled_decoder.decode(data)
+
+
+def _decode_records(data: bytes) -> Records:
+    return _records_decoder.decode(data)
+
+
+def _decode_message(data: bytes) -> Message:
+    return _message_decoder.decode(data)
+
+
+def _decode_dead_letter(data: bytes) -> DeadLetter:
+    return _dead_letter_decoder.decode(data)

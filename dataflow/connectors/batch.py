@@ -47,4 +47,8 @@ class SourceBatch(msgspec.Struct, array_like=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(SourceBatch).decode
+_decoder = msgspec.msgpack.Decoder(SourceBatch)
+
+
+def _decode(data: bytes) -> SourceBatch:  # by its name for pickle: a decoder's method has none
+    return _decoder.decode(data)

@@ -13,6 +13,7 @@ from dataflow.connectors.batch import SourceBatch
 from dataflow.connectors.demo import DEMO_PROJECTS, DemoSource
 from dataflow.connectors.files import FileSource
 from dataflow.connectors.lines import dead_letters_sink, occurrences_sink
+from dataflow.connectors.progress import Progress
 from dataflow.connectors.stopping import stopping
 from dataflow.connectors.tables import TablesSink
 from dataflow.settings import Settings
@@ -39,9 +40,10 @@ def open_endpoints(settings: Settings) -> Endpoints:
     source: Any
     if settings.source == "file":
         assert settings.checkins_path is not None
-        source = FileSource(settings.checkins_path, settings.batch_size, stopping)
+        progress = Progress.create(None, "bytes")
+        source = FileSource(settings.checkins_path, settings.batch_size, stopping, progress)
     else:
-        source = DemoSource(settings.batch_size, stopping)
+        source = DemoSource(settings.batch_size, stopping, Progress.create(None, "messages"))
         projects = {**DEMO_PROJECTS, **projects}
     return Endpoints(
         {settings.source: source},
