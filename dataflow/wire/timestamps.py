@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -51,9 +50,8 @@ def parse_time(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, float):
-        if not math.isfinite(value):
-            return None
-        return _in_range(round(value * 1e6)) if value < LATEST_US else None
+        # Compared first: infinities, and what becomes one, cannot be rounded. NaN compares as False.
+        return _in_range(round(value * 1e6)) if 0 <= value < LATEST_US else None
     if isinstance(value, int):
         return _in_range(value * 1_000_000)
     return None
