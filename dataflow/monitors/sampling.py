@@ -134,9 +134,7 @@ class OrganizationRules:
                 rules._activate(rule, restore_condition(rule.condition))
         heapify(rules._ends)
         for changed in state.changed:
-            known = rules._by_id.get(changed.rule_id)
-            same = known is not None and known.created_us == changed.created_us
-            rules._mark(known if known is not None and same else changed)
+            rules._mark(changed)
         return rules
 
     def to_state(self) -> RulesState:
@@ -315,8 +313,8 @@ class _OpenRules:
         return bool(self._by_id)
 
     def add(self, rule: Rule, condition: Condition) -> None:
-        """Take in a rule, unless it is there or has all of its samples."""
-        if rule.rule_id in self._by_id or rule.kept >= rule.num_samples:
+        """Take in a rule, unless it has all of its samples; one that is there stays."""
+        if rule.kept >= rule.num_samples:
             return
         slugs: tuple[str | None, ...] = (None,)
         if condition.slugs is not None and len(condition.slugs) <= _MAX_INDEXED_SLUGS:
