@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import bytewax.operators as op
-from bytewax.dataflow import Dataflow
-from bytewax.operators import KeyedStream, Stream
+from bytewax.dataflow import Dataflow, Stream
+from bytewax.operators import KeyedStream
 
 from dataflow.chunk import Chunk, DeadLetter, Message, Records, Sampled
 from dataflow.connectors.endpoints import Endpoints

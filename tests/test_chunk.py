@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import pytest
+
 from dataflow.chunk import (
     Chunk,
     DeadLetter,
@@ -21,7 +22,7 @@ from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.config import MonitorConfig
 
 CHECK_IN = CheckIn(
-    1, 2**64 - 1, "m", "prod", b"g" * 16, 1, 5, None, b"{}", None, 3, 4, -1, "t", 0, 9, b"\xff", None, 1
+    1, 2**64 - 1, "m", "prod", b"g" * 16, 1, 5, None, b"{}", None, 3, 4, -1, "t", 0, 9, 4, b"\xff", None, 1
 )
 CONTROL = Control("mute", 1, 3, -1, "t", 0, 9, b"{}", 7, "m", "prod", None, True)
 CONFIG = MonitorConfig("interval", "10 minute", None, None, 5, None, 2)
@@ -31,7 +32,7 @@ ITEMS = [
     MonitorChanged(1, "m", "M", False, True, CONFIG, 5, 6, True),
     EnvironmentMuted(1, "m", "prod", True, 5, 6),
     MonitorDeleted(1, "m", None, 5, 6),
-    RuleRequested(1, 2, "m", 5, "t", 0, 9),
+    RuleRequested(1, 2, "m", 4, 5, "t", 0, 9),
 ]
 
 
@@ -54,4 +55,6 @@ def test_it_comes_out_of_a_pickle_as_it_went_in(sent):
 
 def test_records_come_out_of_a_pickle_with_their_rows():
     rows = {"check_ins": [(1, "m", "prod", b"g" * 16, None, 2**64 - 1, 0.5, True)]}
-    assert list(map(tuple, pickle.loads(pickle.dumps(Records(3, rows))).rows["check_ins"])) == rows["check_ins"]
+    assert (
+        list(map(tuple, pickle.loads(pickle.dumps(Records(3, rows))).rows["check_ins"])) == rows["check_ins"]
+    )

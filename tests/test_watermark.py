@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataflow.chunk import END_OF_TIME
-from dataflow.watermark import Watermark
 from hypothesis import given
 from hypothesis import strategies as st
+
+from dataflow.chunk import END_OF_TIME
+from dataflow.watermark import Watermark
 
 
 def test_it_stands_until_every_input_has_a_clock():

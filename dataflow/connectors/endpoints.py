@@ -12,6 +12,8 @@ from dataflow.chunk import DeadLetter, Message, Records
 from dataflow.connectors.batch import SourceBatch
 from dataflow.connectors.demo import DEMO_PROJECTS, DemoSource
 from dataflow.connectors.files import FileSource
+from dataflow.connectors.kafka import KafkaSource
+from dataflow.connectors.kafka_sinks import DeadLettersSink, OccurrencesSink
 from dataflow.connectors.lines import dead_letters_sink, occurrences_sink
 from dataflow.connectors.progress import Progress
 from dataflow.connectors.stopping import stopping
@@ -35,9 +37,11 @@ class Endpoints:
 
 
 def open_endpoints(settings: Settings) -> Endpoints:
-    """Find the sources and sinks. Raises SettingsError, SourceError or KafkaError, each with one clear line."""
+    """Find the sources and sinks. Raises SettingsError or SourceError, each with one clear line, or StartError."""
     projects = settings.projects()
     source: Any
+    if settings.source == "kafka":
+        return _kafka(settings, projects)
     if settings.source == "file":
         assert settings.checkins_path is not None
         progress = Progress.create(None, "bytes")
@@ -49,7 +53,19 @@ def open_endpoints(settings: Settings) -> Endpoints:
         {settings.source: source},
         source.origins,
         projects,
-        TablesSink(settings.data_dir, settings.state_shards, settings.publish_interval, True),
+        TablesSink(settings.data_dir, settings.state_shards, settings.publish_interval, summary=True),
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
         dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
+    )
+
+
+def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
+    source = KafkaSource(settings, stopping)
+    return Endpoints(
+        {"kafka": source},
+        source.origins,
+        projects,
+        TablesSink(settings.data_dir, settings.state_shards, settings.publish_interval, summary=False),
+        OccurrencesSink(settings),
+        DeadLettersSink(settings),
     )

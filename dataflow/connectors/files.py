@@ -45,7 +45,9 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         stopping: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
     ) -> None:
-        self._paths = {file.name: file for file in _find(path) if not _is_empty(file)}
+        files = sorted(_find(path))
+        # The engine makes no sink where there is no input: of files that are all empty one stays.
+        self._paths = {file.name: file for file in files if not _is_empty(file)} or {files[0].name: files[0]}
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress

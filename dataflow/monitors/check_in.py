@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
@@ -81,6 +82,8 @@ class CheckIn(msgspec.Struct, array_like=True, tag=0, gc=False):
     topic: str
     partition: int
     offset: int
+    source: int
+    """Tells partitions apart (see `source_of`)."""
     payload: bytes
     """The payload as it came."""
     problem: bytes | None = None
@@ -117,6 +120,11 @@ class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
 
 Errors = list[dict[str, Any]]
 """Processing errors: objects with `type` and details."""
+
+
+def source_of(topic: str, partition: int) -> int:
+    """A number that tells a partition from others, the same in every run."""
+    return crc32(f"{topic}/{partition}".encode("utf-8", "surrogatepass"))
 
 
 def minute_of(time_us: int) -> int:

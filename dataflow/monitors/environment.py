@@ -14,6 +14,8 @@ NO_TIME = -1
 """Stands for "never", in µs."""
 FAR_MINUTE = 2**41
 """A minute that is never reached: the deadline of what has none."""
+SPREAD = -1
+"""Stands for "several partitions"."""
 REMEMBERED_GUIDS = 50
 """Finished check-ins per environment that are still known by their guid (SPEC, section 7)."""
 _GUID_BYTES = 16
@@ -92,6 +94,8 @@ class Environment(msgspec.Struct, array_like=True):
     """date_added of the newest success."""
     newest_result_us: int = NO_TIME
     """date_added of the newest check-in that the job itself finished."""
+    source: int | None = None
+    """The partition that its check-ins come from; SPREAD if there are several."""
     scheduled_minute: int = FAR_MINUTE
     """The minute of this environment's entry among its key group's deadlines."""
 

@@ -1,5 +1,6 @@
-"""The lifecycle of check-ins: what a message, a tick or a change of the monitor does to one environment (SPEC, 6 and 7).
+"""The lifecycle of check-ins: what a message, a tick or a change of the monitor does to one environment.
 
+The rules are those of SPEC, sections 6 and 7.
 Every function takes the monitor, the environment and the journal that notes what happened. The caller fires what is
 due before a message (`fire_due`), so that it finds the environment as of its own minute.
 """
@@ -16,7 +17,7 @@ from dataflow.monitors.check_in import (
     CheckInStatus,
     first_tick_after,
 )
-from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, Run
+from dataflow.monitors.environment import FAR_MINUTE, SPREAD, Environment, Monitor, Run
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.incident import count_failure, count_success
 from dataflow.monitors.journal import Journal
@@ -30,8 +31,13 @@ def receive(monitor: Monitor, environment: Environment, check_in: CheckIn, journ
     1. What was due before it happens before it: all that its partition's clock had reached; and if the environment
        is past its latest time by the check-in's own time, all that was due by then.
     2. It is matched by its guid: new, an update, or an error.
+
+    A partition's clock can stand for the event clock because a monitor's check-ins come from one partition, and so
+    in order. Where they do not, another one may still hold an earlier result: only ticks fire there.
     """
-    if environment.earliest_due() <= check_in.clock_minute:
+    if environment.source != check_in.source:
+        environment.source = check_in.source if environment.source is None else SPREAD
+    if environment.earliest_due() <= check_in.clock_minute and environment.source != SPREAD:
         fire_due(monitor, environment, check_in.clock_minute, journal)
     start_minute = check_in.start_us // MINUTE_US
     if environment.latest_minute <= start_minute:
@@ -162,7 +168,7 @@ def _advance(
 ) -> None:
     """What a check-in does to its environment, once it is written down ("Then" in SPEC, section 7)."""
     added_us, start_us, status = run.date_added_us, check_in.start_us, run.status
-    if status == OK or status == ERROR:
+    if status in (OK, ERROR):
         environment.newest_result_us = max(environment.newest_result_us, added_us)
         if status == OK:
             environment.last_ok_us = max(environment.last_ok_us, added_us)

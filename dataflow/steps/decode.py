@@ -11,7 +11,7 @@ from msgspec import UNSET, Raw, UnsetType
 from dataflow.chunk import END_OF_TIME, Chunk, DeadLetter, Item, Records
 from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.keys import organization_group
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
 from dataflow.steps.rejections import unread
@@ -39,8 +39,10 @@ class Decode:
         self._check_ins = CheckInDecoder(projects)
         self._controls = ControlDecoder(projects)
         self._groups = gate_groups
+        self._source = 0
 
     def __call__(self, batches: Sequence[SourceBatch]) -> list[Output]:
+        """The engine's call."""
         out: list[Output] = []
         for batch in batches:
             self._batch(batch, out)
@@ -50,6 +52,7 @@ class Decode:
         by_group: list[list[Item]] = [[] for _ in range(self._groups)]
         errors: list[Row] = []
         clock = batch.clock_before
+        self._source = source_of(batch.topic, batch.partition)
         for offset, received_us, message in batch.messages:
             try:
                 item = self._item(batch, offset, received_us, clock, message)
@@ -82,8 +85,9 @@ class Decode:
         self, batch: SourceBatch, offset: int, received_us: int | None, clock: int, message: bytes
     ) -> CheckIn | Control | None:
         if received_us is None:
-            raise MalformedMessage(_without_time(message))
-        place = Place(batch.topic, batch.partition, offset, received_us, clock)
+            lines = batch.format == Format.LINES
+            raise MalformedMessage(_without_time(message) if lines else "no broker timestamp")
+        place = Place(batch.topic, batch.partition, offset, received_us, clock, self._source)
         if batch.format == Format.MSGPACK:
             return self._check_ins.packed(message, place)
         if batch.format == Format.CONTROLS:

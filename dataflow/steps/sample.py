@@ -26,6 +26,10 @@ from dataflow.steps.rejections import rejection
 Waiting = CheckIn | Control | RuleRequested
 
 
+Place = tuple[str, int, int]
+"""Topic, partition, offset."""
+
+
 class SampleState(msgspec.Struct, array_like=True):
     """What a snapshot of the step holds."""
 
@@ -47,7 +51,7 @@ class Sample(KeyGroup[Records]):
         self._minute = NO_MINUTE
         self._rules: dict[int, OrganizationRules] = {}
         self._waiting: list[Waiting] = []
-        self._asked: dict[int, list[RuleRequest]] = {}
+        self._asked: dict[int, dict[Place, RuleRequest]] = {}
         """Per organization, what the requests that wait ask for."""
         self._group = 0
         if snapshot is not None:
@@ -60,7 +64,10 @@ class Sample(KeyGroup[Records]):
         self._waiting = state.waiting
         for item in self._waiting:
             if not isinstance(item, CheckIn):
-                self._asked.setdefault(item.organization_id, []).append(_request(item))
+                self._ask(item)
+
+    def _ask(self, item: Control | RuleRequested) -> None:
+        self._asked.setdefault(item.organization_id, {})[_place(item)] = _request(item)
 
     def state(self) -> SampleState:
         """What a snapshot holds."""
@@ -77,7 +84,7 @@ class Sample(KeyGroup[Records]):
                         insort(self._waiting, item, key=_order)
                 elif isinstance(item, Control | RuleRequested):
                     insort(self._waiting, item, key=_order)
-                    self._asked.setdefault(item.organization_id, []).append(_request(item))
+                    self._ask(item)
             self._minute = max(self._minute, chunk.clock_minute)
         return self._decide(self._minute * MINUTE_US)
 
@@ -96,7 +103,7 @@ class Sample(KeyGroup[Records]):
         subject = _subject(item)
         if rules is not None and rules.might_match(subject):
             return True
-        return any(request.matches(subject) for request in asked or ())
+        return asked is not None and any(request.matches(subject) for request in asked.values())
 
     def _decide(self, before_us: int | None) -> list[Records]:
         samples: list[Row] = []
@@ -109,14 +116,10 @@ class Sample(KeyGroup[Records]):
             if isinstance(item, CheckIn):
                 if (row := self._sample(item)) is not None:
                     samples.append(row)
-            elif errors := self._upsert(item):
+            # A rule that nobody asked for is left out without a word.
+            elif (errors := self._upsert(item)) and isinstance(item, Control):
                 rejected.append(rejection(item, errors))
-        if count:
-            del self._waiting[:count]
-            self._asked = {}
-            for item in self._waiting:
-                if not isinstance(item, CheckIn):
-                    self._asked.setdefault(item.organization_id, []).append(_request(item))
+        del self._waiting[:count]
         changed = self._changed_rules(before_us)
         rows = {"check_in_samples": samples, "processing_errors": rejected, "sampling_rules": changed}
         rows = {table: some for table, some in rows.items() if some}
@@ -126,16 +129,16 @@ class Sample(KeyGroup[Records]):
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = self._rules[item.organization_id] = OrganizationRules(self._base_rate)
-        rules.expire(item.received_us)
-        refused = rules.upsert(_request(item), item.received_us)
-        if isinstance(refused, TooManyRules) and isinstance(item, Control):
+        refused = rules.upsert(self._asked[item.organization_id].pop(_place(item)), item.received_us)
+        if isinstance(refused, TooManyRules):
             return [{"type": ErrorType.TOO_MANY_RULES, "reason": refused.reason}]
-        return None  # a rule that nobody asked for is left out without a word
+        return None
 
     def _sample(self, item: CheckIn) -> Row | None:
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = OrganizationRules(self._base_rate)
+        rules.expire(item.received_us)  # whatever the watermark has come to
         guid = item.guid
         if guid == NIL_GUID:
             guid = identity.positioned_guid(item.topic, item.partition, item.offset)
@@ -166,9 +169,13 @@ class Sample(KeyGroup[Records]):
         return rows
 
 
+def _place(item: Waiting) -> Place:
+    return item.topic, item.partition, item.offset
+
+
 def _request(item: Control | RuleRequested) -> RuleRequest:
     if isinstance(item, RuleRequested):
-        return new_monitor_rule(item.project_id, item.slug, item.received_us)
+        return new_monitor_rule(item.project_id, item.slug, item.start_us)
     assert item.rule is not None
     return parse_rule(msgspec.json.decode(item.rule))
 

@@ -31,6 +31,8 @@ class Place(msgspec.Struct, array_like=True):
     offset: int
     received_us: int
     clock_minute: int
+    source: int = 0
+    """See `CheckIn.source`."""
 
 
 class Wrapper(msgspec.Struct):
@@ -135,6 +137,7 @@ class CheckInDecoder:
             place.topic,
             place.partition,
             place.offset,
+            place.source,
             payload,
         )
         try:

@@ -244,7 +244,14 @@ def test_a_file_that_holds_nothing_is_no_partition(tmp_path: Path, suffix: str) 
     write(tmp_path / f"empty{suffix}", b"")
     write(tmp_path / "full.jsonl", line(0))
     assert FileSource(tmp_path, 10).origins == ["full.jsonl"]
-    assert FileSource(tmp_path / f"empty{suffix}", 10).origins == []
+
+
+@SUFFIXES
+def test_of_files_that_all_hold_nothing_one_stays(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path / f"b{suffix}", b"")
+    write(tmp_path / f"a{suffix}", b"")
+    assert FileSource(tmp_path, 10).origins == [f"a{suffix}"]
+    assert read(tmp_path / f"a{suffix}") == []
 
 
 def test_a_single_file_may_have_any_name(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main, run_main
+
 from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.connectors.endpoints import Endpoints
 from dataflow.flow import build
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.settings import Settings
 from dataflow.wire.timestamps import read_ts
-
 from state.tables import TABLES
 
 Lines = Sequence[dict[str, Any] | str]
@@ -94,9 +94,7 @@ class MemorySource(FixedPartitionedSource[SourceBatch, Any]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Partition:
         plan = self._plans.get(for_part, Plan())
-        return _Partition(
-            self.origins.index(for_part), for_part, self._inputs[for_part], plan, resume_state
-        )
+        return _Partition(self.origins.index(for_part), for_part, self._inputs[for_part], plan, resume_state)
 
 
 class _Collect(StatefulSinkPartition[Any, None]):

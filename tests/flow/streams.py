@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 SCHEDULES: list[dict[str, Any]] = [
     {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 3},
-    {"schedule": {"type": "crontab", "value": "0 * * * *"}, "checkin_margin": 4, "failure_issue_threshold": 2},
+    {
+        "schedule": {"type": "crontab", "value": "0 * * * *"},
+        "checkin_margin": 4,
+        "failure_issue_threshold": 2,
+    },
     {"schedule": {"type": "interval", "value": 7, "unit": "minute"}, "recovery_threshold": 2},
-    {"schedule": {"type": "interval", "value": 1, "unit": "hour"}, "max_runtime": 20, "recovery_threshold": 3},
+    {
+        "schedule": {"type": "interval", "value": 1, "unit": "hour"},
+        "max_runtime": 20,
+        "recovery_threshold": 3,
+    },
     {"schedule": {"type": "crontab", "value": "30 2 * * *"}, "timezone": "Europe/Vienna"},
 ]
 NIL = guid(0)
@@ -54,9 +62,7 @@ def _control(draw: st.DrawFn, at_s: float, slugs: list[str]) -> dict[str, Any]:
         return control(at_s, "mute", **names, environment="production", muted=draw(st.booleans()))
     if kind == 4:
         return control(at_s, "upsert_monitor", **names, monitor_config=draw(st.sampled_from(SCHEDULES)))
-    return control(
-        at_s, "delete_monitor", **names, **draw(st.sampled_from([{}, {"environment": "dev"}]))
-    )
+    return control(at_s, "delete_monitor", **names, **draw(st.sampled_from([{}, {"environment": "dev"}])))
 
 
 @st.composite

@@ -6,6 +6,7 @@ import json
 
 import msgspec
 import pytest
+
 from dataflow.monitors.check_in import CheckIn, Control, Seat
 from dataflow.monitors.organization import UNLIMITED, Limits, Organization, OrganizationState
 
@@ -14,7 +15,7 @@ CONFIG = json.dumps({"schedule": {"type": "crontab", "value": "0 * * * *"}}).enc
 
 def check_in(slug="m", config=CONFIG, problem=None):
     return CheckIn(
-        1, 1, slug, "production", b"g" * 16, 1, None, None, config, None, 0, 0, 0, "t", 0, 0, b"", problem
+        1, 1, slug, "production", b"g" * 16, 1, None, None, config, None, 0, 0, 0, "t", 0, 0, 0, b"", problem
     )
 
 

@@ -9,6 +9,7 @@ import msgpack
 import msgspec
 import pytest
 import sentry_kafka_schemas
+
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place, Wrapper
 
