@@ -40,10 +40,11 @@ def local(minute: int, zone: str) -> datetime:
 def fires(text: str, zone: str, since: str, until: str) -> list[str]:
     """The times of a schedule between two instants, as the clocks of the zone show them, with the offset."""
     asked, last = schedule(text, zone), minute_of(datetime.fromisoformat(until).replace(tzinfo=UTC))
-    minute, found = minute_of(datetime.fromisoformat(since).replace(tzinfo=UTC)) - 1, []
-    while (minute := asked.after(minute * MINUTE_US)) <= last:
-        found.append(local(minute, zone).strftime("%d %H:%M %z"))
-    return found
+    minutes = [minute_of(datetime.fromisoformat(since).replace(tzinfo=UTC)) - 1]
+    while minutes[-1] <= last:
+        minutes.append(asked.after(minutes[-1] * MINUTE_US))
+        assert minutes[-1] > minutes[-2]
+    return [local(minute, zone).strftime("%d %H:%M %z") for minute in minutes[1:-1]]
 
 
 def following(text: str, zone: str, reference: str) -> str:
