@@ -1,0 +1,168 @@
+"""One run of one contender, in a process of its own: what `python -m benchmarks.contender KIND ...` measures.
+
+Seconds are counted from the first batch that is asked for to the end, everything on disk: the start of an
+interpreter is not what is compared. `start_s`, from the start of the process to that batch, is kept beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import run_main
+
+from benchmarks.inputs import Input
+
+EPOCH_SECONDS = 10
+_BORN = "CRONWAX_BENCH_BORN"
+Figures = dict[str, float]
+
+
+class Failed(Exception):
+    """A contender did not get through; the text is what it said."""
+
+
+def run(kind: str, source: Input, folder: Path, *options: str, **settings: str) -> Figures:
+    """Run a contender into `folder`, which it leaves full. Raises Failed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    result = folder / "figures.json"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CRONWAX_")}
+    environment |= {
+        "CRONWAX_SOURCE": "file",
+        "CRONWAX_CHECKINS_PATH": str(source.path),
+        "CRONWAX_PROJECTS_PATH": str(source.projects),
+        "CRONWAX_DATA_DIR": str(folder / "data"),
+        **{f"CRONWAX_{name.upper()}": value for name, value in settings.items()},
+        _BORN: str(time.monotonic()),
+    }
+    command = [sys.executable, "-m", "benchmarks.contender", kind, str(result), *options]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode or not result.exists():
+        raise Failed(f"{kind}: {done.stderr[-2000:] or done.stdout[-2000:]}")
+    figures: Figures = json.loads(result.read_text())
+    figures["messages"] = figures.get("messages", source.messages)
+    return figures
+
+
+class Watched(FixedPartitionedSource[Any, Any]):
+    """A source that notes when the first batch was asked for."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self.first: float | None = None
+        self.cpu = 0.0
+
+    def list_parts(self) -> list[str]:
+        return self._source.list_parts()
+
+    def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _WatchedPartition:
+        return _WatchedPartition(self, self._source.build_part(step_id, for_part, resume_state))
+
+
+class _WatchedPartition(StatefulSourcePartition[Any, Any]):
+    def __init__(self, watched: Watched, partition: Any) -> None:
+        self._watched = watched
+        self._partition = partition
+        self.snapshot = partition.snapshot
+        self.close = partition.close
+
+    def next_batch(self) -> Any:
+        if self._watched.first is None:
+            self._watched.first, self._watched.cpu = time.monotonic(), time.process_time()
+        return self._partition.next_batch()
+
+    def snapshot(self) -> Any:
+        raise NotImplementedError  # replaced by the partition's own
+
+
+def _figures(watched: Watched) -> Figures:
+    assert watched.first is not None
+    return {
+        "seconds": time.monotonic() - watched.first,
+        "cpu_seconds": time.process_time() - watched.cpu,
+        "start_s": watched.first - float(os.environ[_BORN]),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _run_flow(recovery: Path | None) -> Figures:
+    from dataflow.connectors.endpoints import open_endpoints
+    from dataflow.flow import build
+    from dataflow.settings import Settings
+
+    settings = Settings.load()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    endpoints = open_endpoints(settings)
+    ((name, source),) = endpoints.sources.items()
+    watched = Watched(source)
+    flow = build(settings, replace(endpoints, sources={name: watched}))
+    config = None
+    if recovery is not None:
+        if not recovery.exists():
+            recovery.mkdir(parents=True)
+            init_db_dir(recovery, 1)
+        config = RecoveryConfig(str(recovery), backup_interval=timedelta(0))
+    run_main(flow, epoch_interval=timedelta(seconds=EPOCH_SECONDS), recovery_config=config)
+    figures = _figures(watched)
+    if recovery is not None:
+        figures["store_mb"] = sum(file.stat().st_size for file in recovery.iterdir()) / 2**20
+    return figures
+
+
+def _run_floor() -> Figures:
+    from benchmarks import floor
+    from dataflow.connectors.files import FileSource
+    from dataflow.settings import Settings
+
+    settings = Settings.load()
+    assert settings.checkins_path is not None
+    watched = Watched(FileSource(settings.checkins_path, settings.batch_size))
+    counter = floor.Counter()
+    run_main(floor.build(watched, settings.projects(), counter))
+    return _figures(watched) | {"messages": counter.total}
+
+
+def _run_reference(data_dir: Path, checkins: Path, projects: Path) -> Figures:
+    from benchmarks.reference import Reference
+
+    data_dir.mkdir(parents=True, exist_ok=True)
+    started, cpu = time.monotonic(), time.process_time()
+    reference = Reference(data_dir / "reference.sqlite3", json.loads(projects.read_text()))
+    reference.replay(checkins)
+    return {
+        "seconds": time.monotonic() - started,
+        "cpu_seconds": time.process_time() - cpu,
+        "start_s": started - float(os.environ[_BORN]),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("kind", choices=["flow", "floor", "reference"])
+    parser.add_argument("result", type=Path)
+    parser.add_argument("--recovery", type=Path)
+    arguments = parser.parse_args()
+    if arguments.kind == "flow":
+        figures = _run_flow(arguments.recovery)
+    elif arguments.kind == "floor":
+        figures = _run_floor()
+    else:
+        names = ("DATA_DIR", "CHECKINS_PATH", "PROJECTS_PATH")
+        figures = _run_reference(*(Path(os.environ[f"CRONWAX_{name}"]) for name in names))
+    arguments.result.write_text(json.dumps(figures))
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,145 @@
+"""The flow's steps without the engine, in one process, each on its own clock: where the time of a check-in goes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from dataflow.chunk import Chunk, Records, Sampled
+from dataflow.connectors.batch import SourceBatch
+from dataflow.connectors.files import FileSource
+from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.settings import Settings
+from dataflow.steps.decode import Decode
+from dataflow.steps.gate import Gate
+from dataflow.steps.keyed import KeyGroup
+from dataflow.steps.sample import Sample
+from dataflow.steps.transition import Transition
+from dataflow.steps.upsert import Upsert
+from state.writer import StateWriter
+
+STEPS = ("read", "decode", "gate", "sample", "upsert", "transition", "write")
+
+
+class Pipeline:
+    """All key groups of all steps, called with the chunks that the engine would call them with.
+
+    Without a data folder the records are dropped, and `write` takes no time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        partitions: list[str],
+        data_dir: Path | None = None,
+        snapshots: dict[str, dict[int, bytes]] | None = None,
+    ) -> None:
+        self._decode = Decode(settings.projects(), settings.gate_groups)
+        limits = Limits(settings.max_monitors_per_organization, UNLIMITED)
+        made: dict[str, Any] = {
+            "gate": lambda snapshot: Gate(
+                settings.key_groups,
+                partitions,
+                limits,
+                settings.rate_limit,
+                settings.sample_new_monitors,
+                snapshot,
+            ),
+            "sample": lambda snapshot: Sample(settings.base_sample_rate, snapshot),
+            "upsert": lambda snapshot: Upsert(
+                settings.gate_groups, settings.max_environments_per_monitor, snapshot
+            ),
+            "transition": Transition,
+        }
+        known = snapshots or {}
+        self._made = made
+        self.groups: dict[str, dict[int, KeyGroup[Any]]] = {
+            step: {group: made[step](snapshot) for group, snapshot in known.get(step, {}).items()}
+            for step in made
+        }
+        self.writer = StateWriter.open(data_dir) if data_dir is not None else None
+        self.seconds: dict[str, float] = dict.fromkeys(STEPS, 0.0)
+        self.rows: dict[str, int] = defaultdict(int)
+
+    def feed(self, batch: SourceBatch) -> None:
+        """Take one batch through all steps."""
+        decoded = self._timed("decode", self._decode, [batch])
+        gated = self._step("gate", decoded, Chunk)
+        sampled = self._step("sample", gated, Sampled)
+        upserted = self._step("upsert", gated, Chunk)
+        changed = self._step("transition", upserted, Chunk)
+        for out in (decoded, gated, sampled, upserted, changed):
+            self._records(out)
+
+    def tick(self, minute: int) -> list[Any]:
+        """Let the clock reach a minute, for the transition step alone."""
+        chunks = [Chunk(0, group, [], minute) for group in self.groups["transition"]]
+        return self._step("transition", chunks, Chunk)
+
+    def commit(self) -> None:
+        """One transaction, as at the end of an epoch."""
+        if self.writer is not None:
+            self._timed("write", self.writer.commit)
+
+    def snapshots(self) -> dict[str, dict[int, bytes]]:
+        """A snapshot of every group of every step."""
+        return {
+            step: {group: key_group.snapshot() for group, key_group in groups.items()}
+            for step, groups in self.groups.items()
+        }
+
+    def _step(self, name: str, items: Iterable[Any], kind: type[Any]) -> list[Any]:
+        chunks: dict[int, list[Chunk]] = {}
+        for item in items:
+            if type(item) is kind:
+                chunks.setdefault(item.target, []).append(item)
+        groups = self.groups[name]
+        for group in chunks:
+            if group not in groups:
+                groups[group] = self._made[name](None)
+        started = time.perf_counter()
+        out: list[Any] = []
+        for group, values in chunks.items():
+            out += groups[group].on_batch(values)[0]
+        self.seconds[name] += time.perf_counter() - started
+        return out
+
+    def _records(self, items: list[Any]) -> None:
+        for item in items:
+            if type(item) is Records:
+                for table, rows in item.rows.items():
+                    self.rows[table] += len(rows)
+                if self.writer is not None:
+                    self._timed("write", self.writer.write, item.rows)
+
+    def _timed(self, name: str, function: Any, *arguments: Any) -> Any:
+        started = time.perf_counter()
+        result = function(*arguments)
+        self.seconds[name] += time.perf_counter() - started
+        return result
+
+
+def replayed(settings: Settings, data_dir: Path | None = None, commit_every: int = 100) -> Pipeline:
+    """A pipeline that has taken in the settings' file; it commits every so many batches."""
+    assert settings.checkins_path is not None
+    source = FileSource(settings.checkins_path, settings.batch_size)
+    pipeline = Pipeline(settings, source.origins, data_dir)
+    partition = source.build_part("source", source.origins[0], None)
+    number = 0
+    while True:
+        started = time.perf_counter()
+        try:
+            batches = partition.next_batch()
+        except StopIteration:
+            break
+        pipeline.seconds["read"] += time.perf_counter() - started
+        for batch in batches:
+            pipeline.feed(batch)
+        number += 1
+        if number % commit_every == 0:
+            pipeline.commit()
+    pipeline.commit()
+    return pipeline
