@@ -15,7 +15,14 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from dataflow.connectors.batch import Format, SourceBatch
-from dataflow.connectors.kafka_client import START_SECONDS, Kafka, OffsetAnswer, ask_offset, is_transient
+from dataflow.connectors.kafka_client import (
+    START_SECONDS,
+    Kafka,
+    OffsetAnswer,
+    ask_offset,
+    is_transient,
+    patiently,
+)
 from dataflow.failure import fail
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
 from dataflow.settings import Settings
@@ -248,8 +255,12 @@ class _Broker:
 
     def first_offset(self, which: Literal["earliest", "latest"]) -> int:
         """Where a partition begins that no snapshot knows. Ends the process if the broker does not say."""
-        try:
+
+        def ask() -> int:
             return int(ask_offset(self._admin, self._part, which, START_SECONDS).result().offset)
+
+        try:
+            return patiently(ask, START_SECONDS)
         except KafkaException as error:
             fail(f"Kafka: {self._name}: {self._words(error)}")
 

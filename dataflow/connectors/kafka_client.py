@@ -6,8 +6,9 @@ import json
 import logging
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -17,7 +18,9 @@ from dataflow.settings import Settings
 
 START_SECONDS = 10.0
 """How long the cluster may take to answer at the start."""
+RETRY_SECONDS = 0.2
 
+Answer = TypeVar("Answer")
 _LOG = logging.getLogger("cronwax.kafka")
 _LOG_PAUSE_SECONDS = 60.0
 _TOPIC_SETTINGS = ("CHECKINS_TOPIC", "CONTROLS_TOPIC", "OCCURRENCES_TOPIC", "DEAD_LETTER_TOPIC")
@@ -48,6 +51,11 @@ _CONSUMER: dict[str, str] = {
     "enable.partition.eof": "true",
 }
 _PRODUCER: dict[str, str] = {"enable.idempotence": "true", "acks": "all", "partitioner": "murmur2_random"}
+
+_ADMIN: dict[str, str] = {
+    # Else it asks a broker that restarted under the partition's former leader epoch, for a quarter of an hour.
+    "metadata.max.age.ms": "1000",
+}
 
 _POSITIONS = "positions are kept in the recovery store, not with a consumer group"
 _ORDER = "a message could be lost, sent twice or out of order"
@@ -197,7 +205,7 @@ class Kafka:
     def admin(self, reports: Reports) -> AdminClient:
         """A client for questions about topics. Raises KafkaStartError for a wrong option or value."""
         try:
-            return AdminClient(self._complete(_TUNING | self._options, reports), logger=reports)
+            return AdminClient(self._complete(_TUNING | self._options | _ADMIN, reports), logger=reports)
         except (KafkaException, TypeError, ValueError) as error:
             reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise KafkaStartError(f"CRONWAX_KAFKA_CONFIG: {reports.redact(reason)}") from None
@@ -277,6 +285,18 @@ def _options_of_file(settings: Settings) -> dict[str, Any]:
 def is_transient(error: KafkaError) -> bool:
     """Whether librdkafka mends an error by itself; if it cannot, the broker counts as away after a while."""
     return error.code() in _TRANSIENT
+
+
+def patiently(call: Callable[[], Answer], seconds: float) -> Answer:
+    """Call until it succeeds. Raises KafkaException for what does not mend, and for what did not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return call()
+        except KafkaException as error:
+            if not is_transient(error.args[0]) or time.monotonic() >= deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
 
 
 class OffsetInfo(Protocol):

@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from dataflow.chunk import DeadLetter, Message
-from dataflow.connectors.kafka_client import START_SECONDS, Kafka, Reports, is_transient
+from dataflow.connectors.kafka_client import START_SECONDS, Kafka, Reports, is_transient, patiently
 from dataflow.failure import fail
 from dataflow.settings import Settings
 
@@ -281,7 +281,11 @@ def _take_id(topic: str, message: KafkaMessage, ids: set[str], found: dict[int, 
 def _start(consumer: Consumer, topic: str, partition: int, ends: Mapping[int, int]) -> int:
     """Where to read from: the snapshot's offset; if there is none, or no longer, the partition's start."""
     part = TopicPartition(topic, partition)
-    low, high = consumer.get_watermark_offsets(part, timeout=START_SECONDS) or (0, 0)
+
+    def bounds() -> tuple[int, int]:
+        return consumer.get_watermark_offsets(part, timeout=START_SECONDS) or (0, 0)
+
+    low, high = patiently(bounds, START_SECONDS)
     known = ends.get(partition, low)
     if low <= known <= high:
         return known

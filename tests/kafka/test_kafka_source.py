@@ -1,0 +1,267 @@
+from datetime import timedelta
+
+import bytewax.operators as op
+import pytest
+from broker import admin
+from bytewax.dataflow import Dataflow
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.testing import TestingSink, run_main
+from confluent_kafka import Producer, TopicPartition
+from confluent_kafka.admin import NewPartitions
+from topics import messages_of, read_until, send
+
+from dataflow.connectors.batch import Format
+from dataflow.connectors.kafka import KafkaSource
+from dataflow.monitors.check_in import NO_MINUTE
+
+pytestmark = pytest.mark.kafka
+
+MINUTE = 29_000_000
+"""The minute (since the epoch) in which the messages of these tests begin: in 2025."""
+T0 = MINUTE * 60_000
+"""The same in ms."""
+LATER_US = (MINUTE + 100) * 60_000_000
+"""The wall clock of most tests: 100 minutes later."""
+
+
+def never():
+    return False
+
+
+def source_of(settings, now_us=LATER_US, **options):
+    return KafkaSource(settings, options.pop("stopping", never), now_us=lambda: now_us, **options)
+
+
+def part_of(settings, partition=0, state=None, **options):
+    source = source_of(settings, **options)
+    return source.build_part("input", f"{settings.checkins_topic}/{partition}", state)
+
+
+def run_until(settings, count, recovery=None):
+    """Run a flow that ends once it has so many messages; its batches."""
+    seen = []
+    source = source_of(settings, stopping=lambda: len(messages_of(seen)) >= count, now_us=0)
+    flow = Dataflow("read")
+    op.output("output", op.input("input", flow, source), TestingSink(seen))
+    run_main(flow, epoch_interval=timedelta(0), recovery_config=recovery)
+    return seen
+
+
+def test_messages_keep_the_order_of_their_partition_and_know_their_place_and_time(broker, settings_for):
+    settings = settings_for(broker, batch_size=3)
+    for partition in range(4):
+        messages = [(T0 + number, b"%d.%d" % (partition, number)) for number in range(10)]
+        send(broker.bootstrap, settings.checkins_topic, partition, messages)
+    seen = run_until(settings, 40)
+    for partition in range(4):
+        batches = [batch for batch in seen if batch.partition == partition]
+        expected = [(n, (T0 + n) * 1000, b"%d.%d" % (partition, n)) for n in range(10)]
+        assert messages_of(batches) == expected
+        assert {(batch.origin, batch.topic, batch.format) for batch in batches} == {
+            (partition, settings.checkins_topic, Format.MSGPACK)
+        }
+        assert batches[-1].position == 10
+        assert max(len(batch.messages) for batch in batches) <= 3
+
+
+def test_a_flow_resumes_behind_what_it_has_read(broker, settings_for, tmp_path):
+    settings = settings_for(broker)
+    init_db_dir(tmp_path, 1)
+    recovery = RecoveryConfig(tmp_path)
+    send(broker.bootstrap, settings.checkins_topic, 1, [(T0, b"a"), (T0, b"b")])
+    run_until(settings, 2, recovery)
+    send(broker.bootstrap, settings.checkins_topic, 1, [(T0, b"c")])
+    send(broker.bootstrap, settings.checkins_topic, 2, [(T0, b"d")])
+    seen = messages_of(run_until(settings, 2, recovery))
+    assert sorted(seen) == [(0, T0 * 1000, b"d"), (2, T0 * 1000, b"c")]
+
+
+def test_a_snapshot_is_the_next_offset_and_the_clock(broker, settings_for):
+    settings = settings_for(broker, batch_size=2)
+    messages = [(T0, b"a"), (T0 + 60_000, b"b"), (T0 + 120_000, b"c")]
+    send(broker.bootstrap, settings.checkins_topic, 0, messages)
+    part = part_of(settings, now_us=0)
+    read_until(part, lambda batches: len(messages_of(batches)) >= 2)
+    assert part.snapshot() == (2, MINUTE + 1)
+    part = part_of(settings, state=part.snapshot(), now_us=0)
+    (batch,) = read_until(part, bool)
+    assert (batch.clock_before, batch.clock_after, batch.position) == (MINUTE + 1, MINUTE + 2, 3)
+    assert messages_of([batch]) == [(2, (T0 + 120_000) * 1000, b"c")]
+
+
+def test_the_clock_is_the_newest_timestamp_and_never_goes_back(broker, settings_for):
+    settings = settings_for(broker, batch_size=1)
+    times = [T0, T0 + 180_000, T0 + 60_000, T0 + 240_000]
+    send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
+    batches = read_until(part_of(settings, now_us=0), lambda got: len(got) >= 4)
+    clocks = [(batch.clock_before - MINUTE, batch.clock_after - MINUTE) for batch in batches]
+    assert clocks == [(NO_MINUTE - MINUTE, 0), (0, 3), (3, 3), (3, 4)]
+
+
+def test_a_partition_read_to_its_end_follows_the_wall_clock_less_the_allowance(broker, settings_for):
+    settings = settings_for(broker, kafka_idle_allowance_seconds=30)
+    send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"a")])
+    now_us = [(MINUTE + 5) * 60_000_000 + 29_999_999]
+    source = KafkaSource(settings, never, now_us=lambda: now_us[0])
+    part = source.build_part("input", f"{settings.checkins_topic}/0", None)
+    batches = read_until(part, lambda got: got and got[-1].clock_after > MINUTE)
+    assert batches[-1].clock_after == MINUTE + 4
+    assert batches[-1].position == 1
+    now_us[0] += 1
+    (batch,) = read_until(part, bool)
+    assert (batch.messages, batch.clock_before, batch.clock_after) == ([], MINUTE + 4, MINUTE + 5)
+    assert part.snapshot() == (1, MINUTE + 5)
+
+
+def test_an_empty_partition_follows_the_wall_clock(broker, settings_for):
+    part = part_of(settings_for(broker))
+    (batch,) = read_until(part, bool)
+    assert (batch.clock_before, batch.clock_after, batch.position) == (NO_MINUTE, MINUTE + 99, 0)
+
+
+def test_a_backlog_keeps_its_own_time_until_it_is_read(broker, settings_for):
+    settings = settings_for(broker, batch_size=1)
+    backlog = [(T0 + number * 60_000, b"x") for number in range(20)]
+    send(broker.bootstrap, settings.checkins_topic, 0, backlog)
+    batches = read_until(part_of(settings), lambda got: got and got[-1].clock_after > MINUTE + 20)
+    assert [batch.clock_after - MINUTE for batch in batches] == [*range(20), 99]
+
+
+def test_what_a_transaction_leaves_in_the_log_does_not_stop_the_clock(real_broker, settings_for):
+    settings = settings_for(real_broker)
+    producer = Producer({"bootstrap.servers": real_broker.bootstrap, "transactional.id": "test"})
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    producer.produce(settings.checkins_topic, b"a", partition=0, timestamp=T0)
+    producer.commit_transaction(60)
+    part = part_of(settings)
+    batches = read_until(part, lambda got: got and got[-1].clock_after > MINUTE)
+    assert len(messages_of(batches)) == 1
+    assert part.snapshot() == (2, MINUTE + 99)
+
+
+def test_an_open_transaction_holds_the_clock_back(real_broker, settings_for):
+    settings = settings_for(real_broker)
+    producer = Producer({"bootstrap.servers": real_broker.bootstrap, "transactional.id": "test-open"})
+    producer.init_transactions(60)
+    producer.begin_transaction()
+    producer.produce(settings.checkins_topic, b"a", partition=0, timestamp=T0)
+    producer.flush(60)
+    answers = []
+    part = part_of(settings)
+    end = part._broker.end
+
+    def record():
+        answer = end()
+        if answer is not None:
+            answers.append(answer.offset)
+        return answer
+
+    part._broker.end = record
+    assert read_until(part, lambda got: answers) == []
+    producer.commit_transaction(60)
+    batches = read_until(part, bool)
+    assert batches[0].clock_before == NO_MINUTE
+    assert batches[0].messages == [(0, T0 * 1000, b"a")]
+
+
+def test_controls_have_no_part_in_the_event_clock(broker, settings_for):
+    settings = settings_for(broker)
+    send(broker.bootstrap, settings.controls_topic, 0, [(T0, b"{}")])
+    source = source_of(settings)
+    key = f"{settings.controls_topic}/0"
+    assert key in source.list_parts()
+    assert key not in source.origins
+    (batch,) = read_until(source.build_part("input", key, None), bool)
+    assert (batch.origin, batch.format, batch.clock_before, batch.clock_after) == (
+        -1,
+        Format.CONTROLS,
+        NO_MINUTE,
+        NO_MINUTE,
+    )
+    assert batch.messages == [(0, T0 * 1000, b"{}")]
+
+
+def test_new_partitions_of_a_topic_are_read_at_the_next_start(real_broker, settings_for):
+    settings = settings_for(real_broker, partitions=2)
+    topic = settings.checkins_topic
+    assert source_of(settings).origins == [f"{topic}/0", f"{topic}/1"]
+    client = admin(real_broker.bootstrap)
+    client.create_partitions([NewPartitions(topic, 11)])[topic].result()
+    source = source_of(settings)
+    assert source.origins == [f"{topic}/{partition}" for partition in range(11)]
+    send(real_broker.bootstrap, topic, 10, [(T0, b"new")])
+    (batch, *_) = read_until(source.build_part("input", f"{topic}/10", None), bool)
+    assert (batch.origin, messages_of([batch])) == (10, [(0, T0 * 1000, b"new")])
+
+
+def test_latest_begins_behind_what_is_there_and_stays_there(broker, settings_for):
+    settings = settings_for(broker, kafka_start="latest")
+    send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"old")])
+    part = part_of(settings, now_us=0)
+    assert part.snapshot() == (1, NO_MINUTE)
+    send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"new")])
+    part = part_of(settings, state=part.snapshot(), now_us=0)
+    assert messages_of(read_until(part, bool)) == [(1, T0 * 1000, b"new")]
+
+
+@pytest.mark.parametrize("position", [1, 7], ids=["deleted", "beyond the end"])
+def test_a_position_that_is_not_in_the_topic_ends_with_one_line(
+    real_broker, settings_for, ending, capsys, position
+):
+    settings = settings_for(real_broker)
+    topic = settings.checkins_topic
+    send(real_broker.bootstrap, topic, 0, [(T0, b"x")] * 4)
+    client = admin(real_broker.bootstrap)
+    client.delete_records([TopicPartition(topic, 0, 3)])[TopicPartition(topic, 0)].result()
+    part = part_of(settings, state=(position, MINUTE))
+    with pytest.raises(ending, match="1"):
+        read_until(part, bool)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{topic}/0: offset {position}" in line
+
+
+def test_lag_and_clock_are_told(broker, settings_for):
+    settings = settings_for(broker, batch_size=1)
+    send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"x")] * 5)
+    told = []
+    part = part_of(settings, observe=lambda *seen: told.append(seen))
+    read_until(part, lambda _: told and told[-1][2] == 0 and told[-1][3] == MINUTE + 99)
+    assert {seen[:2] for seen in told} == {(settings.checkins_topic, 0)}
+
+
+def test_a_request_to_stop_ends_every_partition(broker, settings_for):
+    part = part_of(settings_for(broker), stopping=lambda: True)
+    with pytest.raises(StopIteration):
+        part.next_batch()
+
+
+def test_a_clock_stands_still_while_the_broker_is_away_and_reading_goes_on_when_it_is_back(
+    own_broker, settings_for, caplog
+):
+    settings = settings_for(own_broker)
+    send(own_broker.bootstrap, settings.checkins_topic, 0, [(T0, b"before")])
+    now_us = [0]
+    source = KafkaSource(settings, never, now_us=lambda: now_us[0])
+    part = source.build_part("input", f"{settings.checkins_topic}/0", None)
+    read_until(part, bool)
+    own_broker.kill()
+    now_us[0] = LATER_US
+    caplog.clear()
+    assert read_until(part, lambda _: "the broker does not answer" in caplog.text) == []
+    own_broker.start()
+    send(own_broker.bootstrap, settings.checkins_topic, 0, [(T0 + 60_000, b"after")])
+    batches = read_until(part, lambda got: messages_of(got) and got[-1].clock_after > MINUTE + 1)
+    assert messages_of(batches) == [(1, (T0 + 60_000) * 1000, b"after")]
+    assert part.snapshot() == (2, MINUTE + 99)
+
+
+def test_a_broker_that_stays_away_ends_the_flow_with_one_line(mock_broker, settings_for, ending, capsys):
+    settings = settings_for(mock_broker, kafka_delivery_timeout_seconds=1)
+    part = part_of(settings)
+    read_until(part, bool)
+    mock_broker.stop()
+    with pytest.raises(ending, match="1"):
+        read_until(part, lambda _: False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"Kafka at {mock_broker.bootstrap} has not answered" in line
