@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import duckdb
 
+from state.answers import add_answers
 from state.errors import StateError, reason
 from state.tables import TABLES
 from state.writer import StateWriter
@@ -105,6 +106,7 @@ class Publisher:
         self._describe(now)
         try:
             size = self._writer.copy_to(self._unfinished)
+            add_answers(self._unfinished)
             # Left by somebody who opened the last snapshot for writing; it does not fit the new one.
             self._snapshot.with_name(f"{SNAPSHOT}.wal").unlink(missing_ok=True)
             self._unfinished.replace(self._snapshot)

@@ -1,0 +1,41 @@
+"""The views and macros that answer analysts' questions: state/views/*.sql, laid over the tables by their names."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from state.database import STORAGE_VERSION
+from state.errors import StateError, reason
+
+_FILES = ("status.sql",)
+"""In this order: later ones use what earlier ones define."""
+
+
+def apply_answers(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create all views and macros, with their comments, in place of those of the same names.
+
+    The tables of state/schema.sql must exist, as tables or as views. Raises duckdb.Error, and then nothing has
+    changed.
+    """
+    connection.begin()
+    try:
+        for name in _FILES:
+            connection.execute(files("state").joinpath("views", name).read_text(encoding="utf-8"))
+        connection.commit()
+    except duckdb.Error:
+        connection.rollback()
+        raise
+
+
+def add_answers(path: Path) -> None:
+    """The same for a file that nobody has open. Raises StateError."""
+    try:
+        # Of a process that died here with an older copy; it would be applied to this one.
+        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
+        with duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+            apply_answers(connection)
+    except (duckdb.Error, OSError) as error:
+        raise StateError(f"{path}: cannot add views: {reason(error)}") from None
