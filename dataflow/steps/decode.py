@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place, Wra
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 
 
-class _Line(msgspec.Struct):
+class _Line(msgspec.Struct, gc=False):
     message: Wrapper | UnsetType = UNSET
     control: Raw | UnsetType = UNSET
 
@@ -39,7 +39,11 @@ class Decode:
         self._check_ins = CheckInDecoder(projects)
         self._controls = ControlDecoder(projects)
         self._groups = gate_groups
-        self._source = 0
+        self._readers: dict[int, Callable[[bytes, Place], CheckIn | Control | None]] = {
+            Format.LINES: self._line,
+            Format.MSGPACK: self._check_ins.packed,
+            Format.CONTROLS: self._controls.decode,
+        }
 
     def __call__(self, batches: Sequence[SourceBatch]) -> list[Output]:
         """The engine's call."""
@@ -51,25 +55,29 @@ class Decode:
     def _batch(self, batch: SourceBatch, out: list[Output]) -> None:
         by_group: list[list[Item]] = [[] for _ in range(self._groups)]
         errors: list[Row] = []
-        clock = batch.clock_before
-        self._source = source_of(batch.topic, batch.partition)
+        read = self._readers[batch.format]
+        topic, partition, groups = batch.topic, batch.partition, self._groups
+        source = source_of(topic, partition)
+        clock, is_clocked = batch.clock_before, batch.origin >= 0
         for offset, received_us, message in batch.messages:
             try:
-                item = self._item(batch, offset, received_us, clock, message)
+                if received_us is None:
+                    raise MalformedMessage(_without_time(message, batch.format))
+                item = read(message, Place(topic, partition, offset, received_us, clock, source))
             except MalformedMessage as problem:
                 reason = str(problem)
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
-                errors.append(unread(batch.topic, batch.partition, offset, received_us, message, [error]))
-                out.append(DeadLetter(batch.topic, batch.partition, offset, reason, message))
+                errors.append(unread(topic, partition, offset, received_us, message, [error]))
+                out.append(DeadLetter(topic, partition, offset, reason, message))
             except InvalidControl as problem:
-                errors.append(
-                    unread(batch.topic, batch.partition, offset, received_us, message, problem.errors)
-                )
+                errors.append(unread(topic, partition, offset, received_us, message, problem.errors))
             else:
                 if item is not None:
-                    by_group[organization_group(item.organization_id, self._groups)].append(item)
-            if received_us is not None and batch.origin >= 0:
-                clock = max(clock, received_us // MINUTE_US)
+                    by_group[organization_group(item.organization_id, groups)].append(item)
+            if is_clocked and received_us is not None:
+                minute = received_us // MINUTE_US
+                if minute > clock:
+                    clock = minute
         self._emit(batch, by_group, out)
         out.append(_progress(batch, errors))
 
@@ -81,17 +89,7 @@ class Decode:
             if items or mark != NO_MINUTE:
                 out.append(Chunk(batch.origin, group, items, mark))
 
-    def _item(
-        self, batch: SourceBatch, offset: int, received_us: int | None, clock: int, message: bytes
-    ) -> CheckIn | Control | None:
-        if received_us is None:
-            lines = batch.format == Format.LINES
-            raise MalformedMessage(_without_time(message) if lines else "no broker timestamp")
-        place = Place(batch.topic, batch.partition, offset, received_us, clock, self._source)
-        if batch.format == Format.MSGPACK:
-            return self._check_ins.packed(message, place)
-        if batch.format == Format.CONTROLS:
-            return self._controls.decode(message, place)
+    def _line(self, message: bytes, place: Place) -> CheckIn | Control | None:
         try:
             line = _line(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -103,8 +101,10 @@ class Decode:
         raise MalformedMessage("neither message nor control")
 
 
-def _without_time(message: bytes) -> str:
-    """Why a message has no time that can be read: its text may be no JSON at all."""
+def _without_time(message: bytes, format_: int) -> str:
+    """Why a message has no time that can be read: as a line, its text may be no JSON at all."""
+    if format_ != Format.LINES:
+        return "no broker timestamp"
     try:
         _line(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
