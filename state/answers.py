@@ -10,7 +10,7 @@ import duckdb
 from state.database import STORAGE_VERSION
 from state.errors import StateError, reason
 
-_FILES = ("status.sql",)
+_FILES = ("helpers.sql", "status.sql", "incidents.sql", "runs.sql", "messages.sql", "timeline.sql")
 """In this order: later ones use what earlier ones define."""
 
 

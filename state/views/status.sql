@@ -1,7 +1,4 @@
--- How every monitor environment is doing.
---
--- "Now" is the snapshot's event clock, never the wall clock. Spans of time are computed in µs and made intervals at
--- the end: DuckDB's own difference of two TIMESTAMPTZ counts days in the session's time zone.
+-- How every monitor environment is doing, and how much of a time it was well.
 
 CREATE OR REPLACE VIEW monitor_status AS
 WITH resolved AS (
@@ -15,7 +12,7 @@ states AS (
         CASE WHEN m.status = 'disabled' THEN 'disabled' ELSE e.status END AS status,
         CASE WHEN m.status <> 'disabled' THEN e.next_checkin END AS next_checkin,
         greatest(r.resolving_timestamp, m.created_at) AS settled_at,
-        (SELECT max(event_clock) FROM snapshot_info) AS event_clock
+        event_clock() AS now_at
     FROM monitor_environments AS e
     JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
     LEFT JOIN incidents AS o ON o.incident_id = e.open_incident_id
@@ -34,8 +31,7 @@ SELECT project_id, slug, environment, name, status,
     CASE status WHEN 'disabled' THEN updated_at WHEN 'error' THEN starting_timestamp ELSE settled_at END AS since,
     last_checkin AS last_run,
     next_checkin AS next_expected,
-    CASE WHEN due_at < event_clock
-        THEN to_microseconds(epoch_us(event_clock) - epoch_us(due_at)) END AS overdue_by,
+    CASE WHEN due_at < now_at THEN span(due_at, now_at) END AS overdue_by,
     open_incident_id, owner, is_muted, schedule, timezone
 FROM missing;
 COMMENT ON VIEW monitor_status IS 'How each monitor is doing now, in each of its environments: one row an environment.';
@@ -56,3 +52,55 @@ COMMENT ON COLUMN monitor_status.owner IS 'user:... or team:..., NULL if nobody 
 COMMENT ON COLUMN monitor_status.is_muted IS 'True: monitor or environment is muted, no occurrence is sent.';
 COMMENT ON COLUMN monitor_status.schedule IS 'When the job is due, as in monitors.schedule.';
 COMMENT ON COLUMN monitor_status.timezone IS 'IANA name of the time zone that the schedule is read in.';
+
+-- Times in µs since the epoch up to the last SELECT. The first run of an environment is the one that was not due.
+CREATE OR REPLACE MACRO uptime(from_time, to_time) AS TABLE
+WITH bounds AS (
+    SELECT e.project_id, e.slug, e.environment, e.status, epoch_us(m.created_at) AS created_at,
+        epoch_us(from_time::TIMESTAMPTZ) AS begins,
+        greatest(epoch_us(from_time::TIMESTAMPTZ), least(
+            epoch_us(to_time::TIMESTAMPTZ),
+            epoch_us(event_clock()),
+            CASE WHEN m.status = 'disabled' THEN epoch_us(m.updated_at) END
+        )) AS ends
+    FROM monitor_environments AS e
+    JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
+),
+first_runs AS (
+    SELECT c.project_id, c.slug, c.environment, min(epoch_us(c.date_added)) AS first_run
+    FROM check_ins AS c
+    WHERE c.expected_time IS NULL AND c.date_added >= from_time::TIMESTAMPTZ
+    GROUP BY c.project_id, c.slug, c.environment
+),
+failures AS (
+    SELECT b.project_id, b.slug, b.environment, min(epoch_us(i.starting_timestamp)) AS first_failure,
+        count(*) FILTER (WHERE epoch_us(i.starting_timestamp) < b.ends
+            AND coalesce(epoch_us(i.resolving_timestamp), b.ends) > b.begins) AS incidents,
+        sum(greatest(0, least(b.ends, coalesce(epoch_us(i.resolving_timestamp), b.ends))
+            - greatest(b.begins, epoch_us(i.starting_timestamp))))::BIGINT AS failing
+    FROM bounds AS b
+    JOIN incidents AS i
+        ON i.project_id = b.project_id AND i.slug = b.slug AND i.environment = b.environment
+    GROUP BY b.project_id, b.slug, b.environment
+),
+parts AS (
+    SELECT b.project_id, b.slug, b.environment, b.begins, b.ends,
+        coalesce(f.failing, 0) AS failing, coalesce(f.incidents, 0) AS incidents,
+        CASE WHEN b.status = 'active' AND f.first_failure IS NULL THEN b.ends
+            ELSE least(b.ends, greatest(b.begins, least(coalesce(r.first_run, b.created_at), f.first_failure)))
+        END AS known
+    FROM bounds AS b
+    LEFT JOIN first_runs AS r
+        ON r.project_id = b.project_id AND r.slug = b.slug AND r.environment = b.environment
+    LEFT JOIN failures AS f
+        ON f.project_id = b.project_id AND f.slug = b.slug AND f.environment = b.environment
+)
+SELECT p.project_id, p.slug, p.environment,
+    to_microseconds(p.ends - p.known - p.failing) AS ok,
+    to_microseconds(p.failing) AS failing,
+    to_microseconds(p.known - p.begins) AS unknown,
+    CASE WHEN p.ends > p.known THEN (p.ends - p.known - p.failing) / (p.ends - p.known) END AS uptime,
+    p.incidents
+FROM parts AS p;
+COMMENT ON MACRO TABLE uptime IS
+    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the check-in that resolved it. unknown: before the first run, or nothing has finished yet. ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. What lies after the event clock does not count, nor the time since a monitor that is disabled now was changed last; disabled times that are over leave no trace in the tables and count as what the environment was then.';
