@@ -58,9 +58,8 @@ class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
     organization_id: int
     project_id: int
     slug: str
-    start_us: int
-    """That of the check-in: the rule holds from there."""
     received_us: int
+    """When the check-in came: the rule holds from there."""
     topic: str
     partition: int
     offset: int

@@ -32,7 +32,7 @@ ITEMS = [
     MonitorChanged(1, "m", "M", False, True, CONFIG, 5, 6, True),
     EnvironmentMuted(1, "m", "prod", True, 5, 6),
     MonitorDeleted(1, "m", None, 5, 6),
-    RuleRequested(1, 2, "m", 4, 5, "t", 0, 9),
+    RuleRequested(1, 2, "m", 5, "t", 0, 9),
 ]
 
 

@@ -118,7 +118,6 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
                         item.organization_id,
                         item.project_id,
                         item.slug,
-                        item.start_us,
                         item.received_us,
                         item.topic,
                         item.partition,

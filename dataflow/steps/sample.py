@@ -138,11 +138,10 @@ class Sample(KeyGroup[Records]):
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = OrganizationRules(self._base_rate)
-        rules.expire(item.received_us)  # whatever the watermark has come to
         guid = item.guid
         if guid == NIL_GUID:
             guid = identity.positioned_guid(item.topic, item.partition, item.offset)
-        kept = rules.sample(_subject(item), guid, item.start_us)
+        kept = rules.sample(_subject(item), guid, item.received_us)
         if kept is None:
             return None
         rule_id, rate = kept
@@ -175,7 +174,7 @@ def _place(item: Waiting) -> Place:
 
 def _request(item: Control | RuleRequested) -> RuleRequest:
     if isinstance(item, RuleRequested):
-        return new_monitor_rule(item.project_id, item.slug, item.start_us)
+        return new_monitor_rule(item.project_id, item.slug, item.received_us)
     assert item.rule is not None
     return parse_rule(msgspec.json.decode(item.rule))
 

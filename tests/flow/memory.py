@@ -207,3 +207,12 @@ def run(
             epoch_interval=epoch_interval,
         )
     return world
+
+
+def run_until_crash(*arguments: Any, **options: Any) -> None:
+    """Run a flow whose plan may crash it; anything else that goes wrong is raised."""
+    try:
+        run(*arguments, **options)
+    except (Stopped, RuntimeError) as error:
+        if not any(isinstance(each, Stopped) for each in (error, error.__cause__, error.__context__)):
+            raise
