@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from builders import HOURLY, START_S, check_in, control, guid, pulse
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run
+from flow.memory import Plan, World, run, run_until_crash
 from flow.streams import batchings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
