@@ -5,22 +5,24 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import Any
 
-from state.questions import QUESTIONS
+from state.questions import QUESTIONS, Parameters
 
-Statement = tuple[str, list[Any]]
+Statement = tuple[str, Parameters]
 """SQL and its parameters."""
 
 _TABLES = """
     SELECT table_name AS "table", comment AS meaning
-    FROM duckdb_tables() WHERE NOT internal ORDER BY table_name"""
+    FROM duckdb_tables() WHERE NOT internal
+    UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal
+    UNION ALL SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal
+    ORDER BY ALL"""
 _SCHEMA = """
     SELECT table_name AS "table", column_name AS "column", data_type AS type, comment AS meaning
-    FROM duckdb_columns() WHERE NOT internal AND ($1 IS NULL OR table_name = $1)
+    FROM duckdb_columns() WHERE NOT internal AND ($name IS NULL OR table_name = $name)
     ORDER BY table_name, column_index"""
 _HELP = """\
-SQL, up to a semicolon. .tables lists the tables, .schema [TABLE] their columns, .quit ends.
+SQL, up to a semicolon. .tables lists tables, views and macros, .schema [TABLE] their columns, .quit ends.
 Questions with a name: {}
 """
 
@@ -40,21 +42,21 @@ def read_statements() -> Iterator[Statement]:
             continue
         pending = f"{pending}\n{line}" if pending else line.strip()
         if pending.rstrip().endswith(";"):
-            yield pending, []
+            yield pending, {}
             pending = ""
     if pending:
-        yield pending, []
+        yield pending, {}
 
 
 def _command(word: str, rest: list[str]) -> Statement | None:
     if word == ".tables":
-        return _TABLES, []
+        return _TABLES, {}
     if word == ".schema":
-        return _SCHEMA, [rest[0] if rest else None]
+        return _SCHEMA, {"name": rest[0] if rest else None}
     question = QUESTIONS.get(word.removesuffix(";"))
     if question is None or rest or question.is_required:
         return None
-    return question.query, [False] if question.flag else [None] if question.parameter else []
+    return question.query, question.fill()
 
 
 def _lines() -> Iterator[str]:

@@ -13,9 +13,12 @@ import duckdb
 
 from state.errors import StateError, reason
 from state.prompt import read_statements
-from state.questions import QUESTIONS, Question
+from state.questions import QUESTIONS, Parameters, Question
 from state.rendering import Renderer, render_csv, render_json, render_plain, render_table
 from state.snapshot import open_snapshot
+
+_MOST_DAYS = 36_500
+"""How far back a question may look."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        question, parameters = _question(options.question, options.open)
+        question, parameters = _question(options)
         with open_snapshot(options.data_dir) as connection:
             if question is not None:
                 _answer(connection, question, parameters, _renderer(options))
@@ -41,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     names = "\n".join(
-        f"  {name + ' ' + question.usage:18} {question.help}" for name, question in QUESTIONS.items()
+        f"  {name + ' ' + question.usage:27} {question.help}" for name, question in QUESTIONS.items()
     )
     parser = argparse.ArgumentParser(
         prog="./run.sh sql",
@@ -55,32 +58,43 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="comma-separated values")
     parser.add_argument("--open", action="store_true", help="of incidents: only those not resolved")
+    parser.add_argument(
+        "--days", type=_days, metavar="N", help="of uptime and timeline: how far to look back"
+    )
     parser.add_argument("question", nargs="*", help="SQL, or the name of a question and what belongs to it")
     return parser
 
 
-def _question(words: list[str], is_open: bool) -> tuple[str | None, list[Any]]:
+def _days(word: str) -> int:
+    if not word.isdecimal() or not 0 < int(word) <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{word} is no whole number from 1 to {_MOST_DAYS}")
+    return int(word)
+
+
+def _question(options: argparse.Namespace) -> tuple[str | None, Parameters]:
     """The query that is asked for, and its parameters; None if none is."""
-    if not words:
-        return None, []
-    named = QUESTIONS.get(words[0])
+    words: list[str] = options.question
+    named = QUESTIONS.get(words[0]) if words else None
     if named is not None:
-        return named.query, _parameters(words[0], named, words[1:], is_open)
+        return named.query, _parameters(named, options)
+    if options.open or options.days:
+        raise StateError("--open and --days belong to questions with a name; --help lists them")
+    if not words:
+        return None, {}
     if len(words) > 1 or len(words[0].split()) == 1:
         raise StateError(
             f"{words[0]}: no such question ({', '.join(QUESTIONS)}); put SQL into one pair of quotes"
         )
-    return words[0], []
+    return words[0], {}
 
 
-def _parameters(name: str, question: Question, words: list[str], is_open: bool) -> list[Any]:
-    if len(words) > (question.parameter is not None) or (question.is_required and not words):
+def _parameters(question: Question, options: argparse.Namespace) -> Parameters:
+    name, *words = options.question
+    fits = question.is_required <= len(words) <= (question.parameter is not None)
+    unknown = (options.open and not question.flag) or (options.days and not question.days)
+    if unknown or not fits:
         raise StateError(f"usage: ./run.sh sql {name} {question.usage}".rstrip())
-    if question.flag:
-        return [is_open]
-    if question.parameter:
-        return [words[0] if words else None]
-    return []
+    return question.fill(words[0] if words else None, options.open, options.days)
 
 
 def _renderer(options: argparse.Namespace) -> Renderer:
@@ -92,7 +106,7 @@ def _renderer(options: argparse.Namespace) -> Renderer:
 
 
 def _answer(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any], render: Renderer
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: Parameters, render: Renderer
 ) -> None:
     for statement in connection.extract_statements(query):
         result = connection.execute(statement, parameters or None)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+Parameters = dict[str, Any]
+"""What a query is given, by the names it has there."""
 
 
 class Question(NamedTuple):
@@ -11,61 +14,129 @@ class Question(NamedTuple):
     help: str
     query: str
     parameter: str | None = None
-    """What may follow the name: the query's $1, NULL if nothing does."""
+    """What may follow the name: the query's $slug, NULL if nothing does."""
     is_required: bool = False
     flag: str | None = None
-    """An option that narrows the answer: the query's $1, whether it is given."""
+    """An option that narrows the answer: the query's $flag, whether it is given."""
+    days: int | None = None
+    """How far it looks back from the event clock: the query's $days unless --days says another number."""
 
     @property
     def usage(self) -> str:
         """What may follow the name, as it is typed."""
+        parameter = self.parameter and (self.parameter if self.is_required else f"[{self.parameter}]")
+        flag = self.flag and f"[{self.flag}]"
+        days = "[--days N]" if self.days else None
+        return " ".join(word for word in (parameter, flag, days) if word)
+
+    def fill(self, word: str | None = None, is_flagged: bool = False, days: int | None = None) -> Parameters:
+        """The query's parameters; those it does not have must not be given."""
+        filled: Parameters = {}
+        if self.parameter:
+            filled["slug"] = word
         if self.flag:
-            return f"[{self.flag}]"
-        if self.parameter is None:
-            return ""
-        return self.parameter if self.is_required else f"[{self.parameter}]"
+            filled["flag"] = is_flagged
+        if self.days:
+            filled["days"] = days or self.days
+        return filled
 
 
 QUESTIONS: dict[str, Question] = {
     "status": Question(
         "every monitor environment and how it is doing, failing ones first",
         """
-        SELECT e.project_id, e.slug, e.environment,
-            CASE WHEN m.status = 'disabled' THEN 'disabled' ELSE e.status END AS status,
-            m.schedule, e.last_checkin, e.next_checkin, i.starting_timestamp AS failing_since
-        FROM monitor_environments e
-        JOIN monitors m ON m.project_id = e.project_id AND m.slug = e.slug
-        LEFT JOIN incidents i ON i.incident_id = e.open_incident_id
-        ORDER BY e.status <> 'error', failing_since, e.project_id, e.slug, e.environment
+        SELECT project_id, slug, environment, status, since, last_run, next_expected, overdue_by, schedule, owner
+        FROM monitor_status
+        ORDER BY status <> 'error', CASE status WHEN 'error' THEN since END, project_id, slug, environment
         """,
     ),
     "incidents": Question(
         "incidents, newest first; with --open only those that are not resolved",
         """
         SELECT project_id, slug, environment, starting_timestamp AS since, resolving_timestamp AS resolved,
-            resolving_timestamp - starting_timestamp AS lasted, incident_id
-        FROM incidents
-        WHERE NOT $1::BOOLEAN OR resolving_timestamp IS NULL
+            lasted, incident_id
+        FROM incident_durations
+        WHERE is_open OR NOT $flag::BOOLEAN
         ORDER BY starting_timestamp DESC, project_id, slug, environment
         """,
         flag="--open",
     ),
-    "errors": Question(
-        "why messages were rejected: how many of each type, from when to when, and one of them",
+    "uptime": Question(
+        "how much of the last days (30) each environment was well, worst first",
         """
-        SELECT unnest(error_types) AS error_type, count(*) AS messages, min(received_at) AS first,
-            max(received_at) AS latest, arg_max(slug, received_at) AS latest_slug
-        FROM processing_errors
-        GROUP BY error_type
-        ORDER BY messages DESC, error_type
+        SELECT project_id, slug, environment, round(100 * uptime, 3) AS uptime_percent, ok, failing, unknown,
+            incidents
+        FROM uptime(event_clock() - to_hours(24 * $days::INTEGER), event_clock())
+        ORDER BY uptime NULLS LAST, failing DESC, project_id, slug, environment
         """,
+        days=30,
+    ),
+    "mttr": Question(
+        "mean time to recovery by environment and week, newest week first",
+        "SELECT * FROM mttr ORDER BY week DESC, mttr DESC, project_id, slug, environment",
+    ),
+    "mtbf": Question(
+        "mean time between failures by environment and week, newest week first",
+        "SELECT * FROM mtbf ORDER BY week DESC, failures DESC, mtbf, project_id, slug, environment",
+    ),
+    "durations": Question(
+        "how long runs of the last week took against the four weeks before, slowest first",
+        """
+        SELECT project_id, slug, environment, runs, round(p50_ms)::BIGINT AS p50_ms, round(p95_ms)::BIGINT AS p95_ms,
+            max_ms, runs_before, round(p50_ms_before)::BIGINT AS p50_ms_before, round(trend, 2) AS trend
+        FROM run_durations
+        ORDER BY run_durations.p95_ms DESC, project_id, slug, environment
+        """,
+    ),
+    "late": Question(
+        "how late runs of the last week began, latest first",
+        """
+        SELECT project_id, slug, environment, runs, late_runs, p50_late, p95_late, max_late, checkin_margin
+        FROM late_starts
+        WHERE late_runs > 0
+        ORDER BY late_runs DESC, max_late DESC, project_id, slug, environment
+        """,
+    ),
+    "unexpected": Question(
+        "runs of the last week that the schedule does not ask for, newest first",
+        "SELECT * FROM unexpected_runs ORDER BY date_added DESC, project_id, slug, environment, check_in_id",
+    ),
+    "flapping": Question(
+        "environments with three or more incidents in the last week",
+        "SELECT * FROM flapping ORDER BY incidents DESC, project_id, slug, environment",
+    ),
+    "never-recovered": Question(
+        "open incidents without a single ok since they began, oldest first",
+        "SELECT * FROM never_recovered ORDER BY starting_timestamp, project_id, slug, environment",
+    ),
+    "noisiest": Question(
+        "who caused most messages in the last week",
+        """
+        SELECT * REPLACE (round(share, 4) AS share) FROM noisiest
+        ORDER BY messages DESC, project_id, slug, environment
+        """,
+    ),
+    "errors": Question(
+        "why messages were rejected: how many of each type and project, from when to when, and one of them",
+        """
+        SELECT error_type, project_id, messages, last_day, monitors, first_received, last_received, latest_slug
+        FROM error_summary
+        ORDER BY messages DESC, error_type, project_id
+        """,
+    ),
+    "timeline": Question(
+        "everything that happened to a monitor in the last days (1), in order",
+        "FROM timeline(NULL, $slug, event_clock() - to_hours(24 * $days::INTEGER), event_clock())",
+        parameter="SLUG",
+        is_required=True,
+        days=1,
     ),
     "checkins": Question(
         "the newest 50 check-ins, of all monitors or of one",
         """
         SELECT date_added, project_id, slug, environment, status, duration_ms, check_in_id
         FROM check_ins
-        WHERE $1::VARCHAR IS NULL OR slug = $1
+        WHERE $slug::VARCHAR IS NULL OR slug = $slug
         ORDER BY date_added DESC, project_id, slug, environment, check_in_id
         LIMIT 50
         """,
@@ -85,7 +156,7 @@ QUESTIONS: dict[str, Question] = {
         """
         SELECT received_at, project_id, environment, rule_id, sample_rate, payload
         FROM check_in_samples
-        WHERE slug = $1
+        WHERE slug = $slug
         ORDER BY received_at DESC, topic, "partition", "offset" DESC
         LIMIT 50
         """,

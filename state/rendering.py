@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any, TextIO
@@ -56,7 +56,8 @@ def render_json(columns: list[str], rows: Rows, out: TextIO) -> None:
 
 
 def text(value: Any) -> str:
-    """One value as text: times as ISO 8601 in UTC, NULL empty, lists and structs as JSON."""
+    """One value as text: times as ISO 8601 in UTC, spans as hours:minutes:seconds, NULL empty, lists and structs as
+    JSON."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -71,6 +72,8 @@ def _jsonable(value: Any) -> Any:
         return value
     if isinstance(value, datetime):
         return _iso(value)
+    if isinstance(value, timedelta):
+        return _span(value)
     if isinstance(value, dict):
         return {str(key): _jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -86,6 +89,14 @@ def _iso(moment: datetime) -> str:
     if moment.tzinfo is None:
         return moment.isoformat()
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _span(value: timedelta) -> str:
+    """Hours, however many, minutes and seconds."""
+    if value < timedelta():
+        return f"-{_span(-value)}"
+    hours, rest = divmod(value, timedelta(hours=1))
+    return f"{hours}{str(rest)[1:]}"
 
 
 def _one_line(value: str) -> str:

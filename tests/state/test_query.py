@@ -12,6 +12,7 @@ from state_rows import START_US, check_in, environment, guid, monitor, partition
 
 from state.publish import SNAPSHOT, Publisher
 from state.query import main
+from state.questions import QUESTIONS
 from state.rendering import render_table
 from state.summary import print_summary, summarize
 from state.writer import StateWriter
@@ -106,12 +107,12 @@ def test_csv_quotes_what_needs_it(data, capsys):
 def test_status_shows_failing_ones_first(ask):
     header, *rows = ask("status")
     assert [(row[1], row[3]) for row in rows] == [("mail", "error"), ("backup", "ok")]
-    assert rows[0][header.index("failing_since")] == "2025-03-03T00:00:00Z"
+    assert rows[0][header.index("since")] == "2025-03-03T00:00:00Z"
 
 
 def test_open_incidents_are_those_not_resolved(ask):
     assert [row[1] for row in ask("incidents", "--open")[1:]] == ["mail"]
-    assert {row[1]: row[5] for row in ask("incidents")[1:]} == {"mail": "", "backup": "0:01:30"}
+    assert {row[1]: row[5] for row in ask("incidents")[1:]} == {"mail": "0:00:00", "backup": "0:01:30"}
 
 
 def test_errors_are_counted_by_type(ask):
@@ -131,6 +132,49 @@ def test_samples_are_those_of_one_monitor(ask):
     assert ask("samples", "mail")[1:] == []
 
 
+def test_uptime_can_look_back_over_any_number_of_days(data, ask):
+    with duckdb.connect(data / SNAPSHOT) as connection:
+        connection.execute("UPDATE snapshot_info SET event_clock = event_clock + INTERVAL 60 HOUR")
+    columns = ["slug", "uptime_percent", "ok", "failing", "unknown"]
+    by_days = {}
+    for days in ("2", "4"):
+        header, *rows = ask("uptime", "--days", days)
+        by_days[days] = [[row[header.index(column)] for column in columns] for row in rows]
+    assert by_days == {
+        "2": [
+            ["mail", "0.0", "0:00:00", "48:00:00", "0:00:00"],
+            ["backup", "100.0", "48:00:00", "0:00:00", "0:00:00"],
+        ],
+        "4": [
+            ["mail", "0.0", "0:00:00", "60:00:00", "36:00:00"],
+            ["backup", "99.958", "59:58:30", "0:01:30", "36:00:00"],
+        ],
+    }
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "36501", "many", "1.5", "٣" * 9])
+def test_a_wrong_number_of_days_is_told(data, capsys, days):
+    with pytest.raises(SystemExit):
+        main(["uptime", "--days", days])
+    assert "is no whole number from 1 to 36500" in capsys.readouterr().err
+
+
+def test_a_timeline_is_that_of_one_monitor(data, ask):
+    with duckdb.connect(data / SNAPSHOT) as connection:
+        connection.execute("UPDATE snapshot_info SET event_clock = event_clock + INTERVAL 1 HOUR")
+    assert [row[3:5] for row in ask("timeline", "mail")[1:]] == [
+        ["incident", "opened"],
+        ["message", "occurrence"],
+        ["check-in", "missed"],
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(QUESTIONS))
+def test_every_question_has_an_answer(ask, name):
+    header, *rows = ask(name, *["mail"] * QUESTIONS[name].is_required)
+    assert all(len(row) == len(header) for row in rows)
+
+
 def test_rules_without_any_is_only_a_header(ask):
     assert len(ask("rules")) == 1
 
@@ -140,6 +184,10 @@ def test_rules_without_any_is_only_a_header(ask):
     [
         (["samples"], "usage: ./run.sh sql samples SLUG"),
         (["errors", "extra"], "usage: ./run.sh sql errors"),
+        (["timeline"], "usage: ./run.sh sql timeline SLUG [--days N]"),
+        (["status", "--days", "3"], "usage: ./run.sh sql status"),
+        (["uptime", "--open"], "usage: ./run.sh sql uptime [--days N]"),
+        (["--days", "3", "SELECT 1"], "--open and --days belong to questions with a name"),
         (["incident"], "incident: no such question (status, incidents, "),
         (["SELECT", "1"], "put SQL into one pair of quotes"),
         (["SELEC 1"], 'Parser Error: syntax error at or near "SELEC"'),
