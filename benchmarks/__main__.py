@@ -9,7 +9,7 @@ import sys
 from benchmarks.contender import Failed
 from benchmarks.report import publish
 
-NAMES = ("replay", "steps")
+NAMES = ("replay", "steps", "clock", "scale", "restart")
 
 
 def main(arguments: list[str]) -> int:

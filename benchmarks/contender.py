@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import run_main
 
@@ -34,7 +35,7 @@ class Failed(Exception):
 
 
 def run(kind: str, source: Input, folder: Path, *options: str, **settings: str) -> Figures:
-    """Run a contender into `folder`, which it leaves full. Raises Failed."""
+    """Run a contender into `folder`, which it leaves full; settings without their prefix. Raises Failed."""
     folder.mkdir(parents=True, exist_ok=True)
     result = folder / "figures.json"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CRONWAX_")}
@@ -74,8 +75,6 @@ class _WatchedPartition(StatefulSourcePartition[Any, Any]):
     def __init__(self, watched: Watched, partition: Any) -> None:
         self._watched = watched
         self._partition = partition
-        self.snapshot = partition.snapshot
-        self.close = partition.close
 
     def next_batch(self) -> Any:
         if self._watched.first is None:
@@ -83,7 +82,44 @@ class _WatchedPartition(StatefulSourcePartition[Any, Any]):
         return self._partition.next_batch()
 
     def snapshot(self) -> Any:
-        raise NotImplementedError  # replaced by the partition's own
+        return self._partition.snapshot()
+
+    def close(self) -> None:
+        self._partition.close()
+
+
+class WatchedSink(FixedPartitionedSink[Any, Any]):
+    """A sink that notes when it was first written to."""
+
+    def __init__(self, sink: Any) -> None:
+        self._sink = sink
+        self.first: float | None = None
+
+    def list_parts(self) -> list[str]:
+        return self._sink.list_parts()
+
+    def part_fn(self, item_key: str) -> int:
+        return self._sink.part_fn(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _WatchedSinkPartition:
+        return _WatchedSinkPartition(self, self._sink.build_part(step_id, for_part, resume_state))
+
+
+class _WatchedSinkPartition(StatefulSinkPartition[Any, Any]):
+    def __init__(self, watched: WatchedSink, partition: Any) -> None:
+        self._watched = watched
+        self._partition = partition
+
+    def write_batch(self, items: list[Any]) -> None:
+        if self._watched.first is None:
+            self._watched.first = time.monotonic()
+        self._partition.write_batch(items)
+
+    def snapshot(self) -> Any:
+        return self._partition.snapshot()
+
+    def close(self) -> None:
+        self._partition.close()
 
 
 def _figures(watched: Watched) -> Figures:
@@ -106,7 +142,8 @@ def _run_flow(recovery: Path | None) -> Figures:
     endpoints = open_endpoints(settings)
     ((name, source),) = endpoints.sources.items()
     watched = Watched(source)
-    flow = build(settings, replace(endpoints, sources={name: watched}))
+    tables = WatchedSink(endpoints.tables)
+    flow = build(settings, replace(endpoints, sources={name: watched}, tables=tables))
     config = None
     if recovery is not None:
         if not recovery.exists():
@@ -115,6 +152,8 @@ def _run_flow(recovery: Path | None) -> Figures:
         config = RecoveryConfig(str(recovery), backup_interval=timedelta(0))
     run_main(flow, epoch_interval=timedelta(seconds=EPOCH_SECONDS), recovery_config=config)
     figures = _figures(watched)
+    if tables.first is not None:
+        figures["first_output_s"] = tables.first - float(os.environ[_BORN])
     if recovery is not None:
         figures["store_mb"] = sum(file.stat().st_size for file in recovery.iterdir()) / 2**20
     return figures
@@ -150,14 +189,24 @@ def _run_reference(data_dir: Path, checkins: Path, projects: Path) -> Figures:
 
 def _main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("kind", choices=["flow", "floor", "reference"])
+    parser.add_argument("kind", choices=["flow", "floor", "reference", "steps", "clock"])
     parser.add_argument("result", type=Path)
     parser.add_argument("--recovery", type=Path)
+    parser.add_argument("--monitors", type=int, default=0)
+    parser.add_argument("--due", type=int, default=0)
     arguments = parser.parse_args()
     if arguments.kind == "flow":
         figures = _run_flow(arguments.recovery)
     elif arguments.kind == "floor":
         figures = _run_floor()
+    elif arguments.kind == "steps":
+        from benchmarks.population import run_steps
+
+        figures = run_steps(Path(os.environ["CRONWAX_BENCH_STREAM"]))
+    elif arguments.kind == "clock":
+        from benchmarks.population import run_clock
+
+        figures = run_clock(arguments.monitors, arguments.due)
     else:
         names = ("DATA_DIR", "CHECKINS_PATH", "PROJECTS_PATH")
         figures = _run_reference(*(Path(os.environ[f"CRONWAX_{name}"]) for name in names))

@@ -95,7 +95,7 @@ class Reference:
         if environment["latest"] is not None and environment["latest"] <= start // MINUTE * MINUTE:
             self.catch_up(environment["id"], start // MINUTE * MINUTE)
             environment = self.environment(monitor["id"], name)
-        self.apply(environment, config, guid, payload, start)
+        return self.apply(environment, config, guid, payload, start)
 
     def monitor(self, project: int, slug: str, config: dict[str, Any] | None) -> Any:
         """Find, create or update a monitor."""
@@ -179,7 +179,8 @@ class Reference:
         """When the next check-in is expected, and when it will be missed."""
         latest = following + (config.get("checkin_margin") or 1) * MINUTE
         self.db.execute(
-            "UPDATE environments SET next_checkin = ?, latest = ?, last_checkin = coalesce(?, last_checkin) WHERE id = ?",
+            "UPDATE environments SET next_checkin = ?, latest = ?, last_checkin = coalesce(?, last_checkin)"
+            " WHERE id = ?",
             (following, latest, last, environment),
         )
 

@@ -1,0 +1,149 @@
+"""Many monitors in the steps of one process: what they weigh, and what their deadlines cost."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import time
+from pathlib import Path
+
+from benchmarks.inputs import START_S
+from benchmarks.pipeline import Pipeline
+from dataflow.chunk import Chunk, Item, MonitorChanged
+from dataflow.connectors.files import FileSource
+from dataflow.keys import monitor_group
+from dataflow.monitors.check_in import MINUTE_US, CheckIn, CheckInStatus
+from dataflow.monitors.config import MonitorConfig
+from dataflow.settings import Settings
+from dataflow.steps.transition import Transition
+
+Figures = dict[str, float]
+START_MINUTE = START_S // 60
+TICKS = 20
+
+
+def resident_bytes() -> int:
+    """What this process holds in memory, after giving back what it can."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    status = Path("/proc/self/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def run_steps(stream: Path) -> Figures:
+    """Feed the settings' file (one check-in for each monitor) and then a stream, through the steps alone."""
+    settings = Settings.load()
+    assert settings.checkins_path is not None
+    source = FileSource(settings.checkins_path, settings.batch_size)
+    pipeline = Pipeline(settings, source.origins)
+    before = resident_bytes()
+    monitors = _feed(pipeline, source)
+    held = resident_bytes() - before
+
+    started = time.perf_counter()
+    snapshots = pipeline.snapshots()
+    snapshot_s = time.perf_counter() - started
+    size = sum(len(snapshot) for groups in snapshots.values() for snapshot in groups.values())
+
+    pipeline.seconds = dict.fromkeys(pipeline.seconds, 0.0)
+    messages = _feed(pipeline, FileSource(stream, settings.batch_size))
+    spent = sum(pipeline.seconds.values())
+    del pipeline
+    gc.collect()
+    started = time.perf_counter()
+    Pipeline(settings, source.origins, snapshots=snapshots)
+    restore_s = time.perf_counter() - started
+    return {
+        "messages": messages,
+        "us_steps": spent / messages * 1e6,
+        "rss_bytes_per_monitor": held / monitors,
+        "snapshot_mb": size / 2**20,
+        "snapshot_s": snapshot_s,
+        "restore_s": restore_s,
+    }
+
+
+def _feed(pipeline: Pipeline, source: FileSource) -> int:
+    partition = source.build_part("source", source.origins[0], None)
+    messages = 0
+    while True:
+        try:
+            batches = partition.next_batch()
+        except StopIteration:
+            return messages
+        for batch in batches:
+            pipeline.feed(batch)
+            messages += len(batch.messages)
+
+
+def run_clock(monitors: int, due: int) -> Figures:
+    """Ticks of which each finds `due` of so many monitors late; then, with as many monitors, a jump of 24 h."""
+    period = monitors // due
+    groups = _late_from(monitors, period)
+    ticks = []
+    for tick in range(1, TICKS + 1):
+        ticks.append(_tick(groups, START_MINUTE + period + 1 + tick))
+    del groups
+    groups = _late_from(monitors, 24 * 60)
+    jump_s, misses = _tick(groups, START_MINUTE + 2 * 24 * 60 + 1)
+    missed = sum(count for _, count in ticks)
+    return {
+        "messages": missed,
+        "due_each_minute": missed / TICKS,
+        "ms_a_tick": sum(seconds for seconds, _ in ticks) / TICKS * 1e3,
+        "us_a_miss": sum(seconds for seconds, _ in ticks) / missed * 1e6,
+        "jump_s": jump_s,
+        "jump_misses": misses,
+    }
+
+
+def _tick(groups: dict[int, Transition], minute: int) -> tuple[float, int]:
+    """CPU seconds that a tick takes in all groups, and how many misses came of it."""
+    misses = 0
+    started = time.process_time()
+    for group, transition in groups.items():
+        for out in transition.apply([Chunk(0, group, [], minute)]):
+            misses += len(getattr(out, "rows", {}).get("check_ins", ()))
+    return time.process_time() - started, misses
+
+
+def _late_from(monitors: int, period: int) -> dict[int, Transition]:
+    """Monitors that were seen once, evenly over a period, and owe a check-in every period since."""
+    config = MonitorConfig("interval", f"{period} minute", failure_issue_threshold=720)
+    items: dict[int, list[Item]] = {}
+    for number in range(monitors):
+        slug = f"job-{number:07d}"
+        project = 1 + number // 50
+        at_us = (START_MINUTE + 1 + number % period) * MINUTE_US
+        into = items.setdefault(monitor_group(project, slug, 64), [])
+        into.append(MonitorChanged(project, slug, slug, False, False, config, at_us, START_MINUTE, False))
+        into.append(_ok(project, slug, at_us, number))
+    groups = {}
+    for group in sorted(items):
+        groups[group] = Transition(None)
+        groups[group].apply([Chunk(0, group, items.pop(group), START_MINUTE)])
+    return groups
+
+
+def _ok(project: int, slug: str, at_us: int, number: int) -> CheckIn:
+    return CheckIn(
+        organization_id=1,
+        project_id=project,
+        slug=slug,
+        environment="production",
+        guid=number.to_bytes(16),
+        status=CheckInStatus.OK,
+        duration_ms=None,
+        trace_id=None,
+        config=None,
+        sdk=None,
+        start_us=at_us,
+        received_us=at_us,
+        clock_minute=START_MINUTE,
+        topic="bench",
+        partition=0,
+        offset=number,
+        source=0,
+        payload=b"",
+    )
