@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     names = "\n".join(
-        f"  {name + ' ' + question.usage:27} {question.help}" for name, question in QUESTIONS.items()
+        f"  {name + ' ' + question.usage:36} {question.help}" for name, question in QUESTIONS.items()
     )
     parser = argparse.ArgumentParser(
         prog="./run.sh sql",

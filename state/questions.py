@@ -126,8 +126,13 @@ QUESTIONS: dict[str, Question] = {
     ),
     "timeline": Question(
         "everything that happened to a monitor in the last days (1), in order",
-        "FROM timeline(NULL, $slug, event_clock() - to_hours(24 * $days::INTEGER), event_clock())",
-        parameter="SLUG",
+        """
+        FROM timeline(
+            CASE WHEN contains($slug, '/') THEN split_part($slug, '/', 1)::UBIGINT END, split_part($slug, '/', -1),
+            event_clock() - to_hours(24 * $days::INTEGER), event_clock()
+        )
+        """,
+        parameter="[PROJECT/]SLUG",
         is_required=True,
         days=1,
     ),

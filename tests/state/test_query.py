@@ -162,11 +162,10 @@ def test_a_wrong_number_of_days_is_told(data, capsys, days):
 def test_a_timeline_is_that_of_one_monitor(data, ask):
     with duckdb.connect(data / SNAPSHOT) as connection:
         connection.execute("UPDATE snapshot_info SET event_clock = event_clock + INTERVAL 1 HOUR")
-    assert [row[3:5] for row in ask("timeline", "mail")[1:]] == [
-        ["incident", "opened"],
-        ["message", "occurrence"],
-        ["check-in", "missed"],
-    ]
+    happened = [["incident", "opened"], ["message", "occurrence"], ["check-in", "missed"]]
+    assert [row[3:5] for row in ask("timeline", "mail")[1:]] == happened
+    assert [row[3:5] for row in ask("timeline", "1/mail")[1:]] == happened
+    assert ask("timeline", "2/mail")[1:] == []
 
 
 @pytest.mark.parametrize("name", sorted(QUESTIONS))
@@ -184,7 +183,7 @@ def test_rules_without_any_is_only_a_header(ask):
     [
         (["samples"], "usage: ./run.sh sql samples SLUG"),
         (["errors", "extra"], "usage: ./run.sh sql errors"),
-        (["timeline"], "usage: ./run.sh sql timeline SLUG [--days N]"),
+        (["timeline"], "usage: ./run.sh sql timeline [PROJECT/]SLUG [--days N]"),
         (["status", "--days", "3"], "usage: ./run.sh sql status"),
         (["uptime", "--open"], "usage: ./run.sh sql uptime [--days N]"),
         (["--days", "3", "SELECT 1"], "--open and --days belong to questions with a name"),

@@ -1,0 +1,34 @@
+"""The pages for analysts say what is so."""
+
+from __future__ import annotations
+
+import pytest
+from worked_questions import PAGE, QUERY, ROOT, answered, run_demo
+
+from state.dictionary import dictionary
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    return run_demo(tmp_path_factory.mktemp("demo"))
+
+
+def test_every_worked_question_is_answered_as_printed(demo):
+    page = PAGE.read_text(encoding="utf-8")
+    assert answered(page, demo) == page, "renew it with: python tests/state/worked_questions.py"
+
+
+def test_there_are_twenty_and_each_has_an_answer():
+    answers = [found["answer"].splitlines()[2:] for found in QUERY.finditer(PAGE.read_text(encoding="utf-8"))]
+    assert len(answers) == 20
+    assert all(answers)
+
+
+def test_the_dictionary_is_that_of_the_schema():
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert page == dictionary(), "renew it with: python -m state.dictionary > docs/tables.md"
+
+
+def test_nothing_in_the_dictionary_is_left_undescribed():
+    assert "|  |" not in dictionary()
+    assert "[]" not in dictionary().split("## Tables")[0]
