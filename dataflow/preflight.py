@@ -6,14 +6,72 @@ import argparse
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
 
 from dataflow.failure import StartError
 from dataflow.keys import group_keys
 from dataflow.settings import Settings
+from state.database import shard_path
 
 Stored = dict[str, set[str]]
 """Step ids without the flow's, and the state keys that a recovery store holds for them."""
+
+_OPTIONS: dict[str, tuple[str, Any]] = {
+    "recovery-directory": ("-r", Path),
+    "workers-per-process": ("-w", int),
+    "process-id": ("-i", int),
+    "addresses": ("-a", str),
+}
+"""The engine's options that are looked at here."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What the engine was told on its command line, or in its environment."""
+
+    recovery_store: Path | None
+    workers: int
+    process_id: int | None
+    addresses: list[str] | None
+
+
+def read_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Arguments:
+    """Read the engine's arguments, which its own parser has accepted.
+
+    Raises StartError for what it would answer with a panic, or with a process that waits for ever.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    for option, (short, kind) in _OPTIONS.items():
+        variable = environment.get(f"BYTEWAX_{option.upper().replace('-', '_')}")
+        parser.add_argument(short, f"--{option}", type=kind, default=variable)
+    found, _ = parser.parse_known_args(list(arguments[1:]))
+    workers = 1 if found.workers_per_process is None else found.workers_per_process
+    addresses = None if found.addresses is None else found.addresses.split(";")
+    if workers < 1:
+        raise StartError(f"-w {workers}: there must be at least one worker")
+    if addresses is not None:
+        _check_cluster(found.process_id, addresses, "BYTEWAX_POD_NAME" in environment)
+    return Arguments(found.recovery_directory, workers, found.process_id, addresses)
+
+
+def _check_cluster(process_id: int | None, addresses: Sequence[str], named_by_pod: bool) -> None:
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        if not (host and port.isdecimal() and 0 < int(port) < 65536):
+            raise StartError(
+                f"-a: {address!r} is not HOST:PORT; write -a 'HOST:PORT;HOST:PORT', one a process"
+            )
+    if len(set(addresses)) < len(addresses):
+        raise StartError("-a: two processes cannot have the same address")
+    if process_id is None and not named_by_pod:
+        raise StartError(f"-i is missing: which of the {len(addresses)} addresses is this process's?")
+    if process_id is not None and not 0 <= process_id < len(addresses):
+        raise StartError(
+            f"-i {process_id}: there are {len(addresses)} addresses, for the processes 0 to {len(addresses) - 1}"
+        )
 
 
 def check_data_dir(folder: Path) -> None:
@@ -22,16 +80,10 @@ def check_data_dir(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StartError(f"CRONWAX_DATA_DIR: {folder} cannot be made: {error.strerror}") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise StartError(f"CRONWAX_DATA_DIR: {folder} is not writable")
-
-
-def recovery_directory(arguments: Sequence[str], environment: Mapping[str, str]) -> Path | None:
-    """The recovery store that the engine was told to use, on its command line or in its environment."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=True)
-    parser.add_argument("-r", "--recovery-directory", default=environment.get("BYTEWAX_RECOVERY_DIRECTORY"))
-    known, _ = parser.parse_known_args(list(arguments[1:]))
-    return Path(known.recovery_directory) if known.recovery_directory else None
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise StartError(f"CRONWAX_DATA_DIR: {folder} is not writable: {error.strerror}") from None
 
 
 def check_recovery_store(
@@ -44,6 +96,12 @@ def check_recovery_store(
     if folder is None:
         return
     stored = _read_store(folder, flow_id)
+    for shard in sorted(stored.get("tables", ())):
+        if not (file := shard_path(settings.data_dir, int(shard))).exists():
+            raise StartError(
+                f"recovery store {folder}: what it goes on from was written to {file}, which is not there; "
+                "set CRONWAX_DATA_DIR to the folder it was made with, or begin with an empty store"
+            )
     for step, keys in stored.items():
         if step.startswith("source_") and step not in parts:
             raise StartError(
@@ -71,7 +129,7 @@ def check_recovery_store(
 
 
 def _read_store(folder: Path, flow_id: str) -> Stored:
-    files = sorted(folder.glob("part-*.sqlite3")) if folder.is_dir() else []
+    files = sorted(folder.glob("part-*.sqlite3")) if os.path.isdir(folder) else []
     if not files:
         raise StartError(
             f"recovery store {folder}: there is none; make one with: "

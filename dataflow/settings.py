@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import msgspec
 from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "CRONWAX_"
+
+_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class SettingsError(Exception):
@@ -51,7 +54,7 @@ class Settings(BaseSettings):
     """Seconds between two published snapshots, at least."""
 
     kafka_bootstrap_servers: str | None = None
-    kafka_config: dict[str, Any] = Field(default_factory=dict)
+    kafka_config: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
     """Further client options (librdkafka's names) as one JSON object: TLS, SASL, compression."""
     kafka_config_file: Path | None = None
     """The same, from a file: what it names wins."""
@@ -72,7 +75,10 @@ class Settings(BaseSettings):
     @classmethod
     def _json_object(cls, value: object) -> object:
         if isinstance(value, str):
-            value = json.loads(value)
+            try:
+                value = json.loads(value)
+            except (ValueError, RecursionError):
+                raise ValueError("is no JSON") from None
         if not isinstance(value, dict):
             raise ValueError("must be a JSON object")
         return value
@@ -99,18 +105,18 @@ class Settings(BaseSettings):
         except ValidationError as error:
             reasons = [_reason(detail) for detail in error.errors(include_url=False, include_input=False)]
             raise SettingsError("; ".join(reasons)) from None
-        except Exception as error:  # pydantic-settings' SettingsError for a complex value that is no JSON
-            raise SettingsError(" ".join(str(error).split())) from None
 
     def projects(self) -> dict[int, int]:
         """The organizations of the projects named in `projects_path`. Raises SettingsError."""
         if self.projects_path is None:
             return {}
         try:
-            raw = json.loads(self.projects_path.read_text(encoding="utf-8"))
-            return {int(project): int(organization) for project, organization in dict(raw).items()}
-        except (OSError, ValueError, TypeError) as error:
-            raise SettingsError(f"CRONWAX_PROJECTS_PATH: {self.projects_path}: {error}") from None
+            return msgspec.json.decode(self.projects_path.read_bytes(), type=dict[_Id, _Id])
+        except OSError as error:
+            reason = error.strerror
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            reason = f"{error}; it must be a JSON object of project ids and their organizations' ids"
+        raise SettingsError(f"CRONWAX_PROJECTS_PATH: {self.projects_path}: {reason}")
 
 
 def _reason(detail: Any) -> str:

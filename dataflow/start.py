@@ -7,24 +7,33 @@ import sys
 
 from bytewax.dataflow import Dataflow
 
-from dataflow.connectors.endpoints import open_endpoints
-from dataflow.connectors.files import SourceError
-from dataflow.connectors.stopping import watch_signals
-from dataflow.failure import StartError
-from dataflow.flow import FLOW_ID, build
-from dataflow.preflight import check_data_dir, check_recovery_store, recovery_directory
-from dataflow.settings import Settings, SettingsError
+from dataflow.breakdown import report_in_one_line
+from dataflow.failure import StartError, hand_over_to_engine
 
 
 def start() -> Dataflow:
     """The flow that the settings describe. Raises StartError (exit status 2, one line)."""
+    report_in_one_line()
+    # Behind that line, as they take the better part of a second, in which somebody may think better of it.
+    from dataflow.connectors.endpoints import open_endpoints
+    from dataflow.connectors.files import SourceError
+    from dataflow.connectors.stopping import watch_signals
+    from dataflow.flow import FLOW_ID, build
+    from dataflow.preflight import check_data_dir, check_recovery_store, read_arguments
+    from dataflow.settings import Settings, SettingsError
+
+    arguments = read_arguments(sys.argv, os.environ)
     try:
         settings = Settings.load()
         endpoints = open_endpoints(settings)
     except (SettingsError, SourceError) as error:
         raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"{error.filename}: {error.strerror}") from None
     check_data_dir(settings.data_dir)
     parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}
-    check_recovery_store(recovery_directory(sys.argv, os.environ), FLOW_ID, settings, parts)
+    check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
     watch_signals()
-    return build(settings, endpoints)
+    flow = build(settings, endpoints)
+    hand_over_to_engine()
+    return flow
