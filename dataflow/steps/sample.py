@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from dataflow.chunk import Chunk, Records, RuleRequested
+from dataflow.connectors.stopping import stopping
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.conditions import Subject
@@ -89,9 +90,11 @@ class Sample(KeyGroup[Records]):
         return self._decide(self._minute * MINUTE_US)
 
     def on_eof(self) -> tuple[list[Records], bool]:
-        """The engine's call at the end of a bounded run: nothing will come any more."""
-        out = self._decide(None)
-        return out, False
+        """The engine's call at the end of the input: nothing will come any more.
+
+        When the flow was only asked to stop, something will: deciding now would be to decide without it.
+        """
+        return ([] if stopping() else self._decide(None)), False
 
     def _might_keep(self, item: CheckIn) -> bool:
         if self._base_rate > 0:
