@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import date
 
 import duckdb
@@ -373,6 +375,27 @@ def test_the_snapshot_has_them_also_for_who_attaches_it(tmp_path):
         ]
         connection.execute("USE cron")
         assert len(connection.execute("FROM uptime('2025-03-01', '2025-03-04')").fetchall()) == 1
+
+
+OLD_CLIENT = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=True)
+views = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+for (name,) in views:
+    connection.execute(f"FROM {name}").fetchall()
+connection.execute("FROM timeline(1, 'backup', '2025-03-01', '2025-03-04')").fetchall()
+print(connection.execute("SELECT slug, incidents FROM uptime('2025-03-01', '2025-03-04')").fetchall())
+"""
+
+
+def test_an_old_client_reads_them(tmp_path):
+    """Only with CRONWAX_TEST_OLD_DUCKDB, an interpreter that has one."""
+    interpreter = os.environ.get("CRONWAX_TEST_OLD_DUCKDB")
+    if not interpreter:
+        pytest.skip("CRONWAX_TEST_OLD_DUCKDB names no interpreter with an old duckdb")
+    command = [interpreter, "-c", OLD_CLIENT, str(published(tmp_path))]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (process.stdout, process.stderr) == ("[('backup', 0)]\n", "")
 
 
 def test_adding_them_again_replaces_them(tmp_path):

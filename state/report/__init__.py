@@ -1,0 +1,1 @@
+"""One self-contained page about the published snapshot: `python -m state.report` (`./run.sh report`)."""

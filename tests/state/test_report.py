@@ -1,0 +1,163 @@
+"""The page about a snapshot."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from datetime import timedelta
+
+import pytest
+from answer_rows import World, at, minutes
+
+from state.errors import StateError
+from state.report.__main__ import main
+from state.report.page import Bar, bars_of, render_page
+from state.report.record import read_day
+from state.report.words import duration, moment, percent
+
+DAY = 24 * 60
+EVIL = """<script>alert("x")</script>'$x^2$&"""
+
+
+def a_day(slug: str = "backup") -> World:
+    """An hour unknown, then well; failing in the second and again in the last quarter of the day, twice missed."""
+    world = World(now=DAY)
+    incident = world.incident(3 * DAY / 4, slug=slug)
+    world.incident(DAY / 4, DAY / 2, slug=slug)
+    world.monitor(slug, status="error", open_incident_id=incident, owner="team:7", last_checkin=at(60))
+    world.check_in(60, slug=slug, duration_ms=90_000)
+    for minute in (DAY / 4, 3 * DAY / 4):
+        world.check_in(minute, "missed", slug=slug, expected_time=at(minute))
+    for kind in ("occurrence", "occurrence", "status_change"):
+        told = {"project_id": 1, "slug": slug, "environment": "production", "created_at": at(5)}
+        world.insert("status_changes", **told, payload_type=kind)
+    return world
+
+
+def page_of(world: World) -> str:
+    return render_page(read_day(world.connection))
+
+
+def texts(page: str) -> list[str]:
+    """What a reader sees, piece by piece."""
+    return [text.strip() for text in re.findall(r">([^<]+)<", page) if text.strip()]
+
+
+def test_a_job_s_day_is_what_it_was_in_shares_of_it():
+    (job,) = read_day(a_day().connection).jobs
+    assert (job.known_from, job.observed_to) == (1 / 24, 1.0)
+    assert job.failing == [(0.25, 0.5), (0.75, 1.0)]
+    assert job.failures == [(0.25, "missed"), (0.75, "missed")]
+    assert bars_of(job) == [
+        Bar("ok", 4.17, 95.83, "well"),
+        Bar("unknown", 0, 4.17, "nothing known yet"),
+        Bar("failing", 25.0, 25.0, "incident"),
+        Bar("failing", 75.0, 25.0, "incident"),
+        Bar("missed", 25.0, 0.35, "missed"),
+        Bar("missed", 75.0, 0.35, "missed"),
+    ]
+
+
+def test_what_a_disabled_monitor_did_before_is_shown_and_the_rest_left_empty():
+    world = World(now=DAY)
+    world.monitor(monitor_status="disabled", updated_at=at(DAY / 2), created_at=at(-500))
+    world.incident(DAY / 4)
+    (job,) = read_day(world.connection).jobs
+    assert [(bar.kind, bar.left, bar.width) for bar in bars_of(job)] == [("ok", 0, 50), ("failing", 25, 25)]
+
+
+def test_the_day_is_counted_by_hours_and_the_lists_by_weeks():
+    day = read_day(a_day().connection)
+    assert day.hours == {"ok": [0, 1, *[0] * 22], "missed": [*[0] * 6, 1, *[0] * 11, 1, *[0] * 5]}
+    assert day.slowest == [((1, "backup", "production"), 90_000, 90_000, 90_000)]
+    assert day.noisiest == [((1, "backup", "production"), 2, 1)]
+
+
+def test_the_page_tells_open_incidents_first():
+    seen = texts(page_of(a_day()))
+    table = seen[seen.index("Owner") + 1 :]
+    assert table[:7] == [
+        *("backup", "1 · production", "2025-03-03 18:00", "6 h", "2025-03-03 01:00", "6 h", "team:7"),
+    ]
+
+
+def test_nothing_that_jobs_send_is_taken_for_html():
+    page = page_of(a_day(slug=EVIL))
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_page_needs_nothing_from_elsewhere():
+    page = page_of(a_day())
+    assert not re.search(r"<(script|link|img|iframe|object)\b|@import|url\((?!#)", page)
+    links = set(re.findall(r"https?://[^\s\"'<]+", page))
+    assert links <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "default-src 'none'" in page
+
+
+def test_the_same_snapshot_gives_the_same_page():
+    assert page_of(a_day()) == page_of(a_day())
+
+
+def test_the_plots_are_well_formed_use_the_page_s_colours_and_no_id_twice():
+    page = page_of(a_day())
+    plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(plots) == 3
+    ids = [
+        element.get("id")
+        for plot in plots
+        for element in ElementTree.fromstring(plot).iter()
+        if element.get("id")
+    ]
+    assert len(ids) == len(set(ids))
+    variables = set(re.findall(r"^ *(?:[^{]*{)?.*?(--\w+):", page.split("</style>")[0], re.MULTILINE))
+    used = set(re.findall(r"var\((--\w+)\)", "".join(plots)))
+    assert {"--text", "--missed"} <= used
+    assert variables
+    assert all(f"{name}:" in page for name in used)
+    assert set(re.findall(r"(?:fill|stroke): (#\w+)", "".join(plots))) <= set()
+
+
+def test_a_snapshot_without_jobs_is_a_page_too():
+    page = page_of(World(now=0))
+    assert "None." in page
+    assert len(re.findall("<svg", page)) == 1
+
+
+def test_before_anything_was_read_there_is_nothing_to_report():
+    with pytest.raises(StateError, match="nothing to report yet"):
+        read_day(World(now=None).connection)
+
+
+def test_without_a_snapshot_it_is_one_clear_line(tmp_path, capsys):
+    assert main(["--data-dir", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("cronwax: ")
+    assert told.endswith("nothing published yet; run the flow first\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (minutes(0), "0 s"),
+        (timedelta(milliseconds=20), "20 ms"),
+        (timedelta(seconds=61), "1 min 1 s"),
+        (minutes(60), "1 h"),
+        (minutes(3 * DAY + 125), "3 d 2 h"),
+        (minutes(DAY + 5), "1 d"),
+        (None, ""),
+    ],
+)
+def test_durations_are_said_in_their_two_largest_units(value, said):
+    assert duration(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1, "100 %"), (0.99999, "99.99 %"), (0.5, "50.00 %"), (None, "–")]
+)
+def test_almost_the_whole_is_not_rounded_up_to_it(value, said):
+    assert percent(value) == said
+
+
+def test_moments_are_said_in_utc():
+    assert moment(at(61)) == "2025-03-03 01:01"
