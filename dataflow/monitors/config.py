@@ -38,7 +38,7 @@ _OWNER = re.compile(
 _MAX_OWNER_LENGTH = 320
 
 
-class MonitorConfig(msgspec.Struct, frozen=True, array_like=True):
+class MonitorConfig(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The config of a monitor as it is stored: what was never named, or named null, is None."""
 
     schedule_type: str
@@ -82,6 +82,12 @@ class MonitorConfig(msgspec.Struct, frozen=True, array_like=True):
         return self.recovery_threshold or DEFAULT_THRESHOLD
 
 
+@lru_cache(maxsize=65_536)
+def shared(config: MonitorConfig) -> MonitorConfig:
+    """The one object for all configs that are equal: many monitors ask for the same, and several steps know each."""
+    return config
+
+
 @dataclass(frozen=True, slots=True)
 class ConfigUpdate:
     """What one text asks for. Shared by all who read the same text: not to be changed."""
@@ -93,7 +99,12 @@ class ConfigUpdate:
 
     def merged_into(self, old: MonitorConfig | None) -> MonitorConfig:
         """The old config with the changes; without an old one, a new config."""
-        return MonitorConfig(**self.changes) if old is None else msgspec.structs.replace(old, **self.changes)
+        if old is None:
+            return shared(MonitorConfig(**self.changes))
+        for name, value in self.changes.items():
+            if getattr(old, name) != value:
+                return shared(msgspec.structs.replace(old, **self.changes))
+        return old
 
 
 @dataclass(frozen=True, slots=True)

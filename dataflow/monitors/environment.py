@@ -7,7 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE
-from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.schedule import Schedule, schedule_for
 
 NO_TIME = -1
@@ -67,7 +67,7 @@ class Failure(msgspec.Struct, array_like=True, gc=False):
     status: int
 
 
-class Environment(msgspec.Struct, array_like=True):
+class Environment(msgspec.Struct, array_like=True, gc=False):
     """One monitor environment."""
 
     name: str
@@ -137,6 +137,13 @@ class Environment(msgspec.Struct, array_like=True):
             found = self.finished.find(guid, found + 1)
         return found >= 0
 
+    def end(self, run: Run) -> None:
+        """The check-in is no longer in progress."""
+        assert self.runs is not None
+        del self.runs[run.guid]
+        if not self.runs:
+            self.runs = None  # an empty dictionary is larger than all the rest
+
     def knows(self, guid: bytes) -> bool:
         """Whether the guid is known here, in whatever status."""
         return bool(
@@ -146,7 +153,7 @@ class Environment(msgspec.Struct, array_like=True):
         )
 
 
-class MonitorState(msgspec.Struct, array_like=True):
+class MonitorState(msgspec.Struct, array_like=True, gc=False):
     """A monitor as a snapshot holds it."""
 
     project_id: int
@@ -158,35 +165,48 @@ class MonitorState(msgspec.Struct, array_like=True):
     environments: dict[str, Environment]
 
 
-class Monitor:
-    """A monitor with its environments, as the lifecycle needs it."""
+class Monitor(msgspec.Struct, gc=False):
+    """A monitor with its environments, as the lifecycle needs it.
 
-    __slots__ = (
-        "config",
-        "environments",
-        "is_disabled",
-        "is_muted",
-        "name",
-        "project_id",
-        "schedule",
-        "slug",
-    )
+    Like all state here it is a structure that the garbage collector passes over: nothing in it refers back to it,
+    and looking through millions of objects again and again would cost more than the rules.
+    """
 
-    def __init__(self, state: MonitorState) -> None:
-        self.project_id = state.project_id
-        self.slug = state.slug
-        self.name = state.name
-        self.is_disabled = state.is_disabled
-        self.is_muted = state.is_muted
-        self.environments = state.environments
-        self.config: MonitorConfig
-        self.schedule: Schedule
-        self.configure(state.config)
+    project_id: int
+    slug: str
+    name: str
+    is_disabled: bool
+    is_muted: bool
+    environments: dict[str, Environment]
+    config: MonitorConfig
+    schedule: Schedule
+    margin_minutes: int = 0
+    """Of the config; like max_runtime_minutes asked for with every check-in."""
+    max_runtime_minutes: int = 0
+
+    @classmethod
+    def restore(cls, state: MonitorState) -> Monitor:
+        """A monitor from its snapshot."""
+        config = shared(state.config)
+        monitor = cls(
+            state.project_id,
+            state.slug,
+            state.name,
+            state.is_disabled,
+            state.is_muted,
+            state.environments,
+            config,
+            schedule_for(config),
+        )
+        monitor.configure(config)
+        return monitor
 
     def configure(self, config: MonitorConfig) -> None:
         """Use another config from now on."""
         self.config = config
         self.schedule = schedule_for(config)
+        self.margin_minutes = config.margin_minutes
+        self.max_runtime_minutes = config.max_runtime_minutes
 
     def state(self) -> MonitorState:
         """What a snapshot holds."""

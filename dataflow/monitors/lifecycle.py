@@ -105,7 +105,7 @@ def _begin(
 
 
 def _limit(monitor: Monitor, run: Run, from_minute: int, check_in: CheckIn) -> None:
-    timeout = from_minute + monitor.config.max_runtime_minutes
+    timeout = from_minute + monitor.max_runtime_minutes
     run.timeout_minute = timeout
     run.due_minute = max(timeout, first_tick_after(check_in))
 
@@ -122,8 +122,7 @@ def _update(
     if check_in.status == IN_PROGRESS:
         _limit(monitor, run, check_in.start_us // MINUTE_US, check_in)
     else:
-        assert environment.runs is not None
-        del environment.runs[run.guid]
+        environment.end(run)
         environment.remember(run.guid)
         run.status = check_in.status
         run.timeout_minute = FAR_MINUTE
@@ -177,9 +176,7 @@ def _advance(
     journal.touch(monitor, environment, check_in.received_us)
     if added_us > environment.last_checkin_us:
         environment.last_checkin_us = added_us
-    environment.plan(
-        monitor.schedule.after(start_us), monitor.config.margin_minutes, first_tick_after(check_in)
-    )
+    environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick_after(check_in))
     if status == OK:
         count_success(monitor, environment, run, check_in.received_us, journal)
     elif status == ERROR:
@@ -244,8 +241,7 @@ def _miss(monitor: Monitor, environment: Environment, tick: int, journal: Journa
 
 def _time_out(monitor: Monitor, environment: Environment, run: Run, tick: int, journal: Journal) -> None:
     """A check-in is in progress for longer than max_runtime; it counts unless the job has been seen since."""
-    assert environment.runs is not None
-    del environment.runs[run.guid]
+    environment.end(run)
     run.status = TIMEOUT
     run.timeout_minute = run.due_minute = FAR_MINUTE
     run.date_updated_us = tick * MINUTE_US
@@ -259,7 +255,7 @@ def _time_out(monitor: Monitor, environment: Environment, run: Run, tick: int, j
 def _fail_at(monitor: Monitor, environment: Environment, run: Run, tick: int, journal: Journal) -> None:
     at_us = tick * MINUTE_US
     following = monitor.schedule.resume(environment.next_minute, tick)
-    environment.plan(following, monitor.config.margin_minutes, tick)
+    environment.plan(following, monitor.margin_minutes, tick)
     count_failure(monitor, environment, run, at_us, journal)
     journal.touch(monitor, environment, at_us)
 
@@ -270,7 +266,7 @@ def reschedule(
     """Expect the next check-in as counted from now: somebody changed what is asked of the job."""
     if environment.next_minute == NO_MINUTE:
         return  # no check-in has ever counted here
-    environment.plan(monitor.schedule.after(at_us), monitor.config.margin_minutes, first_tick)
+    environment.plan(monitor.schedule.after(at_us), monitor.margin_minutes, first_tick)
     journal.touch(monitor, environment, at_us)
 
 
@@ -281,8 +277,7 @@ def watch_again(
     from now, and what should have ended meanwhile is unknown."""
     for run in list(environment.runs.values()) if environment.runs else ():
         if run.timeout_minute * MINUTE_US <= at_us:
-            assert environment.runs is not None
-            del environment.runs[run.guid]
+            environment.end(run)
             run.status = UNKNOWN
             run.timeout_minute = run.due_minute = FAR_MINUTE
             run.date_updated_us = at_us

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
-from dataflow.monitors.config import InvalidConfig, MonitorConfig, parse_config
+from dataflow.monitors.config import InvalidConfig, MonitorConfig, parse_config, shared
 from dataflow.monitors.errors import ErrorType
 
 UNLIMITED = -1
@@ -71,7 +71,7 @@ class Organization:
         for project_id, slug, holder, config in state.monitors:
             organization._monitors[project_id, slug] = Holder(holder)
             if config is not None:
-                organization._configs[project_id, slug] = config
+                organization._configs[project_id, slug] = shared(config)
             organization._taken += holder == Holder.SEATED
         return organization
 

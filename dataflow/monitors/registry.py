@@ -8,7 +8,7 @@ import msgspec
 
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
-from dataflow.monitors.config import ConfigUpdate, InvalidConfig, MonitorConfig, parse_config
+from dataflow.monitors.config import ConfigUpdate, InvalidConfig, MonitorConfig, parse_config, shared
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
 
@@ -20,7 +20,7 @@ Key = tuple[int, str]
 """(project id, slug)"""
 
 
-class KnownMonitor(msgspec.Struct, array_like=True):
+class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
     """A monitor as the upsert step knows it."""
 
     project_id: int
@@ -226,7 +226,9 @@ class Registry:
 
     def restore(self, monitors: list[KnownMonitor]) -> None:
         """Take over what a snapshot held."""
-        self.monitors = {(monitor.project_id, monitor.slug): monitor for monitor in monitors}
+        for monitor in monitors:
+            monitor.config = shared(monitor.config)
+            self.monitors[monitor.project_id, monitor.slug] = monitor
 
 
 def _update(monitor: KnownMonitor, parsed: ConfigUpdate, at_us: int) -> bool:

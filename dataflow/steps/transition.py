@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
-
 from dataflow.chunk import Chunk, EnvironmentMuted, Message, MonitorChanged, MonitorDeleted, Records
 from dataflow.monitors import lifecycle
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn
+from dataflow.monitors.deadlines import Deadlines
 from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState
 from dataflow.monitors.journal import Journal, Row
 from dataflow.steps.keyed import KeyGroup, read_snapshot
@@ -14,35 +13,26 @@ from dataflow.steps.rejections import rejection
 from dataflow.wire.occurrences import message_of
 
 _State = tuple[int, list[MonitorState]]
-Deadline = tuple[int, int, str, str]
-"""(minute, project id, slug, environment): what fires in one minute fires in this order."""
 
 
 class Transition(KeyGroup[Records | Message]):
-    """One key group of monitors, and the heap of their deadlines.
-
-    Each environment has one entry at its earliest deadline or before it; an entry that comes up early goes back in.
-    So a tick costs what is due, and a check-in that moves a deadline away costs nothing.
-    """
+    """One key group of monitors, and their deadlines."""
 
     def __init__(self, snapshot: bytes | None) -> None:
         self._monitors: dict[tuple[int, str], Monitor] = {}
-        self._deadlines: list[Deadline] = []
+        self._deadlines = Deadlines()
         self._minute = NO_MINUTE
         if snapshot is not None:
             self._minute, states = read_snapshot("transition", self.VERSION, snapshot, _State)
             for state in states:
-                self._monitors[state.project_id, state.slug] = Monitor(state)
-            self._rebuild()
+                self._restore(Monitor.restore(state))
 
-    def _rebuild(self) -> None:
-        for monitor in self._monitors.values():
-            for environment in monitor.environments.values():
-                due = FAR_MINUTE if monitor.is_disabled else environment.earliest_due()
-                environment.scheduled_minute = due
-                if due != FAR_MINUTE:
-                    self._deadlines.append((due, monitor.project_id, monitor.slug, environment.name))
-        heapify(self._deadlines)
+    def _restore(self, monitor: Monitor) -> None:
+        self._monitors[monitor.project_id, monitor.slug] = monitor
+        for environment in monitor.environments.values():
+            environment.scheduled_minute = FAR_MINUTE
+            if not monitor.is_disabled:
+                self._deadlines.schedule(monitor, environment)
 
     def state(self) -> _State:
         """What a snapshot holds."""
@@ -92,33 +82,22 @@ class Transition(KeyGroup[Records | Message]):
             environment = monitor.environments[item.environment] = Environment(item.environment)
             journal.touch(monitor, environment, item.received_us)
         lifecycle.receive(monitor, environment, item, journal)
-        self._schedule(monitor, environment)
-
-    def _schedule(self, monitor: Monitor, environment: Environment) -> None:
-        due = environment.earliest_due()
-        if due < environment.scheduled_minute:
-            environment.scheduled_minute = due
-            heappush(self._deadlines, (due, monitor.project_id, monitor.slug, environment.name))
+        self._deadlines.schedule(monitor, environment)
 
     def _tick(self, minute: int, journal: Journal) -> None:
         """Work off every minute up to this one, in order."""
         deadlines = self._deadlines
-        while deadlines and deadlines[0][0] <= minute:
-            due, project_id, slug, name = heappop(deadlines)
-            monitor = self._monitors.get((project_id, slug))
-            environment = monitor.environments.get(name) if monitor is not None else None
-            if monitor is None or environment is None or environment.scheduled_minute != due:
-                continue  # gone, or entered again for an earlier minute
-            environment.scheduled_minute = FAR_MINUTE
-            if not monitor.is_disabled:
+        while (taken := deadlines.take(minute)) is not None:
+            due, entries = taken
+            for monitor, environment in entries:
                 lifecycle.fire_due(monitor, environment, due, journal)
-                self._schedule(monitor, environment)
+                deadlines.schedule(monitor, environment)
 
     def _changed(self, item: MonitorChanged, journal: Journal) -> None:
         key = (item.project_id, item.slug)
         monitor = self._monitors.get(key)
         if monitor is None:
-            self._monitors[key] = Monitor(
+            self._monitors[key] = Monitor.restore(
                 MonitorState(
                     item.project_id,
                     item.slug,
@@ -141,7 +120,7 @@ class Transition(KeyGroup[Records | Message]):
             elif item.reschedule:
                 lifecycle.reschedule(monitor, environment, item.at_us, first_tick, journal)
             if not monitor.is_disabled:
-                self._schedule(monitor, environment)
+                self._deadlines.schedule(monitor, environment)
 
     def _catch_up(self, monitor: Monitor, minute: int, journal: Journal) -> None:
         """Fire what the partition's clock had reached before the monitor changed."""
@@ -163,5 +142,9 @@ class Transition(KeyGroup[Records | Message]):
         if item.environment is None:
             journal.delete(monitor, None)
             del self._monitors[key]
+            gone = list(monitor.environments.values())
         else:
-            journal.delete(monitor, monitor.environments.pop(item.environment))
+            gone = [monitor.environments.pop(item.environment)]
+            journal.delete(monitor, gone[0])
+        for environment in gone:
+            self._deadlines.forget(environment)

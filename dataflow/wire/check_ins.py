@@ -5,6 +5,7 @@ The usual message takes the strict path, two msgspec decodes; whatever that refu
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Any
 
 import msgspec
@@ -166,7 +167,7 @@ def _read(check_in: CheckIn, fields: _Payload) -> bool:
         return False
     check_in.guid, check_in.slug, check_in.status = guid, slug, status
     if fields.environment:
-        check_in.environment = fields.environment
+        check_in.environment = intern(fields.environment)  # every environment keeps its name
     if fields.duration is not None:
         check_in.duration_ms = parse_duration(fields.duration)
         if check_in.duration_ms is None:
