@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "CRONWAX_"
+RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples"]
+"""Tables that grow for as long as check-ins come."""
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -52,6 +54,14 @@ class Settings(BaseSettings):
     """Messages that a source partition hands on at once."""
     publish_interval: float = Field(default=10.0, ge=0.0)
     """Seconds between two published snapshots, at least."""
+    history_hot_rows: int = Field(default=500_000, ge=100)
+    """Rows of a table that stay in DuckDB before closed hours of it move to Parquet files."""
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Days for which check-ins, messages, errors and samples are kept, by the event clock; unset: for ever."""
+    retention_days_by_table: dict[RetainedTable, Annotated[int, Field(ge=1, le=36_500)]] = Field(
+        default_factory=dict
+    )
+    """Other numbers of days for single tables, as one JSON object."""
 
     kafka_bootstrap_servers: str | None = None
     kafka_config: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
@@ -95,6 +105,14 @@ class Settings(BaseSettings):
     def gate_groups(self) -> int:
         """Groups that organizations are hashed to: fewer than key groups, as each sends its clock to all of those."""
         return max(1, self.key_groups // 8)
+
+    @property
+    def retention(self) -> dict[str, int]:
+        """Days by table, for those whose rows are not kept for ever."""
+        days = (
+            {} if self.retention_days is None else dict.fromkeys(get_args(RetainedTable), self.retention_days)
+        )
+        return {**days, **self.retention_days_by_table}
 
     @classmethod
     def load(cls) -> Settings:

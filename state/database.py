@@ -10,8 +10,8 @@ import duckdb
 
 from state.errors import StateError, reason
 
-SCHEMA_VERSION = 1
-"""The layout that schema.sql describes."""
+SCHEMA_VERSION = 2
+"""The layout that schema.sql and history.sql describe."""
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
 
@@ -85,7 +85,8 @@ def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int,
     found = check_version(connection, path)
     if found is None:
         connection.begin()
-        connection.execute(files("state").joinpath("schema.sql").read_text(encoding="utf-8"))
+        for name in ("schema.sql", "history.sql"):
+            connection.execute(_sql(name))
         connection.execute("INSERT INTO schema_info VALUES (?, ?, ?)", [SCHEMA_VERSION, shard, shards])
         connection.commit()
     elif found != (shard, shards):
@@ -93,6 +94,24 @@ def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int,
             f"{path}: is shard {found[0]} of {found[1]}, not shard {shard} of {shards}:"
             " the number of shards is fixed for the life of a data folder"
         )
+    else:
+        _upgrade(connection)
+
+
+def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring a file of an older version to the current one."""
+    connection.begin()
+    (version,) = connection.execute("SELECT version FROM schema_info").fetchone() or (SCHEMA_VERSION,)
+    if version < 2:
+        connection.execute("ALTER TABLE snapshot_info ADD COLUMN publish_seconds DOUBLE")
+        connection.execute("ALTER TABLE snapshot_info ADD COLUMN size_bytes BIGINT")
+        connection.execute(_sql("history.sql"))
+        connection.execute("UPDATE schema_info SET version = 2")
+    connection.commit()
+
+
+def _sql(name: str) -> str:
+    return files("state").joinpath(name).read_text(encoding="utf-8")
 
 
 def _cannot_open(path: Path, error: duckdb.Error) -> StateError:

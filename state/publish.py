@@ -6,29 +6,22 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import duckdb
 
-from state.answers import add_answers
+from state.assembly import assemble, quoted
+from state.cold import LEDGER
 from state.errors import StateError, reason
+from state.snapshot_views import SNAPSHOT, hot_name
 from state.tables import TABLES
 from state.writer import StateWriter
 
-SNAPSHOT = "monitors.duckdb"
-"""The published file's name in the data folder."""
 HOLD_SECONDS = 600.0
 """So long at most is publishing put off while the flow reads again what it had written before."""
 
 _UNFINISHED = ".monitors.duckdb.unfinished"
-_INFO = """
-    INSERT INTO snapshot_info
-    SELECT ?, min(clock),
-        coalesce(list({'topic': topic, 'partition': "partition", 'position': "position", 'clock': clock}
-                      ORDER BY topic, "partition"), [])
-    FROM partitions"""
 
 
 class Published(NamedTuple):
@@ -62,7 +55,7 @@ class Publisher:
         # The writer's commits as of the last snapshot; what an earlier process committed may not be in one.
         self._commits = -1
         try:
-            self._unfinished.unlink(missing_ok=True)
+            _remove(self._unfinished)
         except OSError as error:
             raise StateError(f"{self._unfinished}: cannot be removed: {reason(error)}") from None
 
@@ -103,10 +96,9 @@ class Publisher:
 
     def _replace(self, now: float) -> Published:
         started = time.perf_counter()
-        self._describe(now)
         try:
-            size = self._writer.copy_to(self._unfinished)
-            add_answers(self._unfinished)
+            self._writer.copy_to(self._unfinished)
+            size = assemble(self._unfinished, [], self._snapshot.parent, now, started)
             # Left by somebody who opened the last snapshot for writing; it does not fit the new one.
             self._snapshot.with_name(f"{SNAPSHOT}.wal").unlink(missing_ok=True)
             self._unfinished.replace(self._snapshot)
@@ -115,18 +107,8 @@ class Publisher:
             raise StateError(f"{self._snapshot}: cannot publish: {reason(error)}") from None
         finally:
             with contextlib.suppress(OSError):
-                self._unfinished.unlink(missing_ok=True)
+                _remove(self._unfinished)
         return Published(time.perf_counter() - started, size)
-
-    def _describe(self, now: float) -> None:
-        connection = self._writer.connection
-        try:
-            connection.begin()
-            connection.execute("DELETE FROM snapshot_info")
-            connection.execute(_INFO, [datetime.fromtimestamp(now, UTC)])
-            connection.commit()
-        except duckdb.Error as error:
-            raise StateError(f"{self._writer.path}: cannot write: {reason(error)}") from None
 
     def _is_current(self) -> bool:
         """Whether the published snapshot holds the very rows that the writer has."""
@@ -134,12 +116,14 @@ class Publisher:
             return False
         connection = self._writer.connection
         try:
-            connection.execute(f"ATTACH '{_quoted(self._snapshot)}' AS published (READ_ONLY)")
+            connection.execute(f"ATTACH '{quoted(self._snapshot)}' AS published (READ_ONLY)")
         except duckdb.Error:
             return False  # damaged, of another release, or opened by somebody for writing: replace it
         try:
             return all(
-                _content(connection, name, "published.") == _content(connection, name) for name in _TABLES
+                _content(connection, f"published.main.{hot_name(connection, 'published', name)}")
+                == _content(connection, name)
+                for name in _TABLES
             )
         except duckdb.Error:
             return False
@@ -147,17 +131,18 @@ class Publisher:
             connection.execute("DETACH published")
 
 
-_TABLES = ["partitions", "schema_info", *(name for name in TABLES if name != "partitions")]
+_TABLES = ["partitions", "schema_info", *(name for name in TABLES if name != "partitions"), *LEDGER]
 """Positions first: while the flow moves on they differ, and nothing else has to be read."""
 
 
-def _content(connection: duckdb.DuckDBPyConnection, name: str, catalog: str = "") -> Any:
-    query = f"SELECT count(*), sum(hash(columns)) FROM (FROM {catalog}main.{name}) AS columns"  # noqa: S608
+def _content(connection: duckdb.DuckDBPyConnection, name: str) -> Any:
+    query = f"SELECT count(*), sum(hash(columns)) FROM (FROM {name}) AS columns"  # noqa: S608
     return connection.execute(query).fetchone()
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
+def _remove(file: Path) -> None:
+    file.unlink(missing_ok=True)
+    file.with_name(f"{file.name}.wal").unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -16,7 +16,9 @@ COMMENT ON COLUMN schema_info.shards IS 'Into how many shards the state of this 
 CREATE TABLE snapshot_info (
     published_at TIMESTAMPTZ,
     event_clock TIMESTAMPTZ,
-    positions STRUCT(topic VARCHAR, "partition" BIGINT, "position" BIGINT, clock TIMESTAMPTZ)[]
+    positions STRUCT(topic VARCHAR, "partition" BIGINT, "position" BIGINT, clock TIMESTAMPTZ)[],
+    publish_seconds DOUBLE,
+    size_bytes BIGINT
 );
 COMMENT ON TABLE snapshot_info IS 'What this snapshot covers. One row, rewritten whenever a snapshot is published.';
 COMMENT ON COLUMN snapshot_info.published_at IS
@@ -25,6 +27,10 @@ COMMENT ON COLUMN snapshot_info.event_clock IS
     'The event clock: every check-in that was received before this minute is in here, and every deadline up to it has fired. The slowest input partition''s clock; NULL as long as no partition has one.';
 COMMENT ON COLUMN snapshot_info.positions IS
     'Input partitions by topic and number: the offset (Kafka) or line (file) read next, and the partition''s own clock.';
+COMMENT ON COLUMN snapshot_info.publish_seconds IS
+    'How long it took to write this snapshot, up to putting it in its place, in seconds.';
+COMMENT ON COLUMN snapshot_info.size_bytes IS
+    'The size of this file in bytes; the Parquet files of the history are not in it.';
 
 CREATE TABLE monitors (
     project_id UBIGINT,

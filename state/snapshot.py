@@ -8,7 +8,7 @@ import duckdb
 
 from state.database import check_version
 from state.errors import StateError, reason
-from state.publish import SNAPSHOT
+from state.snapshot_views import SNAPSHOT
 
 
 def open_snapshot(data_dir: Path) -> duckdb.DuckDBPyConnection:

@@ -13,6 +13,7 @@ from state.arrow import to_arrow
 from state.changes import Changes
 from state.database import open_database, shard_path
 from state.errors import StateError, reason
+from state.late import LateRows
 from state.positions import Positions
 from state.statements import DELETE_REPLACED, INSERT, delete_starting_with
 from state.tables import TABLES
@@ -29,10 +30,14 @@ class StateWriter:
     rows again changes nothing. Every method may raise StateError; after that the writer can only be closed.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, shards: int) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, path: Path, shard: int = 0, shards: int = 1
+    ) -> None:
         self.connection = connection
         self.path = path
+        self.shard = shard
         self.shards = shards
+        self.late = LateRows(connection, shard)
         self._changes = {name: Changes(len(table.columns), table.identity) for name, table in TABLES.items()}
         self._positions = Positions(_reached(connection))
         self.commits = 0
@@ -45,7 +50,7 @@ class StateWriter:
     def open(cls, data_dir: Path, shard: int = 0, shards: int = 1) -> StateWriter:
         """Open or create the file of `shard`, 0 to `shards` - 1, below `data_dir`. Raises StateError."""
         path = shard_path(data_dir, shard)
-        return cls(open_database(path, shard, shards), path, shards)
+        return cls(open_database(path, shard, shards), path, shard, shards)
 
     @property
     def behind(self) -> bool:
@@ -106,9 +111,11 @@ class StateWriter:
     def _apply(self, name: str, changes: Changes) -> int:
         deletes, rows = changes.resolve()
         for length, prefixes in groupby(sorted(deletes, key=len), key=len):
-            self._execute(name, list(prefixes), delete_starting_with(name, length))
+            self._execute(
+                name, list(prefixes), *self.late.on_delete(name, length), delete_starting_with(name, length)
+            )
         if rows:
-            self._execute(name, rows, DELETE_REPLACED[name], INSERT[name])
+            self._execute(name, rows, *self.late.on_write(name, rows), DELETE_REPLACED[name], INSERT[name])
         return len(deletes) + len(rows)
 
     def _execute(self, name: str, incoming: list[Row], *statements: str) -> None:

@@ -1,30 +1,31 @@
-"""The DuckDB sink: records to the state writer, one transaction an epoch, then the published snapshot."""
+"""The DuckDB sink: records to the state writer, one transaction an epoch, then history and the published snapshot."""
 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflow.chunk import Records
 from dataflow.connectors.stopping import stopping
 from dataflow.failure import StartError, fail
+from dataflow.settings import Settings
 from state.errors import StateError
+from state.history import History, Limits
 from state.publish import Publisher
 from state.summary import print_summary, summarize
 from state.writer import StateWriter
 
 
 class _ShardPartition(StatefulSinkPartition[Records, None]):
-    def __init__(
-        self, data_dir: Path, shard: int, shards: int, publish_interval: float, summary: bool
-    ) -> None:
-        self._data_dir = data_dir
+    def __init__(self, settings: Settings, shard: int, summary: bool) -> None:
+        self._data_dir = settings.data_dir
         self._summary = summary
+        limits = Limits(settings.history_hot_rows, settings.retention)
         try:
-            self._writer = StateWriter.open(data_dir, shard, shards)
-            self._publisher = Publisher(self._writer, data_dir, publish_interval, time.time)
+            self._writer = StateWriter.open(self._data_dir, shard, settings.state_shards)
+            self._history = History(self._writer, self._data_dir, limits, time.time)
+            self._publisher = Publisher(self._writer, self._data_dir, settings.publish_interval, time.time)
         except StateError as error:
             raise StartError(str(error)) from None
 
@@ -34,8 +35,10 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
 
     def snapshot(self) -> None:
         try:
-            self._writer.commit()
-            self._publisher.publish()
+            if self._writer.commit():
+                self._history.maintain()
+            if self._publisher.publish():
+                self._history.clean_up()
         except StateError as error:
             fail(str(error))
 
@@ -58,15 +61,13 @@ class TablesSink(FixedPartitionedSink[Records, None]):
     by the totals.
     """
 
-    def __init__(self, data_dir: Path, shards: int, publish_interval: float, summary: bool) -> None:
-        self._data_dir = data_dir
-        self._shards = shards
-        self._publish_interval = publish_interval
+    def __init__(self, settings: Settings, summary: bool) -> None:
+        self._settings = settings
         self._summary = summary
 
     def list_parts(self) -> list[str]:
         """All shards: the data folder is shared by all processes."""
-        return [str(shard) for shard in range(self._shards)]
+        return [str(shard) for shard in range(self._settings.state_shards)]
 
     def part_fn(self, item_key: str) -> int:
         """Shards are keys."""
@@ -74,5 +75,4 @@ class TablesSink(FixedPartitionedSink[Records, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
         """Open a shard. Ends the process with one line if it cannot be."""
-        summary = self._summary and for_part == "0"
-        return _ShardPartition(self._data_dir, int(for_part), self._shards, self._publish_interval, summary)
+        return _ShardPartition(self._settings, int(for_part), self._summary and for_part == "0")

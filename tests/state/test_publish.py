@@ -81,7 +81,7 @@ def test_it_says_what_it_covers(start, snapshot):
     flow.writer.write({"partitions": [partition(18, 7, number=1), partition(5, 3), ("controls", 0, 2, None)]})
     flow.epoch()
     at = [datetime(2025, 3, 3, 0, minute, tzinfo=UTC) for minute in (1, 3, 7)]
-    assert answer(snapshot, "FROM snapshot_info") == [
+    assert answer(snapshot, "SELECT published_at, event_clock, positions FROM snapshot_info") == [
         (
             at[0],
             at[1],
@@ -92,6 +92,13 @@ def test_it_says_what_it_covers(start, snapshot):
             ],
         )
     ]
+
+
+def test_it_says_how_large_it_is_and_how_long_it_took(start, snapshot):
+    published = start().epoch(*(check_in(number) for number in range(5_000)), at=1)
+    ((size, seconds),) = answer(snapshot, "SELECT size_bytes, publish_seconds FROM snapshot_info")
+    assert size == published.size_bytes == snapshot.stat().st_size
+    assert 0 < seconds <= published.seconds
 
 
 def test_it_says_so_once_however_often_it_is_published(start, snapshot):
