@@ -13,6 +13,7 @@ import duckdb
 from state.errors import StateError
 
 DAY = timedelta(hours=24)
+WEEK = 7 * DAY
 FAILING = ("error", "missed", "timeout")
 MOST_JOBS = 10
 """Bars in a chart of jobs."""
@@ -38,7 +39,7 @@ _HOURS = """
     FROM check_ins WHERE date_added >= $begins AND date_added < $ends
     GROUP BY ALL ORDER BY ALL"""
 _SLOWEST = """
-    SELECT project_id, slug, environment, p50_ms, p95_ms, max_ms FROM run_durations
+    SELECT project_id, slug, environment, p50_ms, p95_ms, max_ms FROM durations($since, $ends)
     ORDER BY p95_ms DESC, project_id, slug, environment LIMIT $most"""
 _NOISIEST = """
     SELECT project_id, slug, environment, occurrences, resolutions FROM noisiest
@@ -114,7 +115,8 @@ def read_day(connection: duckdb.DuckDBPyConnection) -> Day:
     hours: dict[str, list[int]] = defaultdict(lambda: [0] * 24)
     for hour, status, count in _rows(connection, _HOURS, span):
         hours[status][hour] = count
-    slowest = [Durations(_key(row[:3]), *row[3:]) for row in _rows(connection, _SLOWEST, most)]
+    week = {"since": ends - WEEK, "ends": ends}
+    slowest = [Durations(_key(row[:3]), *row[3:]) for row in _rows(connection, _SLOWEST, most | week)]
     noisiest = [Messages(_key(row[:3]), *row[3:]) for row in _rows(connection, _NOISIEST, most)]
     return Day(ends - DAY, ends, _jobs(connection, span), dict(hours), slowest, noisiest)
 

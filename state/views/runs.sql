@@ -1,27 +1,26 @@
 -- How long jobs run, how late they begin, and which of their runs nobody asked for.
 
-CREATE OR REPLACE VIEW run_durations AS
-WITH runs AS (
-    SELECT project_id, slug, environment, duration_ms,
-        date_added >= event_clock() - INTERVAL 168 HOUR AS is_recent
-    FROM check_ins
-    WHERE status IN ('ok', 'error') AND duration_ms IS NOT NULL
-        AND date_added >= event_clock() - INTERVAL 840 HOUR
-),
-figures AS (
-    SELECT project_id, slug, environment, count(*) FILTER (WHERE is_recent) AS runs,
-        quantile_cont(duration_ms, [0.5, 0.95]) FILTER (WHERE is_recent) AS quantiles,
-        max(duration_ms) FILTER (WHERE is_recent) AS max_ms,
-        count(*) FILTER (WHERE NOT is_recent) AS runs_before,
-        quantile_cont(duration_ms, 0.5) FILTER (WHERE NOT is_recent) AS p50_ms_before
-    FROM runs
-    GROUP BY project_id, slug, environment
+CREATE OR REPLACE MACRO durations(from_time, to_time) AS TABLE
+WITH figures AS (
+    SELECT c.project_id, c.slug, c.environment, count(*) AS runs,
+        quantile_cont(c.duration_ms, [0.5, 0.95]) AS quantiles, max(c.duration_ms) AS max_ms
+    FROM check_ins AS c
+    WHERE c.status IN ('ok', 'error') AND c.duration_ms IS NOT NULL
+        AND c.date_added >= from_time::TIMESTAMPTZ AND c.date_added < to_time::TIMESTAMPTZ
+    GROUP BY c.project_id, c.slug, c.environment
 )
-SELECT project_id, slug, environment, runs, quantiles[1] AS p50_ms, quantiles[2] AS p95_ms, max_ms,
-    runs_before, p50_ms_before,
-    CASE WHEN p50_ms_before > 0 THEN quantiles[1] / p50_ms_before END AS trend
-FROM figures
-WHERE runs > 0;
+SELECT f.project_id, f.slug, f.environment, f.runs, f.quantiles[1] AS p50_ms, f.quantiles[2] AS p95_ms, f.max_ms
+FROM figures AS f;
+COMMENT ON MACRO TABLE durations IS
+    'durations(from_time, to_time): how long the runs took that began from from_time to just before to_time, one row an environment. Only runs reported as ok or error count. p50_ms, p95_ms and max_ms: median, 95th percentile (both interpolated) and longest, in milliseconds.';
+
+CREATE OR REPLACE VIEW run_durations AS
+SELECT r.project_id, r.slug, r.environment, r.runs, r.p50_ms, r.p95_ms, r.max_ms,
+    coalesce(b.runs, 0) AS runs_before, b.p50_ms AS p50_ms_before,
+    CASE WHEN b.p50_ms > 0 THEN r.p50_ms / b.p50_ms END AS trend
+FROM durations(event_clock() - INTERVAL 168 HOUR, 'infinity') AS r
+LEFT JOIN durations(event_clock() - INTERVAL 840 HOUR, event_clock() - INTERVAL 168 HOUR) AS b
+    ON b.project_id = r.project_id AND b.slug = r.slug AND b.environment = r.environment;
 COMMENT ON VIEW run_durations IS
     'How long runs that began in the 7 days before the event clock took, against the four weeks before those: one row an environment. Only runs reported as ok or error count.';
 COMMENT ON COLUMN run_durations.project_id IS 'The project that the monitor belongs to.';

@@ -195,6 +195,14 @@ def test_durations_without_runs_before_have_no_trend():
     assert world.answer("runs, p50_ms_before, trend", "run_durations") == [(1, None, None)]
 
 
+def test_durations_can_be_those_of_any_time():
+    world = World(now=DAY)
+    for minute in (9, 10, 19, 20):
+        world.check_in(minute, duration_ms=minute)
+    columns = "environment, runs, p50_ms, p95_ms, max_ms"
+    assert world.answer(columns, "durations($1, $2)", at(10), at(20)) == [("production", 2, 14.5, 18.55, 19)]
+
+
 def test_three_incidents_in_a_week_are_flapping():
     world = World(now=WEEK)
     for start in (10, 50, 90):
