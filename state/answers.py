@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
 
 import duckdb
-
-from state.database import STORAGE_VERSION
-from state.errors import StateError, reason
 
 _FILES = ("helpers.sql", "status.sql", "incidents.sql", "runs.sql", "messages.sql", "timeline.sql")
 """In this order: later ones use what earlier ones define."""
@@ -28,14 +24,3 @@ def apply_answers(connection: duckdb.DuckDBPyConnection) -> None:
     except duckdb.Error:
         connection.rollback()
         raise
-
-
-def add_answers(path: Path) -> None:
-    """The same for a file that nobody has open. Raises StateError."""
-    try:
-        # Of a process that died here with an older copy; it would be applied to this one.
-        path.with_name(f"{path.name}.wal").unlink(missing_ok=True)
-        with duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            apply_answers(connection)
-    except (duckdb.Error, OSError) as error:
-        raise StateError(f"{path}: cannot add views: {reason(error)}") from None

@@ -11,8 +11,7 @@ import pytest
 from answer_rows import START, World, at, minutes
 from state_rows import check_in, environment, monitor, partition, write
 
-from state.answers import add_answers, apply_answers
-from state.errors import StateError
+from state.answers import apply_answers
 from state.publish import SNAPSHOT, Publisher
 from state.writer import StateWriter
 
@@ -406,32 +405,19 @@ def test_an_old_client_reads_them(tmp_path):
     assert (process.stdout, process.stderr) == ("[('backup', 0)]\n", "")
 
 
-def test_adding_them_again_replaces_them(tmp_path):
-    path = published(tmp_path)
-    with duckdb.connect(path) as connection:
-        connection.execute("CREATE OR REPLACE VIEW monitor_status AS SELECT 1 AS nonsense")
-    add_answers(path)
-    with duckdb.connect(path, read_only=True) as connection:
-        assert connection.execute("SELECT slug FROM monitor_status").fetchall() == [("backup",)]
+def test_applying_them_again_replaces_them():
+    world = World()
+    world.monitor()
+    world.connection.execute("CREATE OR REPLACE VIEW monitor_status AS SELECT 1 AS nonsense")
+    apply_answers(world.connection)
+    assert world.answer("slug", "monitor_status") == [("backup",)]
 
 
-def test_a_log_that_a_crash_left_of_another_copy_is_not_applied(tmp_path):
-    path = published(tmp_path)
-    path.with_name(f"{path.name}.wal").write_bytes(b"of another file")
-    add_answers(path)
-    assert not path.with_name(f"{path.name}.wal").exists()
-
-
-def test_a_file_without_the_tables_is_one_clear_line_and_stays_as_it_is(tmp_path):
-    path = tmp_path / "other.duckdb"
-    with duckdb.connect(path) as connection:
+def test_without_the_tables_nothing_is_changed():
+    with duckdb.connect() as connection:
         connection.execute("CREATE TABLE monitors (slug VARCHAR)")
-    with pytest.raises(StateError, match="cannot add views") as error:
-        add_answers(path)
-    assert "\n" not in str(error.value)
-    with duckdb.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM duckdb_views() WHERE NOT internal").fetchall() == [
-            (0,)
-        ]
         with pytest.raises(duckdb.Error):
             apply_answers(connection)
+        assert connection.execute(
+            "SELECT count(*) FROM duckdb_functions() WHERE NOT internal"
+        ).fetchall() == [(0,)]
