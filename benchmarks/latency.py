@@ -1,0 +1,141 @@
+"""latency: from a check-in appended, or a deadline passed, to its message in the output topic."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from benchmarks import live
+from benchmarks.report import Figures, Report, interleaved
+
+SIZE = 150
+"""Seconds at each rate: two whole minutes must lie in them."""
+RATES = (100, 1_000, 10_000)
+_MONITORS = 10_000
+_PROBES_A_SECOND = 50
+_MISSING = 500
+_SLICE_S = 0.01
+
+
+def run(size: int, runs: int) -> Report:
+    """Check-ins at a steady rate; among them failures whose messages are timed, and jobs that fall silent."""
+    report = Report("latency", size, runs)
+    with TemporaryDirectory(prefix="cronwax-bench-") as name, live.broker() as bootstrap:
+        folder = Path(name)
+        contenders = {}
+        for rate in RATES:
+            contenders[f"{rate:,}/s"] = _Contender(bootstrap, rate, size, folder)
+        interleaved(report, contenders)
+    fastest = report.figures[f"{RATES[-1]:,}/s"]
+    report.aim("check-in to status change at 10,000/s, ms, 99 %", fastest["change_p99_ms"], "below 500")
+    return report
+
+
+class _Contender:
+    def __init__(self, bootstrap: str, rate: int, seconds: int, folder: Path) -> None:
+        self._bootstrap, self._rate, self._seconds, self._folder = bootstrap, rate, seconds, folder
+        self._runs = 0
+
+    def __call__(self) -> Figures:
+        self._runs += 1
+        topics = live.make_topics(self._bootstrap, f"{self._rate}-{self._runs}")
+        place = self._folder / "run"
+        settings = {"rate_limit": "1000000", "max_monitors_per_organization": "1000000"}
+        processes = live.Processes(place, self._bootstrap, topics, 1, **settings)
+        arrivals = live.Arrivals(self._bootstrap, topics["occurrences_topic"])
+        traffic = _Traffic(self._bootstrap, topics["checkins_topic"])
+        try:
+            traffic.send("ready", "error")
+            arrivals.wait({"ready"}, processes, live.START_SECONDS)
+            due_s = traffic.fall_silent()
+            sent = traffic.run(self._rate, self._seconds)
+            traffic.flush()
+            arrivals.wait(set(sent), processes, 60)
+            behind_s = time.time() - traffic.ended_s
+            silent = {f"silent-{number}" for number in range(_MISSING)}
+            if self._seconds >= SIZE:
+                arrivals.wait(silent, processes, 120)
+        finally:
+            arrivals.close()
+            processes.stop()
+            shutil.rmtree(place)
+        changes = [arrivals.seen[slug] - at_s for slug, at_s in sent.items()]
+        misses = [arrivals.seen[slug] - due_s for slug in silent & arrivals.seen.keys()]
+        return {
+            "sent_per_s": traffic.count / (traffic.ended_s - traffic.began_s),
+            **_spread("change", changes),
+            **(_spread("miss", misses) if misses else {}),
+            "behind_at_end_s": behind_s,
+        }
+
+
+def _spread(name: str, seconds: list[float]) -> Figures:
+    ordered = sorted(seconds)
+    last = len(ordered) - 1
+    return {
+        f"{name}_p50_ms": ordered[round(last * 0.5)] * 1e3,
+        f"{name}_p99_ms": ordered[round(last * 0.99)] * 1e3,
+        f"{name}_max_ms": ordered[last] * 1e3,
+    }
+
+
+class _Traffic:
+    """Sends check-ins as they would come, at their own time."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._producer = live.producer(bootstrap)
+        self._topic = topic
+        self._number = 0
+        self.count = 0
+        self.began_s = self.ended_s = 0.0
+
+    def send(self, slug: str, status: str, unit: str = "year") -> float:
+        """One check-in of a monitor that runs once in a unit; when it was sent."""
+        self._number += 1
+        now = time.time()
+        body = {
+            "check_in_id": f"{self._number:032x}",
+            "monitor_slug": slug,
+            "status": status,
+            "monitor_config": {"schedule": {"type": "interval", "value": 1, "unit": unit}},
+        }
+        value = live.packed(msgspec.json.encode(body), 1 + self._number % 100, now)
+        if slug.startswith(("job-", "silent-")):
+            value = live.packed(msgspec.json.encode(body), 1, now)
+        self._producer.produce(self._topic, value, partition=live.partition_of(slug))
+        return now
+
+    def fall_silent(self) -> float:
+        """Monitors that run every minute, and do not any more; when they are missed (seconds since the epoch)."""
+        while time.time() % 60 > 50:
+            time.sleep(0.1)  # all within one minute
+        for number in range(_MISSING):
+            sent_s = self.send(f"silent-{number}", "ok", "minute")
+        self.flush()
+        return (sent_s // 60 + 2) * 60  # a minute to the next one, a minute of margin
+
+    def run(self, rate: int, seconds: int) -> dict[str, float]:
+        """Send for so long; the probes among them, by slug, and when each was sent."""
+        sent: dict[str, float] = {}
+        self.began_s = time.time()
+        elapsed = 0.0
+        while elapsed < seconds:
+            while len(sent) < elapsed * _PROBES_A_SECOND:
+                slug = f"probe-{len(sent)}"
+                sent[slug] = self.send(slug, "error")
+            while self.count < elapsed * rate:
+                self.send(f"job-{self.count % _MONITORS}", "ok")
+                self.count += 1
+            self._producer.poll(0)
+            time.sleep(_SLICE_S)
+            elapsed = time.time() - self.began_s
+        self.ended_s = time.time()
+        return sent
+
+    def flush(self) -> None:
+        """Wait until the broker has everything."""
+        self._producer.flush(60)
