@@ -19,6 +19,7 @@ usage: ./run.sh [COMMAND [ARGUMENTS]]
   run [BYTEWAX ARGS]     run the flow with your own CRONWAX_ settings, e.g. run -w 2
   recovery DIR PARTS     make a recovery store, once; then: run -r DIR -s 10 -b 60
   sql [QUESTION]         ask the published DuckDB by SQL, or by name: sql status; without one, a prompt
+  report [--out FILE]    write one HTML page about the published snapshot
   test [PYTEST ARGS]     lint, types and tests; with arguments only pytest with those
   lint                   ruff: rules and formatting
   format                 let ruff format and mend what it can
@@ -165,7 +166,7 @@ main() {
     [[ $# -eq 0 ]] || shift
     case $command in
         help | -h | --help) usage && return ;;
-        demo | setup | run | recovery | sql | test | lint | format | types | bench | kafka | send | tail | lock) ;;
+        demo | setup | run | recovery | sql | report | test | lint | format | types | bench | kafka | send | tail | lock) ;;
         *) die "there is no command '$command'; ./run.sh help lists them" 2 ;;
     esac
     anchor_paths
@@ -181,6 +182,7 @@ main() {
         run) exec "$python" -m bytewax.run dataflow:flow "$@" ;;
         recovery) make_recovery_store "$@" ;;
         sql) exec "$python" -m state.query "$@" ;;
+        report) exec "$python" -m state.report "$@" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
         lint) lint ;;
         format) "$python" -m ruff check --fix --quiet . && exec "$python" -m ruff format . ;;
