@@ -6,6 +6,7 @@ import ctypes
 import gc
 import time
 from pathlib import Path
+from statistics import median
 
 from benchmarks.inputs import START_S
 from benchmarks.pipeline import Pipeline
@@ -78,7 +79,10 @@ def _feed(pipeline: Pipeline, source: FileSource) -> int:
 
 
 def run_clock(monitors: int, due: int) -> Figures:
-    """Ticks of which each finds `due` of so many monitors late; then, with as many monitors, a jump of 24 h."""
+    """Ticks of which each finds `due` of so many monitors late; then, with as many monitors, a jump of 24 h.
+
+    A tick's figure is the median: the worst one has the garbage collector's first look at a million objects in it.
+    """
     period = monitors // due
     groups = _late_from(monitors, period)
     ticks = []
@@ -87,12 +91,14 @@ def run_clock(monitors: int, due: int) -> Figures:
     del groups
     groups = _late_from(monitors, 24 * 60)
     jump_s, misses = _tick(groups, START_MINUTE + 2 * 24 * 60 + 1)
+    spent = [seconds for seconds, _ in ticks]
     missed = sum(count for _, count in ticks)
     return {
         "messages": missed,
         "due_each_minute": missed / TICKS,
-        "ms_a_tick": sum(seconds for seconds, _ in ticks) / TICKS * 1e3,
-        "us_a_miss": sum(seconds for seconds, _ in ticks) / missed * 1e6,
+        "ms_a_tick": median(spent) * 1e3,
+        "worst_ms": max(spent) * 1e3,
+        "us_a_miss": median(spent) / (missed / TICKS) * 1e6,
         "jump_s": jump_s,
         "jump_misses": misses,
     }

@@ -72,10 +72,11 @@ def ratio(above: list[Figures], below: list[Figures], figure: str) -> float:
     return median(a[figure] / b[figure] for a, b in zip(above, below, strict=True))
 
 
-def publish(report: Report, folder: Path = FOLDER) -> None:
+def publish(report: Report, folder: Path | None = None) -> None:
     """Print the report beside the last one of the same size, and take its place."""
     report.versions = {name: version(name) for name in _PACKAGES} | {"python": platform.python_version()}
     report.machine = _machine()
+    folder = folder or FOLDER
     path = folder / f"{report.name}.json"
     last = _last(path, report)
     _show(report, last)
