@@ -53,9 +53,9 @@ def report_in_one_line() -> None:
 
     def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         meaning = explain(error)
+        stderr.release(drop_panic=meaning is not None)
         if meaning is not None:
             fail(meaning)
-        stderr.release()
         sys.__excepthook__(kind, error, traceback)
 
     sys.excepthook = report
@@ -71,6 +71,7 @@ class _EngineStderr(threading.Thread):
     def __init__(self) -> None:
         super().__init__(name="engine-stderr", daemon=True)
         sys.stderr.flush()
+        self._drops_panic = False
         self._real = os.dup(2)
         self._reader, writer = os.pipe()
         os.dup2(writer, 2)
@@ -79,20 +80,22 @@ class _EngineStderr(threading.Thread):
 
     def run(self) -> None:
         """Until `release`."""
-        text, holding = b"", False
+        text, panic = b"", None
         while True:
-            ready, _, _ = select.select([self._reader], [], [], _HOLD_SECONDS if holding else None)
+            ready, _, _ = select.select([self._reader], [], [], _HOLD_SECONDS if panic else None)
             chunk = os.read(self._reader, 1 << 16) if ready else b""
             text += chunk
-            holding = bool(chunk) and _PANIC.search(text) is not None
-            if not holding:
-                end = text.rfind(b"\n") + 1 if chunk else len(text)
-                os.write(self._real, text[:end])
-                text = text[end:]
+            panic = _PANIC.search(text)
+            end = panic.start() if panic else text.rfind(b"\n") + 1
+            if not chunk and not self._drops_panic:
+                end, panic = len(text), None
+            os.write(self._real, text[:end])
+            text = text[end:]
             if ready and not chunk:
                 return
 
-    def release(self) -> None:
-        """Give file descriptor 2 back, and show what was held."""
+    def release(self, drop_panic: bool = False) -> None:
+        """Give file descriptor 2 back, and show what was held, or drop it."""
+        self._drops_panic = drop_panic
         os.dup2(self._real, 2)
         self.join()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -163,6 +162,21 @@ def outcome(data: Path) -> Outcome:
     return Outcome(tables, occurrences, dead_letters)
 
 
+def assert_same(found: Outcome, expected: Outcome) -> None:
+    """Assert that two runs left the same; names the first lines that only one of them has."""
+    for name in expected.tables:
+        _assert_same_lines(name, found.tables[name], expected.tables[name])
+    _assert_same_lines("occurrences.jsonl", found.occurrences, expected.occurrences)
+    _assert_same_lines("dead_letters.jsonl", found.dead_letters, expected.dead_letters)
+
+
+def _assert_same_lines(name: str, found: list[str], expected: list[str]) -> None:
+    if found != expected:
+        strange, missing = set(found) - set(expected), set(expected) - set(found)
+        counts = f"{name}: {len(strange)} strange, {len(missing)} missing"
+        raise AssertionError("\n".join([counts, *sorted(strange)[:3], "missing:", *sorted(missing)[:3]]))
+
+
 def _lines(path: Path) -> list[str]:
     lines = sorted(path.read_text(encoding="utf-8").splitlines()) if path.exists() else []
     assert len(set(lines)) == len(lines), f"{path.name} holds a line twice"
@@ -193,7 +207,7 @@ class Night:
                 "checkins_path": self.folder / "input",
                 "projects_path": self.folder / "projects.json",
                 "data_dir": data,
-                "batch_size": 40,
+                "batch_size": 80,
             }
             | others
         )
@@ -218,8 +232,3 @@ def night() -> Night:
 @cache
 def _kept_folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory(prefix="cronwax-night-")
-
-
-def stop_signals() -> list[int]:
-    """What asks the flow to stop in order."""
-    return [signal.SIGTERM, signal.SIGINT]

@@ -1,0 +1,190 @@
+"""What is looked at before the engine starts, and how the engine's own failures are put."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bytewax.recovery import InconsistentPartitionsError, init_db_dir
+from processes import PROJECT
+
+from dataflow.breakdown import explain
+from dataflow.failure import StartError
+from dataflow.preflight import check_data_dir, check_recovery_store, read_arguments
+from dataflow.settings import Settings, SettingsError
+
+PEERS = "10.0.0.1:2101;10.0.0.2:2101"
+
+
+def arguments(*words, **environment):
+    return read_arguments(["bytewax.run", "dataflow:flow", *words], environment)
+
+
+def complaint(capsys):
+    return capsys.readouterr().err
+
+
+def test_arguments_come_from_the_command_line_or_the_environment():
+    given = arguments("-r", "store", "-s", "10", "-b", "0", "-w", "2", "-i", "1", "-a", PEERS)
+    assert given == arguments(
+        BYTEWAX_RECOVERY_DIRECTORY="store",
+        BYTEWAX_WORKERS_PER_PROCESS="2",
+        BYTEWAX_PROCESS_ID="1",
+        BYTEWAX_ADDRESSES=PEERS,
+    )
+    assert (given.recovery_store, given.workers, given.process_id) == (Path("store"), 2, 1)
+    assert given.addresses == PEERS.split(";")
+
+
+def test_without_arguments_there_is_one_worker_and_no_store():
+    assert arguments() == arguments("-w", "1")
+    assert arguments().recovery_store is None
+
+
+def test_the_name_of_a_pod_says_which_process_it_is():
+    assert arguments("-a", PEERS, BYTEWAX_POD_NAME="flow-1").process_id is None
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-w", "0"], "-w 0"),
+        (["-w", "-1"], "-w -1"),
+        (["-i", "2", "-a", PEERS], "-i 2: there are 2 addresses"),
+        (["-i", "-1", "-a", PEERS], "-i -1"),
+        (["-a", PEERS], "-i is missing"),
+        (["-i", "0", "-a", "localhost"], "'localhost' is not HOST:PORT"),
+        (["-i", "0", "-a", "localhost:http"], "'localhost:http' is not HOST:PORT"),
+        (["-i", "0", "-a", "localhost:65536"], "'localhost:65536' is not HOST:PORT"),
+        (["-i", "0", "-a", "localhost:2101;"], "'' is not HOST:PORT"),
+        (["-i", "0", "-a", "a:1;a:1"], "the same address"),
+    ],
+)
+def test_arguments_that_the_engine_would_hang_or_panic_on_are_refused(words, said, capsys):
+    with pytest.raises(StartError) as error:
+        arguments(*words)
+    assert error.value.code == 2
+    assert said in complaint(capsys)
+
+
+def test_the_data_folder_is_made_and_nothing_is_left_in_it(tmp_path):
+    check_data_dir(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_no_recovery_store_is_fine():
+    check_recovery_store(None, "cronwax", Settings(), {})
+
+
+def test_a_fresh_store_is_fine(tmp_path):
+    init_db_dir(tmp_path, 3)
+    check_recovery_store(tmp_path, "cronwax", Settings(), {"source_demo": ["demo-0"]})
+
+
+def test_a_store_that_lacks_a_part_is_refused(tmp_path, capsys):
+    init_db_dir(tmp_path, 3)
+    (tmp_path / "part-1.sqlite3").unlink()
+    with pytest.raises(StartError):
+        check_recovery_store(tmp_path, "cronwax", Settings(), {})
+    assert "made with 3 partitions and 2 are there" in complaint(capsys)
+
+
+@pytest.mark.parametrize("content", [b"", b"no database" * 1000])
+def test_a_part_that_is_no_database_is_refused(tmp_path, content, capsys):
+    (tmp_path / "part-0.sqlite3").write_bytes(content)
+    with pytest.raises(StartError):
+        check_recovery_store(tmp_path, "cronwax", Settings(), {})
+    assert "part-0.sqlite3 cannot be read" in complaint(capsys)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("{", "[]", "null", '"ab"', '{"a": 1}', '{"1": "x"}', '{"1": null}', '{"1": 1.5}', '{"1": 1e400}'),
+        *('{"1": true}', '{"-1": 1}', '{"1": 99999999999999999999}', "[" * 100_000, '{"1": ' + "[" * 100_000),
+    ],
+)
+def test_a_projects_file_that_is_broken_is_named(tmp_path, content):
+    path = tmp_path / "projects.json"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=r"^CRONWAX_PROJECTS_PATH: .*projects\.json: .*$"):
+        Settings(projects_path=path).projects()
+
+
+def test_a_projects_file_says_the_organization_of_each_project(tmp_path):
+    path = tmp_path / "projects.json"
+    path.write_text('{"7": 2, "8": 3}')
+    assert Settings(projects_path=path).projects() == {7: 2, 8: 3}
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError('(src/run.rs:1:2) `Err` value: SqliteFailure(x, Some("disk is full"))'),
+            "disk is full",
+        ),
+        (RuntimeError("x\nCaused by => Exception: failed to initialize networking: refused"), "-a): refused"),
+        (BaseException("Send thread panic: Any { .. }"), "another process of the cluster has ended"),
+        (
+            InconsistentPartitionsError("parts are\ntoo old"),
+            "recovery store cannot be used: parts are too old",
+        ),
+        (KeyboardInterrupt(), "interrupted"),
+    ],
+)
+def test_what_a_person_can_mend_is_said_in_one_line(error, said):
+    line = explain(error)
+    assert said in line
+    assert "\n" not in line
+
+
+def test_a_mistake_in_the_program_is_not_made_light_of():
+    assert explain(KeyError("slug")) is None
+
+
+BREAKS = """
+import os, sys, time
+from dataflow.breakdown import report_in_one_line
+report_in_one_line()
+print("progress", file=sys.stderr)
+os.write(2, b"a library's line\\n")
+os.write(2, b"thread 'main' panicked at src/run.rs:1:2:\\n")
+os.write(2, b"stack backtrace:\\n   0: somewhere\\n")
+raise {error}
+"""
+
+
+def breaks_with(error):
+    code = BREAKS.format(error=error)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.returncode, sorted(done.stderr.splitlines())
+
+
+def test_a_panic_is_kept_back_where_a_line_will_do():
+    status, lines = breaks_with("RuntimeError('SqliteFailure(x, Some(\"disk is full\"))')")
+    assert status == 1
+    said = "cronwax: the recovery store cannot be used: disk is full"
+    assert lines == ["a library's line", said, "progress"]
+
+
+def test_a_panic_is_shown_where_no_line_would_do():
+    status, lines = breaks_with("KeyError('slug')")
+    assert status == 1
+    assert {"progress", "a library's line", "thread 'main' panicked at src/run.rs:1:2:"} <= set(lines)
+    assert {"stack backtrace:", "   0: somewhere", "KeyError: 'slug'"} <= set(lines)
+
+
+def test_what_is_written_past_python_comes_out_at_a_good_end_too():
+    code = BREAKS.replace("raise {error}", "")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0
+    assert "   0: somewhere\n" in done.stderr
+    assert os.linesep not in done.stdout
