@@ -1,0 +1,100 @@
+"""Several processes leave what one leaves; so does a replay over what is there."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+from flow.streams import streams
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from processes import (
+    assert_same,
+    end,
+    night,
+    outcome,
+    run,
+    run_cluster,
+    signal_after_writes,
+    start_cluster,
+    write_jsonl,
+)
+from processes import settings as flow_settings
+
+STREAMS = int(os.environ.get("CRONWAX_TEST_STREAMS") or 2)
+"""Random inputs that are run in one process and in two."""
+
+
+def random_inputs(count):
+    """So many times three partitions with monitors of their own; the same ones every time."""
+    found = []
+
+    @seed(2025)
+    @settings(
+        max_examples=count + 1,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        st.tuples(
+            streams(["alpha", "beta"], size=200), streams(["gamma"], size=200), streams(["delta"], size=200)
+        )
+    )
+    def take(partitions):
+        found.append(partitions)
+
+    take()
+    return found[1:]  # the first one is the shortest that there is
+
+
+@pytest.mark.parametrize("number", range(STREAMS))
+def test_two_processes_make_of_random_streams_what_one_makes(tmp_path, number):
+    for name, lines in zip("abc", random_inputs(STREAMS)[number], strict=True):
+        write_jsonl(tmp_path / "input" / f"{name}.jsonl", lines)
+    found = []
+    for processes, batch_size in [(1, 1000), (2, 7)]:
+        variables = flow_settings(
+            source="file",
+            checkins_path=tmp_path / "input",
+            data_dir=tmp_path / str(processes),
+            batch_size=batch_size,
+        )
+        for ended in run_cluster(variables, processes):
+            assert (ended.status, ended.complaints) == (0, [])
+        found.append(outcome(tmp_path / str(processes)))
+    assert_same(found[1], found[0])
+    assert found[0].tables["incidents"]
+
+
+@pytest.mark.parametrize(("processes", "workers"), [(2, 1), (3, 1), (2, 2)])
+def test_several_processes_leave_what_one_leaves(tmp_path, processes, workers):
+    variables = night().settings(tmp_path / "data")
+    for ended in run_cluster(variables, processes, "-w", workers):
+        assert (ended.status, ended.complaints) == (0, [])
+    assert_same(outcome(tmp_path / "data"), night().result)
+
+
+def test_a_replay_changes_no_row_and_leaves_the_published_file_alone(tmp_path):
+    variables = night().settings(tmp_path / "data", batch_size=4096)
+    file = tmp_path / "data" / "monitors.duckdb"
+    assert run(variables).status == 0
+    before, inode = file.read_bytes(), file.stat().st_ino
+    for processes in (1, 2):
+        for ended in run_cluster(variables, processes):
+            assert (ended.status, ended.complaints) == (0, [])
+        assert (file.read_bytes() == before, file.stat().st_ino) == (True, inode)
+    assert_same(outcome(tmp_path / "data"), night().result)
+
+
+def test_one_process_that_is_killed_ends_the_others_with_one_line(tmp_path):
+    cluster = start_cluster(night().settings(tmp_path / "data"), 3, "-s", 1)
+    assert signal_after_writes(cluster, tmp_path / "data", 1, signal.SIGKILL, [2])
+    ended = [end(process) for process in cluster]
+    assert ended[2].status == -signal.SIGKILL
+    for survivor in ended[:2]:
+        assert survivor.status == 1
+        assert len(survivor.complaints) == 1
+        assert "another process of the cluster has ended" in survivor.complaints[0]
