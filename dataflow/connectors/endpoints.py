@@ -53,7 +53,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
         {settings.source: source},
         source.origins,
         projects,
-        TablesSink(settings, summary=True),
+        TablesSink(settings, bounded=True),
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
         dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
     )
@@ -65,7 +65,7 @@ def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
         {"kafka": source},
         source.origins,
         projects,
-        TablesSink(settings, summary=False),
+        TablesSink(settings, bounded=False),
         OccurrencesSink(settings),
         DeadLettersSink(settings),
     )

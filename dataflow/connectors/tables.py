@@ -18,9 +18,10 @@ from state.writer import StateWriter
 
 
 class _ShardPartition(StatefulSinkPartition[Records, None]):
-    def __init__(self, settings: Settings, shard: int, summary: bool) -> None:
+    def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
         self._data_dir = settings.data_dir
-        self._summary = summary
+        self._bounded = bounded
+        self._summary = bounded and shard == 0
         limits = Limits(settings.history_hot_rows, settings.retention)
         try:
             self._writer = StateWriter.open(self._data_dir, shard, settings.state_shards)
@@ -43,6 +44,8 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
             fail(str(error))
 
     def close(self) -> None:
+        if not (self._bounded or stopping()):
+            return  # no end of the input: another process died, and what came since the last epoch is a part of one
         try:
             self._writer.commit()
             self._publisher.publish(force=True, input_ended=not stopping())
@@ -57,13 +60,13 @@ class TablesSink(FixedPartitionedSink[Records, None]):
     """Writes records to the shards of the state. Its snapshots hold nothing: rows are idempotent by identity.
 
     The engine asks for a snapshot at the end of every epoch, recovery or not: that is when the transaction is
-    committed, so that what analysts see is complete as of an epoch. With `summary`, the end of the input is followed
-    by the totals.
+    committed, so that what analysts see is complete as of an epoch. The end of a bounded input is followed by
+    the totals; the other kind ends only when somebody asks for it.
     """
 
-    def __init__(self, settings: Settings, summary: bool) -> None:
+    def __init__(self, settings: Settings, bounded: bool) -> None:
         self._settings = settings
-        self._summary = summary
+        self._bounded = bounded
 
     def list_parts(self) -> list[str]:
         """All shards: the data folder is shared by all processes."""
@@ -75,4 +78,4 @@ class TablesSink(FixedPartitionedSink[Records, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
         """Open a shard. Ends the process with one line if it cannot be."""
-        return _ShardPartition(self._settings, int(for_part), self._summary and for_part == "0")
+        return _ShardPartition(self._settings, int(for_part), self._bounded)
