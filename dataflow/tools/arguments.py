@@ -1,0 +1,39 @@
+"""Command lines whose errors are one line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from typing import NoReturn
+
+
+class ToolError(Exception):
+    """What was asked for cannot be done; the text says why, in one line."""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser that answers a wrong command line with one line and status 2; `--help` shows the rest."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the process."""
+        self.exit(2, f"cronwax: {message} (see {self.prog} --help)\n")
+
+
+def complain(message: str) -> None:
+    """Say on stderr what went wrong."""
+    print(f"cronwax: {message}", file=sys.stderr, flush=True)
+
+
+def show_warnings() -> None:
+    """Let what the Kafka client reports by itself come out like every other complaint."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("cronwax: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    logging.getLogger("cronwax").addHandler(handler)
+
+
+def let_go_of_stdout() -> None:
+    """Nobody reads any more: nothing must be written when the interpreter closes the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,87 @@
+"""Writes check-ins and controls to the flow's topics: `python -m dataflow.tools.send` (`./run.sh send`)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+
+from dataflow.settings import Settings, SettingsError
+from dataflow.tools.arguments import ToolError, complain, let_go_of_stdout, show_warnings
+from dataflow.tools.letters import Letter, check_in, control
+from dataflow.tools.options import SDK, check_in_payload, control_body, parser
+from dataflow.tools.recording import read_recording
+from dataflow.tools.rule_options import rule_body
+from dataflow.tools.sender import Sender
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Send what the command line asks for; returns the exit status. A StartError is one of 2."""
+    options = parser().parse_args(arguments)
+    show_warnings()
+    try:
+        if options.command == "lines":
+            _send_lines(options.keep_ts)
+        else:
+            letter = _letter(options)
+            sender = Sender(kafka_settings(), _show)
+            sender.send(letter)
+            sender.finish()
+    except (ToolError, SettingsError) as error:
+        complain(str(error))
+        return 1
+    except BrokenPipeError:
+        let_go_of_stdout()
+    except KeyboardInterrupt:
+        complain("interrupted; what was not shown as sent may have been")
+        return 130
+    return 0
+
+
+def kafka_settings() -> Settings:
+    """The settings, with the address of Kafka. Raises SettingsError."""
+    settings = Settings.load()
+    if not settings.kafka_bootstrap_servers:
+        raise SettingsError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set")
+    return settings
+
+
+def _letter(options: argparse.Namespace) -> Letter:
+    if options.command == "check-in":
+        now_us = time.time_ns() // 1000
+        return check_in(check_in_payload(options), options.project, SDK, now_us)
+    if options.command == "rule":
+        return control(rule_body(options, datetime.now(UTC)))
+    return control(control_body(options))
+
+
+def _show(letter: Letter, topic: str, partition: int, offset: int) -> None:
+    print(f"{letter.name} sent to {topic}/{partition} at offset {offset}", flush=True)
+
+
+def _send_lines(keep_ts: bool) -> None:
+    ranges: dict[tuple[str, int], tuple[int, int, int]] = {}
+
+    def count(letter: Letter, topic: str, partition: int, offset: int) -> None:
+        messages, first, last = ranges.get((topic, partition), (0, offset, offset))
+        ranges[topic, partition] = messages + 1, min(first, offset), max(last, offset)
+
+    sender = Sender(kafka_settings(), count)
+    try:
+        for at_us, letter in read_recording(sys.stdin.buffer):
+            sender.send(letter, at_us if keep_ts else None)
+    finally:
+        try:
+            sender.finish()
+        finally:
+            for (topic, partition), (messages, first, last) in sorted(ranges.items()):
+                print(f"{messages} sent to {topic}/{partition} at offsets {first} to {last}")
+    if keep_ts and sender.keeps_own_times:
+        complain(
+            "a topic keeps times of its own (message.timestamp.type=LogAppendTime): --keep-ts had no effect"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

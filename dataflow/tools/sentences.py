@@ -1,0 +1,83 @@
+"""What the flow sends, as people read it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+MAX_KNOWN = 100_000
+"""Incidents whose monitor is remembered, to name it when one is resolved."""
+
+
+class Sentence(NamedTuple):
+    """One message in words. Nothing in it can move a terminal's cursor."""
+
+    time: str
+    """When it happened, ISO 8601 in UTC."""
+    monitor: str
+    """Project and slug; `-` if the message does not tell."""
+    environment: str
+    happened: str
+
+
+class Reader:
+    """Puts messages into words.
+
+    A `status_change` names its incident only: the monitor is known from the incident's occurrence, if that was read
+    before.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, str]] = {}
+
+    def read(self, value: bytes, sent_ms: int) -> Sentence:
+        """A message that the broker took at `sent_ms` since the epoch."""
+        try:
+            body = msgspec.json.decode(value, type=dict[str, Any])
+            return Sentence(*map(_shown, self._words(body, sent_ms)))
+        except (
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            RecursionError,
+            LookupError,
+            TypeError,
+            AttributeError,
+        ):
+            return Sentence(
+                _iso(sent_ms / 1000), "-", "-", f"a message that is none of Cronwax: {len(value)} bytes"
+            )
+
+    def _words(self, body: dict[str, Any], sent_ms: int) -> tuple[object, object, object, object]:
+        kind = body["payload_type"]
+        if kind == "occurrence":
+            return self._occurrence(body)
+        if kind == "status_change":
+            fingerprint = body["fingerprint"][0]
+            monitor, environment = self._known.get(fingerprint, (f"{body['project_id']}/?", "-"))
+            # It has no time of its own.
+            return _iso(sent_ms / 1000), monitor, environment, f"resolved: incident {fingerprint}"
+        return body["detection_time"], "-", "-", f"{kind}: {body['text']}"
+
+    def _occurrence(self, body: dict[str, Any]) -> tuple[object, object, object, object]:
+        event = body["event"]
+        monitor = f"{body['project_id']}/{event['contexts']['monitor']['slug']}"
+        fingerprint, environment = body["fingerprint"][0], event["environment"]
+        self._known.pop(fingerprint, None)
+        if len(self._known) >= MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+        self._known[fingerprint] = monitor, environment
+        reason = body["evidence_display"][0]["value"]
+        return _iso(body["detection_time"]), monitor, environment, f"failed: {reason}"
+
+
+def _iso(seconds: float) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return "-"
+
+
+def _shown(value: object) -> str:
+    return "".join(character if character.isprintable() else "\ufffd" for character in str(value))

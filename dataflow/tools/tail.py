@@ -1,0 +1,122 @@
+"""Shows what the flow sends, as it comes: `python -m dataflow.tools.tail` (`./run.sh tail`)."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+from rich.console import Console
+from rich.text import Text
+
+from dataflow.connectors.kafka_client import Kafka, is_transient
+from dataflow.settings import Settings, SettingsError
+from dataflow.tools.arguments import OneLineParser, ToolError, complain, let_go_of_stdout, show_warnings
+from dataflow.tools.send import kafka_settings
+from dataflow.tools.sentences import Reader, Sentence
+
+_COLOURS = {"failed": "red", "resolved": "green"}
+"""By the first word of what happened; the rest is about the flow itself."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Show messages until Ctrl-C (status 0) or until nobody reads; returns the exit status."""
+    parser = OneLineParser(prog="./run.sh tail", description="Show the messages that the flow sends.")
+    parser.add_argument("--from-start", action="store_true", help="also those that are there already")
+    parser.add_argument(
+        "--json", action="store_true", help="the messages as they are, and where, a line each"
+    )
+    options = parser.parse_args(arguments)
+    show_warnings()
+    try:
+        # A shell's background job ignores it; SIGTERM ends a tail in the same way.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, _interrupt)
+        show = _JsonLines() if options.json else _Lines()
+        for message in _messages(kafka_settings(), options.from_start):
+            show(message)
+    except (ToolError, SettingsError) as error:
+        complain(str(error))
+        return 1
+    except BrokenPipeError:
+        let_go_of_stdout()
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _messages(settings: Settings, from_start: bool) -> Iterator[KafkaMessage]:
+    """The messages of the occurrences topic, for ever. Raises ToolError and KafkaStartError."""
+    kafka, topic = Kafka(settings), settings.occurrences_topic
+    partitions = kafka.partitions(topic)[topic]
+    reports = kafka.reports()
+    consumer = kafka.consumer(reports)
+    start = OFFSET_BEGINNING if from_start else OFFSET_END
+    try:
+        consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
+        while True:
+            for message in consumer.consume(1000, 0.2):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() != KafkaError._PARTITION_EOF and not is_transient(error):
+                    raise ToolError(f"Kafka: {topic}: {reports.redact(error.str())}")
+            if reports.fatal:
+                raise ToolError(f"Kafka: {topic}: {reports.fatal}")
+    except KafkaException as error:
+        raise ToolError(f"Kafka: {topic}: {reports.redact(error.args[0].str())}") from None
+    finally:
+        consumer.close()
+
+
+class _Lines:
+    """A sentence a line: with colours on a terminal, separated by tabs elsewhere."""
+
+    def __init__(self) -> None:
+        self._reader = Reader()
+        self._console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else None
+
+    def __call__(self, message: KafkaMessage) -> None:
+        sentence = self._reader.read(message.value() or b"", message.timestamp()[1])
+        if self._console is None:
+            print("\t".join(sentence), flush=True)
+        else:
+            self._console.print(_coloured(sentence))
+
+
+def _coloured(sentence: Sentence) -> Text:
+    word = sentence.happened.partition(":")[0]
+    return Text.assemble(
+        (sentence.time, "dim"),
+        f"  {sentence.monitor:32}  {sentence.environment:12}  ",
+        (sentence.happened, _COLOURS.get(word, "yellow")),
+    )
+
+
+class _JsonLines:
+    """One JSON object a message: where it is, and what it is."""
+
+    def __call__(self, message: KafkaMessage) -> None:
+        value = (message.value() or b"").decode("utf-8", "replace")
+        try:
+            body = json.loads(value)
+        except (ValueError, RecursionError):
+            body = value
+        place = {
+            "partition": message.partition(),
+            "offset": message.offset(),
+            "ts_ms": message.timestamp()[1],
+        }
+        print(json.dumps({**place, "message": body}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
