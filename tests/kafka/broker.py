@@ -67,7 +67,7 @@ class BrokerError(Exception):
     """No broker can be run here; the text says what is missing."""
 
 
-class _Silent:
+class Silent:
     """Takes a client's log lines and drops them: while a broker starts or restarts they say nothing new."""
 
     def log(self, level: int, message: str, *parts: object) -> None:
@@ -196,7 +196,7 @@ class Broker:
 
 def admin(bootstrap: str) -> AdminClient:
     """A client for topics."""
-    return AdminClient({"bootstrap.servers": bootstrap}, logger=_Silent())
+    return AdminClient({"bootstrap.servers": bootstrap}, logger=Silent())
 
 
 def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -9,7 +10,9 @@ from typing import Any, NoReturn
 
 import pytest
 from broker import Broker, BrokerError, create_topic
+from check_in_stream import ENDLESS_SECONDS, ORGANIZATIONS, PARTITIONS
 from confluent_kafka import Producer
+from flow_process import Deployment
 
 from dataflow.settings import Settings
 
@@ -108,7 +111,7 @@ def mock_broker() -> Iterator[MockBroker]:
 _numbers = count()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_topic() -> Callable[..., str]:
     """Makes a topic of its own for a test."""
 
@@ -118,7 +121,7 @@ def new_topic() -> Callable[..., str]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def settings_for(new_topic) -> Callable[..., Settings]:
     """Settings for a broker, with topics of their own unless they are named."""
 
@@ -135,6 +138,36 @@ def settings_for(new_topic) -> Callable[..., Settings]:
             dead_letter_topic=topic("dead_letter_topic", MOCK_PARTITIONS),
             **changes,
         )
+
+    return make
+
+
+@pytest.fixture
+def deploy(settings_for, tmp_path) -> Iterator[Callable[..., Deployment]]:
+    """Makes deployments of which no process is left in the end."""
+    made: list[Deployment] = []
+
+    def make(broker: Any, partitions: int = MOCK_PARTITIONS, **changes: Any) -> Deployment:
+        settings = settings_for(broker, partitions, **changes)
+        made.append(Deployment(tmp_path / f"deployment-{len(made)}", settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+
+
+@pytest.fixture
+def siblings(own_broker, deploy, new_topic, tmp_path) -> Callable[..., Deployment]:
+    """Makes deployments over one topic of check-ins, in which the wall clock has no say."""
+    topic = new_topic(own_broker, PARTITIONS)
+    projects = tmp_path / "projects.json"
+    projects.write_text(json.dumps(ORGANIZATIONS))
+
+    def make(**changes: Any) -> Deployment:
+        # With an interval, what came last would wait for the next input, of which there is none.
+        given = {"kafka_idle_allowance_seconds": ENDLESS_SECONDS, "publish_interval": 0, **changes}
+        return deploy(own_broker, checkins_topic=topic, projects_path=projects, **given)
 
     return make
 

@@ -1,0 +1,170 @@
+"""The flow as deployments run it: processes of `python -m bytewax.run`, over one data folder and recovery store.
+
+Only processes that a `Deployment` started itself are ever signalled, each by its own handle.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from broker import Silent
+from bytewax.recovery import init_db_dir
+from confluent_kafka import Consumer, TopicPartition
+from processes import FLOW, PROJECT, free_ports
+from processes import settings as environment
+
+from dataflow.settings import Settings
+from state.errors import StateError
+from state.snapshot import open_snapshot
+
+PATIENCE_SECONDS = 300.0
+"""After so long without what a test waits for, it fails."""
+GLANCE_SECONDS = 0.002
+SNAPSHOT_SECONDS = 1
+"""The shortest epoch that the engine's command line takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowProcess:
+    """One process of the flow, and the file that takes what it says."""
+
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def said(self) -> list[str]:
+        """Its lines so far."""
+        return self.log.read_text(errors="replace").splitlines()
+
+    def last_words(self) -> list[str]:
+        """The lines by which it says why it ended. Fails for what no person should have to read."""
+        said = self.said()
+        assert not [line for line in said if "Traceback" in line or "panic" in line], said
+        return [line for line in said if line.startswith("cronwax: ")]
+
+    def ended(self) -> bool:
+        return self.popen.poll() is not None
+
+    def status(self) -> int:
+        """Its exit status, once it has ended."""
+        return self.popen.wait(PATIENCE_SECONDS)
+
+
+@dataclass
+class Deployment:
+    """A data folder and a recovery store, and the processes that work on them, if any."""
+
+    folder: Path
+    settings: Settings
+    """What is set in it becomes the processes' environment."""
+    data: Path = field(init=False)
+    store: Path = field(init=False)
+    running: list[FlowProcess] = field(default_factory=list)
+    starts: int = 0
+
+    def __post_init__(self) -> None:
+        options = {"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": "test"}
+        self._consumer = Consumer(options, logger=Silent())
+        self.data, self.store = self.folder / "data", self.folder / "recovery"
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.store.mkdir(exist_ok=True)
+        init_db_dir(self.store, 4)
+
+    def start(self, processes: int = 1, **changes: Any) -> list[FlowProcess]:
+        """Start so many processes, with changed settings; those before them must have ended."""
+        assert all(process.ended() for process in self.running)
+        self.starts += 1
+        self.running = []
+        addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(processes))
+        own = ["-r", self.store, "-s", SNAPSHOT_SECONDS, "-b", 0]
+        for number in range(processes):
+            cluster = ["-i", number, "-a", addresses] if processes > 1 else []
+            self.running.append(self._start(number, [*map(str, own + cluster)], changes))
+        return self.running
+
+    def _start(self, number: int, arguments: list[str], changes: dict[str, Any]) -> FlowProcess:
+        log = self.folder / f"{self.starts:03d}-{number}.log"
+        with log.open("wb") as out:
+            popen = subprocess.Popen(
+                [*FLOW, *arguments],
+                cwd=PROJECT,
+                env=self._environment(changes),
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        return FlowProcess(popen, log)
+
+    def _environment(self, changes: dict[str, Any]) -> dict[str, str]:
+        given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set} | changes
+        texts = {
+            name: json.dumps(value) if isinstance(value, dict) else value for name, value in given.items()
+        }
+        return environment(**texts | {"data_dir": self.data})
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the published snapshot answers; nothing if there is none."""
+        try:
+            with open_snapshot(self.data) as connection:
+                return connection.execute(sql).fetchall()
+        except StateError:
+            return []
+
+    def clock_minute(self) -> int:
+        """The event clock of the published snapshot; -1 if it has none."""
+        found = self.query("SELECT epoch(event_clock) // 60 FROM snapshot_info")
+        return int(found[0][0]) if found and found[0][0] is not None else -1
+
+    def read(self) -> list[int]:
+        """By partition of the check-ins topic, the published number of messages read."""
+        found = self.query(f"""SELECT "position" FROM partitions
+            WHERE topic = '{self.settings.checkins_topic}' ORDER BY "partition" """)
+        return [position for (position,) in found]
+
+    def sent(self) -> int:
+        """How many messages the occurrences topic holds."""
+        parts = [TopicPartition(self.settings.occurrences_topic, number) for number in range(4)]
+        ends = [self._consumer.get_watermark_offsets(part, timeout=PATIENCE_SECONDS) for part in parts]
+        return sum(end[1] for end in ends if end is not None)
+
+    def run_to(self, minute: int, processes: int = 1) -> None:
+        """Start, wait until the published event clock is at this minute, and stop in good order."""
+        self.start(processes)
+        self.wait_for(lambda: self.clock_minute() == minute)
+        assert self.stop() == [0] * processes
+
+    def kill(self, *numbers: int) -> None:
+        """kill -9 for some of the processes (all, if none is named); the others must end by themselves."""
+        for number in numbers or range(len(self.running)):
+            self.running[number].popen.kill()
+        for process in self.running:
+            assert process.status() != 0
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> list[int]:
+        """Ask all processes to stop; their exit statuses."""
+        for process in self.running:
+            process.popen.send_signal(how)
+        return [process.status() for process in self.running]
+
+    def wait_for(self, what: Callable[[], bool], pause: float = 0.1) -> None:
+        """Wait until something holds while the processes run; fails with what one said that ended."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not what():
+            for process in self.running:
+                assert not process.ended(), f"ended by itself: {process.said()[-20:]}"
+            assert time.monotonic() < deadline, (
+                f"waited in vain at {self.read()}: {self.running[0].said()[-20:]}"
+            )
+            time.sleep(pause)
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        for process in self.running:
+            process.popen.kill()
+            process.popen.wait()
+        self._consumer.close()
