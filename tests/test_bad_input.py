@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -219,12 +220,22 @@ def test_a_broken_projects_file_stops_the_start(place):
     assert_one_line(run(place.settings(projects_path=path)), f"CRONWAX_PROJECTS_PATH: {path}: ")
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A place where a run with a recovery store has come to its end; only to be copied."""
+    place = Place(tmp_path_factory.mktemp("finished") / "place")
+    store = make_store(place.folder / "store")
+    assert_fine(run(place.settings(), "-r", store, "-s", 0, "-b", 0))
+    return place.folder
+
+
 @pytest.fixture
-def resumable(place):
-    """A place with a recovery store that a run has used, and the arguments for it."""
-    place.store = make_store(place.folder / "store")
+def resumable(finished, tmp_path):
+    """A place of this test's own where a run has come to its end, and the arguments to resume it."""
+    shutil.copytree(finished, tmp_path / "place")
+    place = Place(tmp_path / "place")
+    place.store = place.folder / "store"
     place.arguments = ("-r", place.store, "-s", 0, "-b", 0)
-    assert_fine(run(place.settings(), *place.arguments))
     return place
 
 
@@ -253,6 +264,16 @@ def test_an_input_file_that_shrank_is_told(resumable):
     write_jsonl(resumable.input, GOOD[:2])
     ended = run(resumable.settings(), *resumable.arguments)
     assert_one_line(ended, resumable.input, "is shorter than what was read of it before", status=1)
+
+
+def test_a_store_that_somebody_else_writes_ends_the_run(resumable):
+    """The engine panics on it, as it does when the store's disk is full."""
+    with sqlite3.connect(resumable.store / "part-0.sqlite3") as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        ended = run(resumable.settings(), *resumable.arguments)
+        holder.rollback()
+    assert_one_line(ended, "the recovery store cannot be used: database is locked", status=1)
+    assert_fine(run(resumable.settings(), *resumable.arguments))
 
 
 OTHER_FLOW = """
@@ -289,8 +310,8 @@ def test_a_store_that_lacks_a_part_stops_the_start(place):
     assert_one_line(run(place.settings(), "-r", store, "-s", 0, "-b", 0), "made with 2 partitions and 1 are")
 
 
-def test_a_data_folder_of_a_newer_schema_stops_the_start(place):
-    assert_fine(run(place.settings()))
+def test_a_data_folder_of_a_newer_schema_stops_the_start(resumable):
+    place = resumable
     file = place.data / "state" / "shard-000.duckdb"
     with duckdb.connect(str(file)) as connection:
         connection.execute("UPDATE schema_info SET version = version + 1")
@@ -313,8 +334,8 @@ def hold(file, mode):
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def test_a_second_flow_on_one_data_folder_is_refused(place):
-    assert_fine(run(place.settings()))
+def test_a_second_flow_on_one_data_folder_is_refused(resumable):
+    place = resumable
     with hold(place.data / "state" / "shard-000.duckdb", "write") as holder:
         assert holder.stdout.readline()
         said = f"another flow (process {holder.pid}) seems to be running on this data folder"
@@ -323,8 +344,8 @@ def test_a_second_flow_on_one_data_folder_is_refused(place):
     assert_fine(run(place.settings()))
 
 
-def test_a_reader_neither_stops_the_flow_nor_sees_it_change(place):
-    assert_fine(run(place.settings()))
+def test_a_reader_neither_stops_the_flow_nor_sees_it_change(resumable):
+    place = resumable
     with hold(place.data / "monitors.duckdb", "read") as reader:
         assert reader.stdout.readline() == "5\n"
         write_jsonl(place.input, [*GOOD, check_in(900, "nightly", number=9)])
