@@ -111,8 +111,8 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         broker.read_from(position)
         allowance_us = int(self._settings.kafka_idle_allowance_seconds * 1_000_000)
         wall_clock = _WallClock(self._now_us, allowance_us)
-        batch_size, start = self._settings.batch_size, (position, clock)
-        return KafkaPartition(part, broker, start, wall_clock, batch_size, self._stopping, self._observe)
+        start, settings = (position, clock), self._settings
+        return KafkaPartition(part, broker, start, wall_clock, settings, self._stopping, self._observe)
 
 
 class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
@@ -124,7 +124,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         broker: _Broker,
         start: Position,
         wall_clock: _WallClock,
-        batch_size: int,
+        settings: Settings,
         stopping: Callable[[], bool],
         observe: Observe | None,
     ) -> None:
@@ -132,12 +132,14 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._broker = broker
         self._position, self._clock = start
         self._wall_clock = wall_clock
-        self._batch_size = batch_size
+        self._batch_size = settings.batch_size
+        self._echo_seconds = settings.publish_interval
         self._stopping = stopping
         self._observe = observe
         self._observed = 0.0
         self._at_end = False
         self._more = False
+        self._news_at: float | None = None
 
     def next_batch(self) -> Iterable[SourceBatch]:
         """What has arrived since, at most one batch."""
@@ -149,10 +151,25 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._ask_for_the_end()
         if self._observe is not None:
             self._report(self._observe)
-        if not messages and self._clock == clock_before:
+        if not self._is_worth_sending(bool(messages) or self._clock != clock_before):
             return []
         head = (part.origin, part.topic, part.index, part.format)
         return [SourceBatch(*head, clock_before, messages, self._clock, self._position)]
+
+    def _is_worth_sending(self, is_news: bool) -> bool:
+        """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last.
+
+        The engine lets a sink act only in an epoch that brings it something. What came too soon after a
+        snapshot for the next one would wait for it until something else comes.
+        """
+        now = time.monotonic()
+        if is_news:
+            self._news_at = now
+        elif self._news_at is None or now - self._news_at < self._echo_seconds:
+            return False
+        else:
+            self._news_at = None
+        return True
 
     def next_awake(self) -> datetime | None:
         """At once after a full batch, else after a short pause."""

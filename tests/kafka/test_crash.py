@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kafka
 FULL = os.environ.get("CRONWAX_TEST_FULL") == "1"
 MONITORS, MINUTES, KILLS = (400, 1000, 24) if FULL else (100, 400, 4)
 SEED = 20250303
-BROKER_RESTARTS = {1}
+BROKER_RESTARTS = {1, 9, 17}
 """With which kills the broker stops and starts too, before the flow dies."""
 BATCH = 100
 """Small, so that work takes a while."""
@@ -99,7 +99,7 @@ class Trial:
 
 def test_whoever_is_killed_and_whenever_nothing_is_lost_and_nothing_done_twice(own_broker, siblings):
     check_ins = stream(SEED, MONITORS, MINUTES)
-    trials = [Trial(siblings(batch_size=BATCH), processes) for processes in (1, 2)]
+    trials = [Trial(siblings(batch_size=BATCH, publish_interval=0), processes) for processes in (1, 2)]
     undisturbed = siblings()
     feed = Feed(own_broker.bootstrap, undisturbed.settings.checkins_topic, check_ins)
     chance = Random(SEED)
