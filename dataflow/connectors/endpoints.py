@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,10 @@ from dataflow.connectors.lines import dead_letters_sink, occurrences_sink
 from dataflow.connectors.progress import Progress
 from dataflow.connectors.stopping import stopping
 from dataflow.connectors.tables import TablesSink
+from dataflow.operations.logs import configure_logs, log_start
+from dataflow.operations.metrics import count_dead_letters
+from dataflow.operations.watchdog import watch
+from dataflow.operations.watched import WatchedSink, WatchedTables
 from dataflow.settings import Settings
 
 
@@ -60,12 +65,15 @@ def open_endpoints(settings: Settings) -> Endpoints:
 
 
 def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
-    source = KafkaSource(settings, stopping)
+    configure_logs()
+    log_start(settings, sys.argv[1:])
+    vitals = watch(settings)
+    source = KafkaSource(settings, stopping, vitals.partition)
     return Endpoints(
         {"kafka": source},
         source.origins,
         projects,
-        TablesSink(settings, bounded=False),
-        OccurrencesSink(settings),
-        DeadLettersSink(settings),
+        WatchedTables(TablesSink(settings, bounded=False), vitals, source.origins),
+        WatchedSink("occurrences", OccurrencesSink(settings), vitals),
+        WatchedSink("dead_letters", DeadLettersSink(settings), vitals, count_dead_letters),
     )

@@ -9,6 +9,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from dataflow.chunk import Records
 from dataflow.connectors.stopping import stopping
 from dataflow.failure import StartError, fail
+from dataflow.operations.metrics import count_open_incidents, count_published
 from dataflow.settings import Settings
 from state.errors import StateError
 from state.history import History, Limits
@@ -29,6 +30,7 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
             self._publisher = Publisher(self._writer, self._data_dir, settings.publish_interval, time.time)
         except StateError as error:
             raise StartError(str(error)) from None
+        count_open_incidents(self._writer.connection)
 
     def write_batch(self, items: list[Records]) -> None:
         for records in items:
@@ -38,7 +40,9 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
         try:
             if self._writer.commit():
                 self._history.maintain()
-            if self._publisher.publish():
+            if published := self._publisher.publish():
+                count_published(published)
+                count_open_incidents(self._writer.connection)
                 self._history.clean_up()
         except StateError as error:
             fail(str(error))

@@ -58,7 +58,7 @@ class Reader:
             monitor, environment = self._known.get(fingerprint, (f"{body['project_id']}/?", "-"))
             # It has no time of its own.
             return _iso(sent_ms / 1000), monitor, environment, f"resolved: incident {fingerprint}"
-        return body["detection_time"], "-", "-", f"{kind}: {body['text']}"
+        return _iso(body["detection_time"]), "-", "-", f"{kind}: {body['text']}"
 
     def _occurrence(self, body: dict[str, Any]) -> tuple[object, object, object, object]:
         event = body["event"]

@@ -88,6 +88,6 @@ def test_what_is_no_message_of_ours_is_told_all_the_same(value):
 
 
 def test_a_message_about_the_flow_itself_is_told_in_its_own_words():
-    body = {"payload_type": "clock_stalled", "detection_time": AT, "text": "the event clock stands"}
+    body = {"payload_type": "clock_stalled", "detection_time": AT_US / 1e6, "text": "the event clock stands"}
     told = Reader().read(json.dumps(body).encode(), SENT_MS)
     assert told == Sentence(AT, "-", "-", "clock_stalled: the event clock stands")

@@ -1,0 +1,100 @@
+"""Log lines: one a thing that happened, on stderr, as key=value."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import platform
+import re
+import sys
+import tomllib
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import confluent_kafka
+
+from dataflow.connectors.stopping import stopping
+from dataflow.settings import Settings
+
+_LOG = logging.getLogger("cronwax")
+_PLAIN = re.compile(r"[^\s\"=\\]+")
+_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
+
+
+def log(event: str, **fields: object) -> None:
+    """Log that something happened, and what belongs to it; None is left out."""
+    _LOG.info(event, extra={"fields": fields})
+
+
+def warn(event: str, **fields: object) -> None:
+    """Log that something happened that somebody should look at."""
+    _LOG.warning(event, extra={"fields": fields})
+
+
+class _KeyValues(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC)
+        line: dict[str, object] = {
+            "time": f"{moment:%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03}Z",
+            "level": record.levelname.lower(),
+        }
+        fields: dict[str, object] | None = getattr(record, "fields", None)
+        if fields is None:  # the line of a module that knows no fields, such as the Kafka client's
+            line |= {"event": record.name.rpartition(".")[2], "text": record.getMessage()}
+        else:
+            line |= {"event": record.getMessage(), **fields}
+        return " ".join(f"{name}={_value(value)}" for name, value in line.items() if value is not None)
+
+
+class _Stderr(logging.StreamHandler[Any]):
+    """Writes to what sys.stderr is at the time: the start puts another stream in its place."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+def configure_logs() -> None:
+    """From now on log lines come out. What the engine's own libraries log does not concern whoever runs the flow."""
+    if not any(isinstance(handler, _Stderr) for handler in _LOG.handlers):
+        handler = _Stderr()
+        handler.setFormatter(_KeyValues())
+        _LOG.addHandler(handler)
+        _LOG.setLevel(logging.INFO)
+
+
+def log_start(settings: Settings, arguments: list[str]) -> None:
+    """Log one line about what begins; and, when the process ends in order, one about that.
+
+    No secret is in it: of Kafka's options only the names.
+    """
+    shown: dict[str, Any] = settings.model_dump(exclude_none=True)
+    shown["kafka_config"] = ",".join(sorted(settings.kafka_config)) or None
+    shown["retention_days_by_table"] = json.dumps(settings.retention_days_by_table, sort_keys=True)
+    versions = {
+        "version": own_version(),
+        "python": platform.python_version(),
+        "bytewax": version("bytewax"),
+        "duckdb": version("duckdb"),
+        "librdkafka": confluent_kafka.libversion()[0],
+    }
+    log("start", **versions, arguments=" ".join(arguments), **shown)
+    atexit.register(_log_stop)
+
+
+def own_version() -> str:
+    """The version of this release."""
+    with _PROJECT.open("rb") as file:
+        return str(tomllib.load(file)["project"]["version"])
+
+
+def _log_stop() -> None:
+    log("stop", reason="asked to" if stopping() else "the flow broke off")
+
+
+def _value(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if _PLAIN.fullmatch(text) and text.isprintable() else json.dumps(text)

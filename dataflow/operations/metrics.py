@@ -1,0 +1,97 @@
+"""Metrics in Prometheus' default registry, which the engine's own endpoint carries. Counted by batch."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+import duckdb
+from prometheus_client import Counter, Gauge, Histogram
+
+from dataflow.chunk import DeadLetter, Records
+from state.publish import Published
+
+CHECK_INS = Counter("cronwax_check_ins", "Check-ins written, by the status that they came to.", ["status"])
+ERRORS = Counter("cronwax_processing_errors", "Reasons for which messages were rejected.", ["type"])
+INCIDENTS_OPENED = Counter("cronwax_incidents_opened", "Incidents opened.")
+INCIDENTS_RESOLVED = Counter("cronwax_incidents_resolved", "Incidents resolved.")
+INCIDENTS_OPEN = Gauge("cronwax_incidents_open", "Incidents open, as of the last published snapshot.")
+MESSAGES = Counter("cronwax_messages", "Messages made for the occurrences topic.", ["payload_type"])
+DEAD_LETTERS = Counter("cronwax_dead_letters", "Messages that could not be read.")
+SNAPSHOT_SECONDS = Histogram(
+    "cronwax_sink_snapshot_seconds",
+    "How long a sink took at the end of an epoch: a commit, a delivery; of tables also publishing.",
+    ["sink"],
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 120),
+)
+PUBLISH_SECONDS = Histogram(
+    "cronwax_publish_seconds",
+    "How long it took to publish a snapshot.",
+    buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30, 120),
+)
+PUBLISHED_BYTES = Gauge("cronwax_published_bytes", "Size of the last published snapshot.")
+PUBLISHED_TIME = Gauge("cronwax_published_timestamp_seconds", "When the last snapshot was published.")
+STALLED = Gauge(
+    "cronwax_stalled", "1 while the watchdog says that this is stalled or too far behind.", ["subject"]
+)
+
+_STATUS = 4
+"""The column of a check-in's status."""
+_RESOLVING = 7
+"""The column of an incident's resolving check-in."""
+_TYPES = 2
+"""The column of an error's types."""
+_PAYLOAD_TYPE = 1
+"""The column of a message's payload type."""
+
+
+def count_records(items: Sequence[Records]) -> None:
+    """Count what comes to the tables. A row that deletes is shorter than the columns looked at."""
+    statuses: Tally[str] = Tally()
+    kinds: Tally[str] = Tally()
+    errors: Tally[str] = Tally()
+    resolved: Tally[bool] = Tally()
+    for records in items:
+        rows = records.rows
+        if "check_ins" in rows:
+            statuses.update(row[_STATUS] for row in rows["check_ins"] if len(row) > _STATUS)
+        if "incidents" in rows:
+            incidents = rows["incidents"]
+            resolved.update(row[_RESOLVING] is not None for row in incidents if len(row) > _RESOLVING)
+        if "status_changes" in rows:
+            kinds.update(row[_PAYLOAD_TYPE] for row in rows["status_changes"])
+        if "processing_errors" in rows:
+            errors.update(_chained(row[_TYPES] for row in rows["processing_errors"]))
+    _add(CHECK_INS, statuses)
+    _add(MESSAGES, kinds)
+    _add(ERRORS, errors)
+    if resolved:
+        INCIDENTS_OPENED.inc(resolved[False])
+        INCIDENTS_RESOLVED.inc(resolved[True])
+
+
+def count_dead_letters(items: Sequence[DeadLetter]) -> None:
+    """Count what could not be read."""
+    DEAD_LETTERS.inc(len(items))
+
+
+def count_published(published: Published) -> None:
+    """Note a snapshot that was published just now."""
+    PUBLISH_SECONDS.observe(published.seconds)
+    PUBLISHED_BYTES.set(published.size_bytes)
+    PUBLISHED_TIME.set_to_current_time()
+
+
+def count_open_incidents(connection: duckdb.DuckDBPyConnection) -> None:
+    """Take the number of open incidents from the tables."""
+    row = connection.execute("SELECT count(*) FROM incidents WHERE resolving_timestamp IS NULL").fetchone()
+    INCIDENTS_OPEN.set(row[0] if row is not None else 0)
+
+
+_chained = chain.from_iterable
+
+
+def _add(counter: Counter, tally: Mapping[str, int]) -> None:
+    for label, count in tally.items():
+        counter.labels(label).inc(count)

@@ -1,0 +1,77 @@
+import duckdb
+import pytest
+from prometheus_client import REGISTRY
+
+from dataflow.chunk import DeadLetter, Records
+from dataflow.operations import metrics
+from state.tables import TABLES
+
+
+def row(table, **values):
+    """A row with these values, and None in all other columns."""
+    return tuple(values.get(name) for name, _ in TABLES[table].columns)
+
+
+@pytest.fixture
+def counted():
+    """By how much a metric has grown since the test began."""
+    before = {}
+    for family in REGISTRY.collect():
+        for sample in family.samples:
+            before[sample.name, tuple(sorted(sample.labels.items()))] = sample.value
+
+    def grown(name, **labels):
+        now = REGISTRY.get_sample_value(name, labels) or 0
+        return now - before.get((name, tuple(sorted(labels.items()))), 0)
+
+    return grown
+
+
+def test_check_ins_are_counted_by_the_status_they_came_to(counted):
+    statuses = ["ok", "missed", "ok"]
+    metrics.count_records(
+        [
+            Records(0, {"check_ins": [row("check_ins", project_id=1, status=status) for status in statuses]}),
+            Records(1, {"check_ins": [row("check_ins", status="ok"), (1, "deleted"), (1, "deleted", "eu")]}),
+        ]
+    )
+    assert counted("cronwax_check_ins_total", status="ok") == 3
+    assert counted("cronwax_check_ins_total", status="missed") == 1
+
+
+def test_errors_are_counted_by_type(counted):
+    types = [["MONITOR_INVALID_CONFIG", "MONITOR_NOT_FOUND"], ["MONITOR_NOT_FOUND"]]
+    rows = [row("processing_errors", error_types=kinds) for kinds in types]
+    metrics.count_records([Records(0, {"processing_errors": rows})])
+    assert counted("cronwax_processing_errors_total", type="MONITOR_NOT_FOUND") == 2
+    assert counted("cronwax_processing_errors_total", type="MONITOR_INVALID_CONFIG") == 1
+
+
+def test_incidents_are_counted_when_they_open_and_when_they_are_resolved(counted):
+    rows = [
+        row("incidents", incident_id="a"),
+        row("incidents", incident_id="b"),
+        row("incidents", incident_id="a", resolving_check_in_id=bytes(16), resolving_timestamp=5),
+        (1, "deleted"),
+    ]
+    metrics.count_records([Records(0, {"incidents": rows})])
+    assert counted("cronwax_incidents_opened_total") == 2
+    assert counted("cronwax_incidents_resolved_total") == 1
+
+
+def test_messages_are_counted_by_payload_type_and_dead_letters_too(counted):
+    kinds = ["occurrence", "status_change", "occurrence"]
+    rows = [row("status_changes", payload_type=kind) for kind in kinds]
+    metrics.count_records([Records(0, {"status_changes": rows})])
+    metrics.count_dead_letters([DeadLetter("t", 0, 0, "", b""), DeadLetter("t", 0, 1, "", b"")])
+    assert counted("cronwax_messages_total", payload_type="occurrence") == 2
+    assert counted("cronwax_messages_total", payload_type="status_change") == 1
+    assert counted("cronwax_dead_letters_total") == 2
+
+
+def test_open_incidents_are_those_in_the_tables():
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE incidents (resolving_timestamp TIMESTAMPTZ)")
+        connection.execute("INSERT INTO incidents VALUES (NULL), ('2025-03-03T00:00:00Z'), (NULL)")
+        metrics.count_open_incidents(connection)
+    assert REGISTRY.get_sample_value("cronwax_incidents_open") == 2
