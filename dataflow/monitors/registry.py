@@ -81,6 +81,15 @@ class Registry:
         self._max_environments = max_environments
         self.monitors: dict[Key, KnownMonitor] = {}
 
+    def is_ready(self, check_in: CheckIn) -> bool:
+        """Whether monitor and environment are there and nothing about them changes: the usual case, told fast."""
+        if check_in.config is not None or check_in.seat:
+            return False
+        monitor = self.monitors.get((check_in.project_id, check_in.slug))
+        return (
+            monitor is not None and not monitor.is_disabled and check_in.environment in monitor.environments
+        )
+
     def retrieve(self, check_in: CheckIn) -> Retrieval:
         """Find, create or update the monitor of a check-in, and make sure of its environment.
 

@@ -62,6 +62,9 @@ class Upsert(KeyGroup[Chunk | Records]):
         return out
 
     def _check_in(self, item: CheckIn, items: list[Item], monitors: list[Row], rejected: list[Row]) -> None:
+        if self._registry.is_ready(item):
+            items.append(item)
+            return
         monitor, changed, errors, complaint = self._registry.retrieve(item)
         if changed:
             assert monitor is not None
