@@ -43,7 +43,7 @@ class Publisher:
         self, writer: StateWriter, data_dir: Path, interval_seconds: float, clock: Callable[[], float]
     ) -> None:
         if writer.shards > 1:
-            # Each would replace the others' snapshot: a snapshot of all of them is yet to be written.
+            # Each would replace the others' snapshot; docs/history.md says what publishing all of them takes.
             raise StateError("CRONWAX_STATE_SHARDS: publishing is only possible with 1 shard")
         self._writer = writer
         self._snapshot = data_dir / SNAPSHOT
@@ -98,7 +98,7 @@ class Publisher:
         started = time.perf_counter()
         try:
             self._writer.copy_to(self._unfinished)
-            size = assemble(self._unfinished, [], self._snapshot.parent, now, started)
+            size = assemble(self._unfinished, self._snapshot.parent, now, started)
             # Left by somebody who opened the last snapshot for writing; it does not fit the new one.
             self._snapshot.with_name(f"{SNAPSHOT}.wal").unlink(missing_ok=True)
             self._unfinished.replace(self._snapshot)

@@ -1,0 +1,124 @@
+"""A stream of records that uses all of the history, and a process that writes it, again and again from where it was.
+
+One step is one hour of events. `expected` is what must come out, worked out with dictionaries.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from state_rows import MINUTE_US, START_US, Row, guid, monitor, partition
+
+import state.history
+from state.history import History, Limits
+from state.publish import Publisher
+from state.writer import StateWriter
+
+STEPS = 150
+MONITORS = 6
+RUNS = 5
+"""Of each monitor, an hour."""
+RETENTION_DAYS = 3
+LIMITS = Limits(hot_rows=200, retention_days={"check_ins": RETENTION_DAYS})
+DELETED_AT = 90
+"""At this step monitor m3 is deleted; from the next on it is there again."""
+REPLAYED = 3
+"""A resumed flow writes so many steps again."""
+HOUR = 60
+
+
+def records(step: int) -> dict[str, list[Row]]:
+    """What the flow writes in one epoch."""
+    rows: list[Row] = []
+    for number in range(MONITORS * RUNS):
+        rows.append(run(step, number, "in_progress" if number == 4 else "ok"))
+    if step >= 5:
+        rows.append(run(step - 5, 4, "ok"))
+    if step % 7 == 0 and step > 50:
+        rows += [run(step - back, number, "timeout") for back in (20, 45) for number in (5, 9)]
+    if step == DELETED_AT:
+        rows.append((1, "m3"))
+    return {
+        "monitors": [monitor(slug=f"m{number}") for number in range(MONITORS)],
+        "check_ins": rows,
+        "processing_errors": [failure(step, number) for number in range(10)],
+        "partitions": [partition(step + 1, (step + 1) * HOUR)],
+    }
+
+
+def run(step: int, number: int, status: str) -> Row:
+    at = START_US + (step * HOUR + number) * MINUTE_US
+    identity = (1, f"m{number % MONITORS}", "production", guid(step * 1000 + number))
+    return (*identity, status, 120, at, at, None, None, guid(step))
+
+
+def failure(step: int, number: int) -> Row:
+    at = START_US + (step * HOUR + number) * MINUTE_US
+    return (
+        *(guid(step * 1000 + number), at, ["MONITOR_NOT_FOUND"], b'[{"type": "MONITOR_NOT_FOUND"}]', b"{}"),
+        *(1, "nope", None, None, "checkins", 0, step * 1000 + number),
+    )
+
+
+def expected(steps: int = STEPS) -> tuple[dict[bytes, str], set[bytes]]:
+    """Statuses of check-ins by guid, and ids of errors, after so many steps."""
+    runs: dict[bytes, Row] = {}
+    for step in range(steps):
+        for row in records(step)["check_ins"]:
+            if len(row) == 2:
+                runs = {id_: old for id_, old in runs.items() if old[1] != row[1]}
+            else:
+                runs[row[3]] = row
+    day = steps * HOUR // 1440
+    cut = START_US + (day - RETENTION_DAYS) * 1440 * MINUTE_US
+    statuses = {id_: row[4] for id_, row in runs.items() if row[6] >= cut}
+    return statuses, {failure(step, number)[0] for step in range(steps) for number in range(10)}
+
+
+def work(data_dir: Path, kill_at: int, steps: int) -> None:
+    """Write the stream from where it was; die before the `kill_at`-th time that something must reach the disk."""
+    if kill_at:
+        die_at(kill_at)
+    state.history.KEEP_SUPERSEDED = timedelta(seconds=float(os.environ.get("KEEP_SECONDS", "0")))
+    clock = iter(range(START_US // 1_000_000, 2**40))
+
+    def now() -> float:
+        return float(next(clock))
+
+    writer = StateWriter.open(data_dir)
+    history = History(writer, data_dir, LIMITS, now)
+    publisher = Publisher(writer, data_dir, 3, now)
+    ((position,),) = writer.connection.execute("SELECT coalesce(max(position), 0) FROM partitions").fetchall()
+    for step in range(max(0, position - REPLAYED), steps):
+        writer.write(records(step))
+        writer.commit()
+        history.maintain()
+        if publisher.publish():
+            history.clean_up()
+    publisher.publish(force=True)
+    writer.close()
+
+
+def die_at(count: int) -> None:
+    left = count
+
+    def dying(function):
+        def call(*arguments, **options):
+            nonlocal left
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return call
+
+    for name in ("fsync", "replace", "unlink"):
+        setattr(os, name, dying(getattr(os, name)))
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
