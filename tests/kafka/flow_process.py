@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, TopicPartition
 from processes import FLOW, PROJECT, free_ports
 from processes import settings as environment
 
+from dataflow.connectors.kafka_client import patiently
 from dataflow.settings import Settings
 from state.errors import StateError
 from state.snapshot import open_snapshot
@@ -129,12 +130,16 @@ class Deployment:
     def sent(self) -> int:
         """How many messages the occurrences topic holds."""
         parts = [TopicPartition(self.settings.occurrences_topic, number) for number in range(4)]
-        ends = [self._consumer.get_watermark_offsets(part, timeout=PATIENCE_SECONDS) for part in parts]
+
+        def ask() -> list[tuple[int, int] | None]:
+            return [self._consumer.get_watermark_offsets(part, timeout=PATIENCE_SECONDS) for part in parts]
+
+        ends = patiently(ask, PATIENCE_SECONDS)  # a broker that has just restarted may not lead them yet
         return sum(end[1] for end in ends if end is not None)
 
-    def run_to(self, minute: int, processes: int = 1) -> None:
+    def run_to(self, minute: int, processes: int = 1, **changes: Any) -> None:
         """Start, wait until the published event clock is at this minute, and stop in good order."""
-        self.start(processes)
+        self.start(processes, **changes)
         self.wait_for(lambda: self.clock_minute() == minute)
         assert self.stop() == [0] * processes
 
