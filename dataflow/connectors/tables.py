@@ -23,6 +23,8 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
         self._data_dir = settings.data_dir
         self._bounded = bounded
         self._summary = bounded and shard == 0
+        self._in_epoch = False
+        """Records were written that no snapshot covers yet."""
         limits = Limits(settings.history_hot_rows, settings.retention)
         try:
             self._writer = StateWriter.open(self._data_dir, shard, settings.state_shards)
@@ -33,10 +35,12 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
         count_open_incidents(self._writer.connection)
 
     def write_batch(self, items: list[Records]) -> None:
+        self._in_epoch = True
         for records in items:
             self._writer.write(records.rows)
 
     def snapshot(self) -> None:
+        self._in_epoch = False
         try:
             if self._writer.commit():
                 self._history.maintain()
@@ -48,10 +52,9 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
             fail(str(error))
 
     def close(self) -> None:
-        if not (self._bounded or stopping()):
-            return  # no end of the input: another process died, and what came since the last epoch is a part of one
+        if self._in_epoch or not (self._bounded or stopping()):
+            return  # not the end of the input, behind which the engine takes a snapshot: another process died
         try:
-            self._writer.commit()
             self._publisher.publish(force=True, input_ended=not stopping())
             self._writer.close()
             if self._summary and not stopping():

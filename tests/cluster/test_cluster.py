@@ -97,3 +97,11 @@ def test_one_process_that_is_killed_ends_the_others_with_one_line(tmp_path):
         assert survivor.status == 1
         assert len(survivor.complaints) == 1
         assert "another process of the cluster has ended" in survivor.complaints[0]
+
+
+def test_one_process_that_is_killed_leaves_no_part_of_an_epoch_to_analysts(tmp_path):
+    data = tmp_path / "data"
+    cluster = start_cluster(night().settings(data), 2)  # the one epoch would be as long as the run
+    assert signal_after_writes(cluster, data, 1, signal.SIGKILL, [1])
+    assert end(cluster[0]).status == 1
+    assert not (data / "monitors.duckdb").exists()
