@@ -23,7 +23,6 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "checkpoint_threshold": "256MB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
-    "enable_progress_bar": False,
 }
 
 
@@ -50,6 +49,7 @@ def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnect
         raise _cannot_open(path, error) from None
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would be drawn over the flow's own
         _apply_schema(connection, path, shard, shards)
     except duckdb.Error as error:
         connection.close()
