@@ -11,6 +11,7 @@ import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.decisions import TickEvent
 
 END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
@@ -90,6 +91,34 @@ class Sampled(Chunk, array_like=True):
         return _decode_sampled, (_encode(self),)
 
 
+class Volumes(msgspec.Struct, array_like=True):
+    """How many check-ins a gate group let in, by minute; complete for all minutes before its clock."""
+
+    origin: int
+    """The gate group."""
+    target: int
+    """Always 0: one key judges the whole."""
+    counts: dict[int, int]
+    clock_minute: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_volumes, (_encode(self),)
+
+
+class Ticks(msgspec.Struct, array_like=True):
+    """What has been decided about the ticks up to `clock_minute`, on its way to one key group."""
+
+    target: int
+    events: list[TickEvent]
+    """In order; ticks that are not named are NORMAL."""
+    clock_minute: int
+    clear_until: int
+    """Ticks up to this one will be NORMAL, whatever comes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_ticks, (_encode(self),)
+
+
 class Records(msgspec.Struct, array_like=True):
     """Changes to tables: by table, rows in order.
 
@@ -133,6 +162,8 @@ class DeadLetter(msgspec.Struct, array_like=True, gc=False):
 _encode = msgspec.msgpack.Encoder().encode
 _chunk_decoder = msgspec.msgpack.Decoder(Chunk)
 _sampled_decoder = msgspec.msgpack.Decoder(Sampled)
+_volumes_decoder = msgspec.msgpack.Decoder(Volumes)
+_ticks_decoder = msgspec.msgpack.Decoder(Ticks)
 _records_decoder = msgspec.msgpack.Decoder(Records)
 _message_decoder = msgspec.msgpack.Decoder(Message)
 _dead_letter_decoder = msgspec.msgpack.Decoder(DeadLetter)
@@ -147,6 +178,14 @@ def _decode_chunk(data: bytes) -> Chunk:
 
 def _decode_sampled(data: bytes) -> Sampled:
     return _sampled_decoder.decode(data)
+
+
+def _decode_volumes(data: bytes) -> Volumes:
+    return _volumes_decoder.decode(data)
+
+
+def _decode_ticks(data: bytes) -> Ticks:
+    return _ticks_decoder.decode(data)
 
 
 def _decode_records(data: bytes) -> Records:

@@ -1,4 +1,5 @@
-"""The whole graph on one page: sources -> decode -> gate -> upsert -> transition -> sinks; sample hangs off gate."""
+"""The whole graph on one page: sources -> decode -> gate -> upsert -> transition -> sinks; sample and volume hang off
+gate, and what volume decides about the ticks goes to transition."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
-from dataflow.chunk import Chunk, DeadLetter, Message, Records, Sampled
+from dataflow.chunk import Chunk, DeadLetter, Message, Records, Sampled, Ticks, Volumes
 from dataflow.connectors.endpoints import Endpoints
 from dataflow.keys import group_keys
 from dataflow.monitors.organization import UNLIMITED, Limits
@@ -18,6 +19,7 @@ from dataflow.steps.gate import Gate
 from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
+from dataflow.steps.volume import Judge
 
 FLOW_ID = "cronwax"
 
@@ -49,6 +51,12 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     def sample(snapshot: bytes | None) -> Sample:
         return Sample(settings.base_sample_rate, snapshot)
 
+    def judge(snapshot: bytes | None) -> Judge:
+        return Judge(settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot)
+
+    def transition(snapshot: bytes | None) -> Transition:
+        return Transition(settings.volume_anomalies, endpoints.is_at_end, snapshot)
+
     flow = Dataflow(FLOW_ID)
     batches = [op.input(f"source_{name}", flow, source) for name, source in endpoints.sources.items()]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
@@ -63,10 +71,13 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     upserted = op.key_rm(
         "upserted", op.stateful_batch("upsert", _chunks("to_upsert", gated, settings.key_groups), upsert)
     )
-    changed = op.key_rm(
-        "changed",
-        op.stateful_batch("transition", _chunks("to_transition", upserted, settings.key_groups), Transition),
+    judged = op.key_rm("judged", op.stateful_batch("volume", _chunks("to_volume", gated, 1, Volumes), judge))
+    to_transition = op.merge(
+        "clocked",
+        _chunks("to_transition", upserted, settings.key_groups),
+        _chunks("ticks", judged, settings.key_groups, Ticks),
     )
+    changed = op.key_rm("changed", op.stateful_batch("transition", to_transition, transition))
 
     records = [
         _records(f"{step}_records", stream, settings.state_shards)
@@ -74,21 +85,24 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
             ("decode", decoded),
             ("gate", gated),
             ("sample", sampled),
+            ("volume", judged),
             ("upsert", upserted),
             ("transition", changed),
         )
     ]
     op.output("tables", op.merge("records", *records), endpoints.tables)
-    op.output("occurrences", _only("messages", changed, Message), endpoints.occurrences)
+    op.output(
+        "occurrences", _only("messages", op.merge("told", judged, changed), Message), endpoints.occurrences
+    )
     op.output("dead_letters", _only("undecoded", decoded, DeadLetter), endpoints.dead_letters)
     return flow
 
 
-def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Chunk] = Chunk) -> KeyedStream[Chunk]:
-    """The chunks of a stream, keyed by the key group that each goes to."""
+def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Any] = Chunk) -> KeyedStream[Any]:
+    """The chunks (of one kind) of a stream, keyed by the key group that each goes to."""
     keys = group_keys(groups)
 
-    def keyed(items: list[Any]) -> list[tuple[str, Chunk]]:
+    def keyed(items: list[Any]) -> list[tuple[str, Any]]:
         return [(keys[item.target], item) for item in items if type(item) is kind]
 
     return op.flat_map_batch(step_id, stream, keyed)

@@ -10,8 +10,10 @@ import msgspec
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dataflow.monitors.volume import VolumeRules
+
 PREFIX = "CRONWAX_"
-RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples"]
+RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
 """Tables that grow for as long as check-ins come."""
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -45,6 +47,19 @@ class Settings(BaseSettings):
     """The share of all check-ins whose payload is kept, by guid."""
     sample_new_monitors: bool = True
     """Keep the first payloads of every monitor that a check-in creates or configures anew."""
+
+    volume_anomalies: bool = True
+    """Judge each minute by how many check-ins came in it: misses and time-outs while check-ins are being lost are
+    not told."""
+    volume_minimum: int = Field(default=100, ge=1)
+    """Check-ins a minute that must be usual for a minute to be judged at all."""
+    volume_abnormal_percent: float = Field(default=10.0, gt=0.0, le=100.0)
+    """A shortfall against other days from which a minute is abnormal."""
+    volume_incident_percent: float = Field(default=30.0, gt=0.0, le=100.0)
+    """A shortfall from which a minute is at the level of a system incident."""
+    volume_window: int = Field(default=5, ge=2, le=60)
+    """Minutes: so long at most do misses and time-outs wait for the decision, and so long must check-ins come as
+    usual for a system incident to be over."""
 
     key_groups: int = Field(default=64, ge=1, le=4096)
     """Groups that monitors are hashed to; fixed for the life of a recovery store."""
@@ -99,12 +114,28 @@ class Settings(BaseSettings):
             raise ValueError("CRONWAX_CHECKINS_PATH must be set when CRONWAX_SOURCE is file")
         if self.source == "kafka" and not self.kafka_bootstrap_servers:
             raise ValueError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set when CRONWAX_SOURCE is kafka")
+        if self.volume_incident_percent < self.volume_abnormal_percent:
+            raise ValueError(
+                "CRONWAX_VOLUME_INCIDENT_PERCENT must not be below CRONWAX_VOLUME_ABNORMAL_PERCENT"
+            )
         return self
 
     @property
     def gate_groups(self) -> int:
         """Groups that organizations are hashed to: fewer than key groups, as each sends its clock to all of those."""
         return max(1, self.key_groups // 8)
+
+    @property
+    def volume_rules(self) -> VolumeRules | None:
+        """When too few check-ins are too few; None if nobody is to ask."""
+        if not self.volume_anomalies:
+            return None
+        return VolumeRules(
+            self.volume_window,
+            self.volume_minimum,
+            self.volume_abnormal_percent,
+            self.volume_incident_percent,
+        )
 
     @property
     def retention(self) -> dict[str, int]:

@@ -6,15 +6,23 @@ from importlib.resources import files
 
 import duckdb
 
-_FILES = ("helpers.sql", "status.sql", "incidents.sql", "runs.sql", "messages.sql", "timeline.sql")
+_FILES = (
+    "helpers.sql",
+    "status.sql",
+    "incidents.sql",
+    "runs.sql",
+    "messages.sql",
+    "timeline.sql",
+    "anomalies.sql",
+)
 """In this order: later ones use what earlier ones define."""
 
 
 def apply_answers(connection: duckdb.DuckDBPyConnection) -> None:
     """Create all views and macros, with their comments, in place of those of the same names.
 
-    The tables of state/schema.sql must exist, as tables or as views. Raises duckdb.Error, and then nothing has
-    changed.
+    The tables of state/schema.sql and state/volume.sql must exist, as tables or as views. Raises duckdb.Error, and
+    then nothing has changed.
     """
     connection.begin()
     try:

@@ -10,8 +10,8 @@ import duckdb
 
 from state.errors import StateError, reason
 
-SCHEMA_VERSION = 2
-"""The layout that schema.sql and history.sql describe."""
+SCHEMA_VERSION = 3
+"""The layout that schema.sql, history.sql and volume.sql describe."""
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
 
@@ -86,7 +86,7 @@ def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int,
     found = check_version(connection, path)
     if found is None:
         connection.begin()
-        for name in ("schema.sql", "history.sql"):
+        for name in ("schema.sql", "history.sql", "volume.sql"):
             connection.execute(_sql(name))
         connection.execute("INSERT INTO schema_info VALUES (?, ?, ?)", [SCHEMA_VERSION, shard, shards])
         connection.commit()
@@ -107,7 +107,10 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute("ALTER TABLE snapshot_info ADD COLUMN publish_seconds DOUBLE")
         connection.execute("ALTER TABLE snapshot_info ADD COLUMN size_bytes BIGINT")
         connection.execute(_sql("history.sql"))
-        connection.execute("UPDATE schema_info SET version = 2")
+    if version < 3:
+        connection.execute(_sql("volume.sql"))
+    if version < SCHEMA_VERSION:
+        connection.execute("UPDATE schema_info SET version = ?", [SCHEMA_VERSION])
     connection.commit()
 
 

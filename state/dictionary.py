@@ -13,7 +13,7 @@ from state.answers import apply_answers
 _HEAD = """\
 # Tables, views and macros
 
-What `monitors.duckdb` holds. This page is made from the comments in `state/schema.sql` and `state/views/`
+What `monitors.duckdb` holds. This page is made from the comments in `state/*.sql` and `state/views/`
 (`python -m state.dictionary > docs/tables.md`); any DuckDB client shows the same comments in `duckdb_tables()`,
 `duckdb_views()`, `duckdb_columns()` and `duckdb_functions()`. [Worked questions](questions.md) show them in use.
 
@@ -35,7 +35,8 @@ _MACROS = """
 def dictionary() -> str:
     """The whole page."""
     with duckdb.connect() as connection:
-        connection.execute(files("state").joinpath("schema.sql").read_text(encoding="utf-8"))
+        for name in ("schema.sql", "volume.sql"):
+            connection.execute(files("state").joinpath(name).read_text(encoding="utf-8"))
         apply_answers(connection)
         return "\n".join(
             [_HEAD, *_relations(connection, "Views"), *_macros(connection), *_relations(connection, "Tables")]

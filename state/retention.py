@@ -9,7 +9,11 @@ import duckdb
 
 from state.cold import COLD_TABLES, DAY_US
 
-RETAINED = {**{name: table.time for name, table in COLD_TABLES.items()}, "check_in_samples": "received_at"}
+RETAINED = {
+    **{name: table.time for name, table in COLD_TABLES.items()},
+    "check_in_samples": "received_at",
+    "clock_ticks": "minute",
+}
 """Tables that grow for ever unless they are given a number of days, and the time that counts.
 
 Monitors, environments, rules and incidents stay: they are few, and the statistics of years are made of them.

@@ -119,7 +119,7 @@ COMMENT ON COLUMN check_ins.project_id IS 'The project that the monitor belongs 
 COMMENT ON COLUMN check_ins.slug IS 'The monitor.';
 COMMENT ON COLUMN check_ins.environment IS 'The environment.';
 COMMENT ON COLUMN check_ins.status IS
-    'in_progress, ok, error (both reported by the job), missed, timeout, or unknown (was in progress while the monitor was disabled).';
+    'in_progress, ok, error (both reported by the job), missed, timeout, or unknown (was due or in progress while check-ins were being lost, or in progress while the monitor was disabled).';
 COMMENT ON COLUMN check_ins.duration_ms IS 'How long the run took, in milliseconds; NULL while in progress.';
 COMMENT ON COLUMN check_ins.date_added IS 'When the run began; of a miss: when it should have begun.';
 COMMENT ON COLUMN check_ins.date_updated IS 'When the check-in changed last (event time).';
@@ -160,11 +160,11 @@ CREATE TABLE status_changes (
     created_at TIMESTAMPTZ,
     payload JSON
 );
-COMMENT ON TABLE status_changes IS 'Every message that was sent about an incident.';
+COMMENT ON TABLE status_changes IS 'Every message that was sent about an incident, or a system incident.';
 COMMENT ON COLUMN status_changes.message_id IS 'The message''s id, derived from what it is about.';
 COMMENT ON COLUMN status_changes.payload_type IS
-    'occurrence: a failure of an open incident. status_change: the incident was resolved.';
-COMMENT ON COLUMN status_changes.project_id IS 'The project that the monitor belongs to.';
+    'occurrence: a failure of an open incident. status_change: the incident was resolved. system_incident_started, system_incident_ended: of no monitor, check-ins are being lost, or no longer.';
+COMMENT ON COLUMN status_changes.project_id IS 'The project that the monitor belongs to; NULL if it is about none.';
 COMMENT ON COLUMN status_changes.slug IS 'The monitor.';
 COMMENT ON COLUMN status_changes.environment IS 'The environment.';
 COMMENT ON COLUMN status_changes.incident_id IS 'The incident (incidents.incident_id).';

@@ -154,6 +154,39 @@ TABLES: dict[str, Table] = {
         ),
         4,
     ),
+    "clock_ticks": Table(
+        (
+            ("minute", "time"),
+            ("volume", "int"),
+            ("expected", "float"),
+            ("deviation", "float"),
+            ("decision", "text"),
+            ("decided_at", "time"),
+        ),
+        1,
+    ),
+    "system_incident_spans": Table(
+        (
+            ("system_incident_id", "text"),
+            ("start", "time"),
+            ("end", "time"),
+            ("detected_at", "time"),
+            ("ended_at", "time"),
+            ("volume", "int"),
+            ("expected", "float"),
+        ),
+        1,
+    ),
+    "system_incident_losses": Table(
+        (
+            ("system_incident_id", "text"),
+            ("key_group", "int"),
+            ("held", "int"),
+            ("dropped", "int"),
+            ("in_progress", "int"),
+        ),
+        2,
+    ),
     "partitions": Table(
         (
             ("topic", "text"),

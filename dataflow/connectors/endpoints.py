@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,8 @@ class Endpoints:
     tables: Sink[tuple[str, Records]]
     occurrences: Sink[tuple[str, Message]]
     dead_letters: Sink[tuple[str, DeadLetter]]
+    is_at_end: Callable[[], bool] = lambda: not stopping()
+    """Asked when the sources have ended: whether that is the end of the input, and nobody has stopped them."""
 
 
 def open_endpoints(settings: Settings) -> Endpoints:

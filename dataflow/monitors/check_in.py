@@ -37,9 +37,10 @@ class CheckInStatus(IntEnum):
     TIMEOUT = 4
     """Started, and not finished within max_runtime."""
     UNKNOWN = 5
-    """Was in progress while nobody watched."""
+    """Was in progress, or due, while nobody watched or check-ins were being lost."""
 
 
+IN_PROGRESS, OK, ERROR, MISSED, TIMEOUT, UNKNOWN = (int(status) for status in CheckInStatus)
 STATUS_NAMES = tuple(status.name.lower() for status in CheckInStatus)
 """The statuses as tables and messages spell them, by number."""
 REPORTED = {"in_progress": 0, "ok": 1, "error": 2}

@@ -35,6 +35,11 @@ class Deadlines:
         else:
             entries.append((monitor, environment))
 
+    @property
+    def first_minute(self) -> int:
+        """No deadline is before this minute; FAR_MINUTE: there is none."""
+        return self._minutes[0] if self._minutes else FAR_MINUTE
+
     def forget(self, environment: Environment) -> None:
         """Let an environment never come up again: it is gone."""
         environment.scheduled_minute = FAR_MINUTE

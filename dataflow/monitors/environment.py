@@ -48,6 +48,8 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     """The first tick at which the time-out may fire: that of timeout_minute, or the first after it was set."""
     duration_ms: int | None
     trace_id: bytes | None
+    first_tick: int = NO_MINUTE
+    """The first tick that finds it in progress."""
 
 
 class Incident(msgspec.Struct, array_like=True, gc=False):
@@ -65,6 +67,22 @@ class Failure(msgspec.Struct, array_like=True, gc=False):
     guid: bytes
     date_added_us: int
     status: int
+
+
+class Held(msgspec.Struct, array_like=True, gc=False):
+    """A failure that no job reported and whose tick is pending, or a success behind one (`monitors.holding`)."""
+
+    run: Run
+    at_us: int
+    """When it was noticed."""
+    tick: int = NO_MINUTE
+    """Of a failure, the tick at which it was noticed; NO_MINUTE: it is a success."""
+    last_ok_us: int = NO_TIME
+    """Of a failure, the environment's newest success at that time."""
+    counts: bool = True
+    """It counts if it is settled as a failure; False: the job has been seen since, it is only written down."""
+    late_ok: bool = False
+    """The run, a time-out, was reported to be ok after all."""
 
 
 class Environment(msgspec.Struct, array_like=True, gc=False):
@@ -98,6 +116,8 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     """The partition that its check-ins come from; SPREAD if there are several."""
     scheduled_minute: int = FAR_MINUTE
     """The minute of this environment's entry among its key group's deadlines."""
+    held: list[Held] | None = None
+    """What has not counted yet, in order; the first is a failure."""
 
     def earliest_due(self) -> int:
         """The first tick at which something of this environment fires."""

@@ -53,3 +53,13 @@ def event_id(incident: str, check_in_guid: bytes) -> str:
 def error_id(topic: str, partition: int, offset: int, types: list[str]) -> bytes:
     """The UUID of a processing error, from the position of the message and what was wrong with it."""
     return _guid(b"error", topic, partition, offset, *types)
+
+
+def system_incident_id(start_minute: int) -> str:
+    """The id (32 hex digits) of the system incident that began in that minute."""
+    return _digest(b"system_incident", (start_minute,)).hex()
+
+
+def system_message_id(kind: str, system_incident: str) -> str:
+    """The id (32 hex digits) of a message of this kind about a system incident."""
+    return _guid(b"message", kind, system_incident).hex()

@@ -54,22 +54,42 @@ class RecoveryNotice(msgspec.Struct, frozen=True):
     at_us: int
 
 
+class Loss(msgspec.Struct, array_like=True):
+    """What a system incident made of failures and runs."""
+
+    held: int = 0
+    """Misses and time-outs that waited for the decision and were dropped."""
+    dropped: int = 0
+    """Misses and time-outs that became unknown, those that were held among them."""
+    in_progress: int = 0
+    """Check-ins in progress that became unknown."""
+
+
 class Journal:
     """Collects what happens while a chunk is applied, in order."""
 
-    __slots__ = ("_deleted", "_touched", "check_ins", "incidents", "notices", "rejected")
+    __slots__ = ("_deleted", "_touched", "check_ins", "incidents", "losses", "notices", "rejected")
 
     def __init__(self) -> None:
         self.check_ins: list[Row] = []
         self.incidents: list[Row] = []
         self.notices: list[FailureNotice | RecoveryNotice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
+        self.losses: dict[int, Loss] = {}
+        """By the first minute of the system incident."""
         self._deleted: list[Row] = []
         self._touched: dict[int, tuple[Monitor, Environment, int]] = {}
 
     def touch(self, monitor: Monitor, environment: Environment, at_us: int) -> None:
         """The environment changed, as of `at_us`."""
         self._touched[id(environment)] = (monitor, environment, at_us)
+
+    def loss(self, incident_start: int) -> Loss:
+        """What a system incident has made of failures and runs meanwhile, to be added to."""
+        loss = self.losses.get(incident_start)
+        if loss is None:
+            loss = self.losses[incident_start] = Loss()
+        return loss
 
     def run(self, monitor: Monitor, environment: Environment, run: Run) -> None:
         """A check-in that may still change was made or changed."""

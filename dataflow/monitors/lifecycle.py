@@ -7,25 +7,54 @@ due before a message (`fire_due`), so that it finds the environment as of its ow
 
 from __future__ import annotations
 
-from dataflow.monitors import identity
+from dataflow.monitors import holding, identity
 from dataflow.monitors.check_in import (
+    ERROR,
+    IN_PROGRESS,
     MAX_DURATION_MS,
     MINUTE_US,
+    MISSED,
     NIL_GUID,
     NO_MINUTE,
+    OK,
+    TIMEOUT,
+    UNKNOWN,
     CheckIn,
-    CheckInStatus,
     first_tick_after,
 )
+from dataflow.monitors.decisions import Decisions
 from dataflow.monitors.environment import FAR_MINUTE, SPREAD, Environment, Monitor, Run
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.incident import count_failure, count_success
+from dataflow.monitors.incident import count_failure
 from dataflow.monitors.journal import Journal
 
-IN_PROGRESS, OK, ERROR, MISSED, TIMEOUT, UNKNOWN = (int(status) for status in CheckInStatus)
+
+def awaited_tick(environment: Environment, check_in: CheckIn) -> int:
+    """The last tick that must be decided before this check-in can be applied; NO_MINUTE: none.
+
+    1. Failures would fire before it (see `receive`), and whether they count depends on their ticks.
+    2. Something is held that the check-in has to be put in order with.
+    3. It asks for a check-in in progress, which a tick may yet turn to unknown. (An end reported by guid does not
+       have to wait: it takes effect either way.)
+    """
+    awaited, clock, runs = NO_MINUTE, check_in.clock_minute, environment.runs
+    if (
+        environment.held is not None
+        or (
+            runs and (check_in.guid == NIL_GUID or (check_in.status == IN_PROGRESS and check_in.guid in runs))
+        )
+        or (environment.earliest_due() <= clock and environment.source in (None, check_in.source))
+    ):
+        awaited = clock
+    start_minute = check_in.start_us // MINUTE_US
+    if environment.latest_minute <= start_minute > awaited:
+        awaited = start_minute
+    return awaited
 
 
-def receive(monitor: Monitor, environment: Environment, check_in: CheckIn, journal: Journal) -> None:
+def receive(
+    monitor: Monitor, environment: Environment, check_in: CheckIn, decisions: Decisions, journal: Journal
+) -> None:
     """Apply one check-in to its environment.
 
     1. What was due before it happens before it: all that its partition's clock had reached; and if the environment
@@ -38,10 +67,10 @@ def receive(monitor: Monitor, environment: Environment, check_in: CheckIn, journ
     if environment.source != check_in.source:
         environment.source = check_in.source if environment.source is None else SPREAD
     if environment.earliest_due() <= check_in.clock_minute and environment.source != SPREAD:
-        fire_due(monitor, environment, check_in.clock_minute, journal)
+        fire_due(monitor, environment, check_in.clock_minute, decisions, journal)
     start_minute = check_in.start_us // MINUTE_US
     if environment.latest_minute <= start_minute:
-        fire_late(monitor, environment, start_minute, journal)
+        fire_late(monitor, environment, start_minute, decisions, journal)
 
     guid = check_in.guid
     runs = environment.runs
@@ -92,6 +121,7 @@ def _begin(
         FAR_MINUTE,
         duration_ms,
         check_in.trace_id,
+        first_tick_after(check_in),
     )
     if check_in.status == IN_PROGRESS:
         _limit(monitor, run, added_us // MINUTE_US, check_in)
@@ -146,6 +176,8 @@ def _late_result(
         del environment.settled[run.guid]
         environment.remember(run.guid)
         run.status = check_in.status
+    else:
+        holding.report_late(monitor, environment, run, check_in.status, check_in.received_us, journal)
     journal.run(monitor, environment, run)
     _advance(monitor, environment, run, check_in, journal)
 
@@ -178,23 +210,27 @@ def _advance(
         environment.last_checkin_us = added_us
     environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick_after(check_in))
     if status == OK:
-        count_success(monitor, environment, run, check_in.received_us, journal)
+        holding.succeed(monitor, environment, run, check_in.received_us, journal)
     elif status == ERROR:
-        count_failure(monitor, environment, run, check_in.received_us, journal)
+        holding.fail(monitor, environment, run, check_in.received_us, journal)
 
 
-def fire_due(monitor: Monitor, environment: Environment, tick: int, journal: Journal) -> None:
+def fire_due(
+    monitor: Monitor, environment: Environment, tick: int, decisions: Decisions, journal: Journal
+) -> None:
     """Fire all deadlines that ticks up to this minute reach, each as of its own tick, misses before time-outs."""
     while (minute := environment.earliest_due()) <= tick:
         if environment.due_minute == minute:
-            _miss(monitor, environment, minute, journal)
+            _miss(monitor, environment, minute, decisions, journal)
         else:
             assert environment.runs is not None
             due = (run for run in environment.runs.values() if run.due_minute == minute)
-            _time_out(monitor, environment, min(due, key=_in_order), minute, journal)
+            _time_out(monitor, environment, min(due, key=_in_order), minute, decisions, journal)
 
 
-def fire_late(monitor: Monitor, environment: Environment, until_minute: int, journal: Journal) -> None:
+def fire_late(
+    monitor: Monitor, environment: Environment, until_minute: int, decisions: Decisions, journal: Journal
+) -> None:
     """Fire all deadlines up to the minute of a check-in that is later than the latest time.
 
     Unlike ticks, it goes by the deadlines themselves: a backlog that is delivered within one minute of broker time
@@ -211,16 +247,18 @@ def fire_late(monitor: Monitor, environment: Environment, until_minute: int, jou
         if minute > until_minute:
             return
         if first is None:
-            _miss(monitor, environment, minute, journal)
+            _miss(monitor, environment, minute, decisions, journal)
         else:
-            _time_out(monitor, environment, first, minute, journal)
+            _time_out(monitor, environment, first, minute, decisions, journal)
 
 
 def _in_order(run: Run) -> tuple[int, bytes]:
     return run.date_added_us, run.guid
 
 
-def _miss(monitor: Monitor, environment: Environment, tick: int, journal: Journal) -> None:
+def _miss(
+    monitor: Monitor, environment: Environment, tick: int, decisions: Decisions, journal: Journal
+) -> None:
     """Nothing came by the latest time."""
     expected = environment.next_minute
     run = Run(
@@ -235,28 +273,52 @@ def _miss(monitor: Monitor, environment: Environment, tick: int, journal: Journa
         None,
     )
     environment.remember(run.guid)
-    journal.run(monitor, environment, run)
-    _fail_at(monitor, environment, run, tick, journal)
+    _fail_at(monitor, environment, run, tick, expected, True, decisions, journal)
 
 
-def _time_out(monitor: Monitor, environment: Environment, run: Run, tick: int, journal: Journal) -> None:
+def _time_out(
+    monitor: Monitor, environment: Environment, run: Run, tick: int, decisions: Decisions, journal: Journal
+) -> None:
     """A check-in is in progress for longer than max_runtime; it counts unless the job has been seen since."""
+    heard_minute = run.date_updated_us // MINUTE_US
     environment.end(run)
     run.status = TIMEOUT
     run.timeout_minute = run.due_minute = FAR_MINUTE
     run.date_updated_us = tick * MINUTE_US
     environment.settle(run)
-    journal.run(monitor, environment, run)
-    if environment.newest_result_us > run.date_added_us or environment.last_checkin_us > run.date_added_us:
-        return
-    _fail_at(monitor, environment, run, tick, journal)
+    seen_us = max(environment.newest_result_us, environment.last_checkin_us)
+    counts = seen_us <= run.date_added_us
+    _fail_at(monitor, environment, run, tick, heard_minute, counts, decisions, journal)
 
 
-def _fail_at(monitor: Monitor, environment: Environment, run: Run, tick: int, journal: Journal) -> None:
+def _fail_at(
+    monitor: Monitor,
+    environment: Environment,
+    run: Run,
+    tick: int,
+    since_minute: int,
+    counts: bool,
+    decisions: Decisions,
+    journal: Journal,
+) -> None:
+    """A tick found a failure that a check-in since `since_minute` would have prevented.
+
+    It counts at once, or once the tick is decided, or never, because that check-in may have been lost.
+    """
     at_us = tick * MINUTE_US
+    incident_start = decisions.lost_in(since_minute, tick)
+    if incident_start is not None:
+        journal.loss(incident_start).dropped += 1
+        run.status = UNKNOWN
+    elif tick >= decisions.pending_from:
+        holding.hold(environment, run, tick, counts)
+    journal.run(monitor, environment, run)
+    if not counts:
+        return
     following = monitor.schedule.resume(environment.next_minute, tick)
     environment.plan(following, monitor.margin_minutes, tick)
-    count_failure(monitor, environment, run, at_us, journal)
+    if run.status != UNKNOWN and tick < decisions.pending_from:
+        count_failure(monitor, environment, run, at_us, journal)
     journal.touch(monitor, environment, at_us)
 
 
@@ -277,10 +339,25 @@ def watch_again(
     from now, and what should have ended meanwhile is unknown."""
     for run in list(environment.runs.values()) if environment.runs else ():
         if run.timeout_minute * MINUTE_US <= at_us:
-            environment.end(run)
-            run.status = UNKNOWN
-            run.timeout_minute = run.due_minute = FAR_MINUTE
-            run.date_updated_us = at_us
-            environment.settle(run)
-            journal.run(monitor, environment, run)
+            _lose(monitor, environment, run, at_us, journal)
     reschedule(monitor, environment, at_us, first_tick, journal)
+
+
+def lose_running(
+    monitor: Monitor, environment: Environment, tick: int, incident_start: int, journal: Journal
+) -> None:
+    """Check-ins are being lost at this tick, perhaps the ends of those in progress: they are unknown. An end that
+    comes all the same is taken."""
+    for run in list(environment.runs.values()) if environment.runs else ():
+        if run.first_tick <= tick:
+            journal.loss(incident_start).in_progress += 1
+            _lose(monitor, environment, run, tick * MINUTE_US, journal)
+
+
+def _lose(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
+    environment.end(run)
+    run.status = UNKNOWN
+    run.timeout_minute = run.due_minute = FAR_MINUTE
+    run.date_updated_us = at_us
+    environment.settle(run)
+    journal.run(monitor, environment, run)

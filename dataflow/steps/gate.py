@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dataflow.chunk import Chunk, Item, Records, RuleRequested, Sampled
+from dataflow.chunk import Chunk, Item, Records, RuleRequested, Sampled, Volumes
 from dataflow.keys import monitor_group
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors, Seat
 from dataflow.monitors.organization import Limits, Organization
@@ -25,13 +25,18 @@ class GateState(msgspec.Struct, array_like=True):
     watermark: tuple[int, dict[str, int]]
     organizations: dict[int, Any]
     counts: dict[int, list[tuple[int, str, str, int]]]
+    volumes: dict[int, int] = msgspec.field(default_factory=dict)
 
 
-class Gate(KeyGroup[Chunk | Records | Sampled]):
+Output = Chunk | Records | Sampled | Volumes
+
+
+class Gate(KeyGroup[Chunk, Output]):
     """One key group of organizations.
 
     Lets items through to the key groups of their monitors, and the watermark of all partitions behind them. What
-    passed goes to sampling too, with a request for a rule before each check-in that configures its monitor.
+    passed goes to sampling too, with a request for a rule before each check-in that configures its monitor; and how
+    many check-ins that were in each minute goes to where volumes are judged.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
         self._sample_new_monitors = sample_new_monitors
         self._organizations: dict[int, Organization] = {}
         self._counts: dict[int, dict[tuple[int, str, str], int]] = {}
+        self._volumes: dict[int, int] = {}
+        """Check-ins let in by minute, from the watermark on."""
         state = read_snapshot("gate", self.VERSION, snapshot, GateState) if snapshot is not None else None
         self._watermark = Watermark(partitions, state.watermark if state is not None else None)
         if state is not None:
@@ -59,6 +66,7 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
             self._organizations[organization_id] = Organization.restore(self._limits, saved)
         for minute, counts in state.counts.items():
             self._counts[minute] = {(project, slug, name): n for project, slug, name, n in counts}
+        self._volumes = state.volumes
 
     def state(self) -> GateState:
         """What a snapshot holds."""
@@ -66,9 +74,10 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
             self._watermark.state(),
             {key: organization.state() for key, organization in self._organizations.items()},
             {minute: [(*key, n) for key, n in counts.items()] for minute, counts in self._counts.items()},
+            self._volumes,
         )
 
-    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records | Sampled]:
+    def apply(self, chunks: list[Chunk]) -> list[Output]:
         """Let through what may pass; reject the rest with one processing error each."""
         by_group: dict[int, list[Item]] = {}
         passed: list[Item] = []
@@ -85,9 +94,10 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
             if chunk.clock_minute != NO_MINUTE and chunk.origin >= 0:
                 advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
         group = chunks[0].target
-        out: list[Chunk | Records | Sampled] = []
+        out: list[Output] = []
         if advanced:
             minute = self._watermark.minute
+            out.append(self._take_volumes(group, minute))
             self._forget_counts(minute - _LATE_MINUTES)
             for target in range(self._key_groups):
                 out.append(Chunk(group, target, by_group.get(target, []), minute))
@@ -111,6 +121,8 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
         else:
             by_group[target] = [item]
         configures = item.config is not None and self._organizations[item.organization_id].configures(item)
+        if isinstance(item, CheckIn):
+            self._count(item)
         if isinstance(item, CheckIn) and item.seat != Seat.CREATE_DISABLED:
             if configures and self._sample_new_monitors:
                 passed.append(
@@ -125,6 +137,16 @@ class Gate(KeyGroup[Chunk | Records | Sampled]):
                     )
                 )
             passed.append(item)
+
+    def _count(self, item: CheckIn) -> None:
+        """Count a check-in in the minute that its partition's clock shows behind it: a broker timestamp that is out
+        of order cannot come to a minute that has been judged."""
+        minute = max(item.received_us // MINUTE_US, item.clock_minute)
+        self._volumes[minute] = self._volumes.get(minute, 0) + 1
+
+    def _take_volumes(self, group: int, minute: int) -> Volumes:
+        closed = sorted(counted for counted in self._volumes if counted < minute)
+        return Volumes(group, 0, {counted: self._volumes.pop(counted) for counted in closed}, minute)
 
     def _control(self, item: Control) -> Errors | None:
         return self._organization(item.organization_id).control(item)

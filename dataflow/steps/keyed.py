@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
-from dataflow.chunk import Chunk
 from dataflow.failure import fail
 
+Input = TypeVar("Input", bound="Targeted")
 Output = TypeVar("Output")
+
+
+class Targeted(Protocol):
+    """What comes to a key group."""
+
+    target: int
+    """The key group."""
 
 
 class SnapshotVersionError(Exception):
     """A snapshot was made by a newer release."""
 
 
-class KeyGroup(StatefulBatchLogic[Chunk, Output, bytes]):
+class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output]):
     """One key group: applies chunks in order, never ends, and snapshots its state as one versioned `bytes`.
 
     Engine and step agree on order: chunks of one origin arrive as they were sent; what a call returns goes out in
@@ -29,14 +36,14 @@ class KeyGroup(StatefulBatchLogic[Chunk, Output, bytes]):
     """Of the snapshot's layout. A newer release reads older ones; an older one refuses."""
 
     @abstractmethod
-    def apply(self, chunks: list[Chunk]) -> list[Output]:
+    def apply(self, chunks: list[Input]) -> list[Output]:
         """Take chunks, in order, and say what comes of them."""
 
     @abstractmethod
     def state(self) -> Any:
         """The state, as msgspec can encode it."""
 
-    def on_batch(self, values: list[Chunk]) -> tuple[list[Output], bool]:
+    def on_batch(self, values: list[Input]) -> tuple[list[Output], bool]:
         """The engine's call."""
         return self.apply(values), StatefulBatchLogic.RETAIN
 

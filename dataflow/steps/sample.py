@@ -44,7 +44,7 @@ def _order(item: Waiting) -> tuple[int, str, int, int, bool]:
     return (item.received_us, item.topic, item.partition, item.offset, isinstance(item, CheckIn))
 
 
-class Sample(KeyGroup[Records]):
+class Sample(KeyGroup[Chunk, Records]):
     """One key group of organizations and their rules."""
 
     def __init__(self, base_rate: float, snapshot: bytes | None) -> None:

@@ -2,30 +2,91 @@
 
 from __future__ import annotations
 
-from dataflow.chunk import Chunk, EnvironmentMuted, Message, MonitorChanged, MonitorDeleted, Records
-from dataflow.monitors import lifecycle
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn
+from collections.abc import Callable
+
+import msgspec
+from bytewax.operators import StatefulBatchLogic
+
+from dataflow.chunk import (
+    Chunk,
+    EnvironmentMuted,
+    Item,
+    Message,
+    MonitorChanged,
+    MonitorDeleted,
+    Records,
+    RuleRequested,
+    Ticks,
+)
+from dataflow.monitors import holding, lifecycle
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
 from dataflow.monitors.deadlines import Deadlines
+from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
 from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState
-from dataflow.monitors.journal import Journal, Row
+from dataflow.monitors.identity import system_incident_id
+from dataflow.monitors.journal import Journal, Loss, Row
 from dataflow.steps.keyed import KeyGroup, read_snapshot
+from dataflow.steps.parking import Key, Parking
 from dataflow.steps.rejections import rejection
 from dataflow.wire.occurrences import message_of
 
-_State = tuple[int, list[MonitorState]]
+Output = Records | Message
 
 
-class Transition(KeyGroup[Records | Message]):
-    """One key group of monitors, and their deadlines."""
+class TransitionState(msgspec.Struct, array_like=True):
+    """What a snapshot of the step holds. Version 1 had only the first two."""
 
-    def __init__(self, snapshot: bytes | None) -> None:
-        self._monitors: dict[tuple[int, str], Monitor] = {}
+    clock_minute: int
+    monitors: list[MonitorState]
+    ticks_minute: int = NO_MINUTE
+    decisions: Decisions | None = None
+    events: list[TickEvent] = []
+    parked: list[tuple[int, int, str, list[Item]]] = []
+    losses: dict[int, Loss] = {}
+
+
+class Transition(KeyGroup[Chunk | Ticks, Output]):
+    """One key group of monitors, and their deadlines.
+
+    Two streams come here: the monitors' items with the watermark behind them, and what was decided about the ticks.
+    A tick is worked off when both have come to it. An item goes ahead of ticks unless it depends on one of which
+    nothing is known yet (`lifecycle.awaited_tick`): then it waits, and all later ones of its monitor behind it.
+    """
+
+    VERSION = 2
+
+    def __init__(self, judges: bool, is_at_end: Callable[[], bool], snapshot: bytes | None) -> None:
+        self._judges = judges
+        """Ticks are decided somewhere; if not, all are NORMAL."""
+        self._is_at_end = is_at_end
+        self._group = 0
+        self._monitors: dict[Key, Monitor] = {}
         self._deadlines = Deadlines()
-        self._minute = NO_MINUTE
+        state = TransitionState(NO_MINUTE, [])
         if snapshot is not None:
-            self._minute, states = read_snapshot("transition", self.VERSION, snapshot, _State)
-            for state in states:
-                self._restore(Monitor.restore(state))
+            state = read_snapshot("transition", self.VERSION, snapshot, TransitionState)
+        self._clock = state.clock_minute
+        """The watermark of the items."""
+        self._ticks_minute = state.ticks_minute
+        """The watermark of the decisions."""
+        # Of version 1, which had worked off whatever its clock had reached.
+        self._decisions = state.decisions or Decisions(state.clock_minute)
+        self._events = state.events
+        """Of ticks to come."""
+        self._parking = Parking(state.parked)
+        self._losses = state.losses
+        if not judges:
+            self._forget_decisions()
+        for saved in state.monitors:
+            self._restore(Monitor.restore(saved))
+
+    def _forget_decisions(self) -> None:
+        """Nobody decides any more: what is held counts at the next tick."""
+        decisions = self._decisions
+        decisions.clear_until, self._events = ALL_NORMAL, []
+        if decisions.pending_from != FAR_MINUTE:
+            tick = decisions.minute + 1
+            self._events = [TickEvent(tick, Decision.NORMAL, tick)]
 
     def _restore(self, monitor: Monitor) -> None:
         self._monitors[monitor.project_id, monitor.slug] = monitor
@@ -34,29 +95,43 @@ class Transition(KeyGroup[Records | Message]):
             if not monitor.is_disabled:
                 self._deadlines.schedule(monitor, environment)
 
-    def state(self) -> _State:
+    def state(self) -> TransitionState:
         """What a snapshot holds."""
-        return self._minute, [monitor.state() for monitor in self._monitors.values()]
+        return TransitionState(
+            self._clock,
+            [monitor.state() for monitor in self._monitors.values()],
+            self._ticks_minute,
+            self._decisions,
+            self._events,
+            self._parking.state(),
+            self._losses,
+        )
 
-    def apply(self, chunks: list[Chunk]) -> list[Records | Message]:
-        """Apply items in order, and the watermark behind them."""
+    def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
+        """Apply items in order, and the ticks behind them."""
         journal = Journal()
         for chunk in chunks:
-            for item in chunk.items:
-                if isinstance(item, CheckIn):
-                    self._check_in(item, journal)
-                elif isinstance(item, MonitorChanged):
-                    self._changed(item, journal)
-                elif isinstance(item, EnvironmentMuted):
-                    self._muted(item, journal)
-                elif isinstance(item, MonitorDeleted):
-                    self._deleted(item, journal)
-            if chunk.clock_minute > self._minute:
-                self._minute = chunk.clock_minute
-                self._tick(chunk.clock_minute, journal)
-        return self._outputs(chunks[0].target, journal)
+            if isinstance(chunk, Ticks):
+                self._events += chunk.events
+                self._ticks_minute = max(self._ticks_minute, chunk.clock_minute)
+                self._decisions.clear_until = max(self._decisions.clear_until, chunk.clear_until)
+            else:
+                for item in chunk.items:
+                    self._take(item, journal)
+                self._clock = max(self._clock, chunk.clock_minute)
+            self._work_off(journal)
+        self._group = chunks[0].target
+        return self._outputs(journal)
 
-    def _outputs(self, group: int, journal: Journal) -> list[Records | Message]:
+    def on_eof(self) -> tuple[list[Output], bool]:
+        """The engine's call, when nothing comes any more: at the true end of the input nothing waits any longer."""
+        journal = Journal()
+        if self._is_at_end():
+            self._decisions.clear_until = ALL_NORMAL
+            self._unpark(FAR_MINUTE, journal)
+        return self._outputs(journal), StatefulBatchLogic.RETAIN
+
+    def _outputs(self, journal: Journal) -> list[Records | Message]:
         out: list[Records | Message] = []
         rows: dict[str, list[Row]] = {
             "check_ins": journal.check_ins,
@@ -70,10 +145,52 @@ class Transition(KeyGroup[Records | Message]):
             out.append(message)
             changes.append(row)
         rows["status_changes"] = changes
+        rows["system_incident_losses"] = [
+            self._add_loss(start, loss) for start, loss in sorted(journal.losses.items())
+        ]
         rows = {table: changed for table, changed in rows.items() if changed}
         if rows:
-            out.append(Records(group, rows))
+            out.append(Records(self._group, rows))
         return out
+
+    def _add_loss(self, incident_start: int, loss: Loss) -> Row:
+        """The row of what a system incident has cost this group so far."""
+        total = self._losses.setdefault(incident_start, Loss())
+        total.held += loss.held
+        total.dropped += loss.dropped
+        total.in_progress += loss.in_progress
+        return (system_incident_id(incident_start), self._group, total.held, total.dropped, total.in_progress)
+
+    def _take(self, item: Item, journal: Journal) -> None:
+        assert not isinstance(item, Control | RuleRequested)
+        key = (item.project_id, item.slug)
+        if key in self._parking:
+            self._parking.append(key, item)
+        elif (tick := self._awaited_tick(item)) > self._decisions.known_until:
+            self._parking.park(key, item, tick)
+        else:
+            self._apply(item, journal)
+
+    def _awaited_tick(self, item: Item) -> int:
+        """The last tick that must be known before the item can be applied; NO_MINUTE: none."""
+        if not isinstance(item, CheckIn):
+            # A change of a monitor is in time for all ticks behind it, and for none before it.
+            assert not isinstance(item, Control | RuleRequested)
+            return item.clock_minute if (item.project_id, item.slug) in self._monitors else NO_MINUTE
+        if item.received_us // MINUTE_US <= self._decisions.clear_until:
+            return NO_MINUTE  # as awaited_tick would find, but fast
+        environment = self._monitors[item.project_id, item.slug].environments.get(item.environment)
+        return lifecycle.awaited_tick(environment, item) if environment is not None else NO_MINUTE
+
+    def _apply(self, item: Item, journal: Journal) -> None:
+        if isinstance(item, CheckIn):
+            self._check_in(item, journal)
+        elif isinstance(item, MonitorChanged):
+            self._changed(item, journal)
+        elif isinstance(item, EnvironmentMuted):
+            self._muted(item, journal)
+        elif isinstance(item, MonitorDeleted):
+            self._deleted(item, journal)
 
     def _check_in(self, item: CheckIn, journal: Journal) -> None:
         monitor = self._monitors[item.project_id, item.slug]
@@ -81,17 +198,71 @@ class Transition(KeyGroup[Records | Message]):
         if environment is None:
             environment = monitor.environments[item.environment] = Environment(item.environment)
             journal.touch(monitor, environment, item.received_us)
-        lifecycle.receive(monitor, environment, item, journal)
+        lifecycle.receive(monitor, environment, item, self._decisions, journal)
         self._deadlines.schedule(monitor, environment)
 
+    def _work_off(self, journal: Journal) -> None:
+        """Work off every tick that both watermarks have reached, in order."""
+        until = min(self._clock, self._ticks_minute) if self._judges else self._clock
+        if until <= self._decisions.minute:
+            return
+        while (minute := self._next_minute()) <= until:
+            self._tick(minute, journal)
+        self._decisions.minute = until
+
+    def _next_minute(self) -> int:
+        """The next tick at which something happens."""
+        event_tick = self._events[0].tick if self._events else FAR_MINUTE
+        return min(event_tick, self._deadlines.first_minute, self._parking.first_tick)
+
     def _tick(self, minute: int, journal: Journal) -> None:
-        """Work off every minute up to this one, in order."""
-        deadlines = self._deadlines
-        while (taken := deadlines.take(minute)) is not None:
+        """Work off one tick.
+
+        1. What is decided: about the tick, and with that about what is held.
+        2. Deadlines.
+        3. Check-ins in progress, if check-ins are being lost.
+        4. What has waited for the tick.
+        """
+        decisions = self._decisions
+        decisions.minute = minute
+        event = self._events.pop(0) if self._events and self._events[0].tick <= minute else None
+        if event is not None:
+            decisions.take(event)
+            if event.settled_until != NO_MINUTE:
+                self._settle(event, journal)
+        while (taken := self._deadlines.take(minute)) is not None:
             due, entries = taken
             for monitor, environment in entries:
-                lifecycle.fire_due(monitor, environment, due, journal)
-                deadlines.schedule(monitor, environment)
+                lifecycle.fire_due(monitor, environment, due, decisions, journal)
+                self._deadlines.schedule(monitor, environment)
+        if event is not None and event.decision == Decision.INCIDENT:
+            for monitor, environment in self._environments():
+                if environment.runs and not monitor.is_disabled:
+                    lifecycle.lose_running(monitor, environment, minute, event.incident_start, journal)
+        self._unpark(minute, journal)
+
+    def _settle(self, event: TickEvent, journal: Journal) -> None:
+        for monitor, environment in self._environments():
+            if environment.held is not None:
+                holding.settle(monitor, environment, event, journal)
+
+    def _environments(self) -> list[tuple[Monitor, Environment]]:
+        """All environments, in order of their names. It takes a while, and is for what happens rarely."""
+        return [
+            (monitor, environment)
+            for _, monitor in sorted(self._monitors.items())
+            for _, environment in sorted(monitor.environments.items())
+        ]
+
+    def _unpark(self, tick: int, journal: Journal) -> None:
+        """Apply what has waited for the tick, as far as that does not wait for a later one."""
+        while (taken := self._parking.take(tick)) is not None:
+            key, items = taken
+            for at, item in enumerate(items):
+                if (awaited := self._awaited_tick(item)) > self._decisions.known_until:
+                    self._parking.park_all(key, items[at:], awaited)
+                    break
+                self._apply(item, journal)
 
     def _changed(self, item: MonitorChanged, journal: Journal) -> None:
         key = (item.project_id, item.slug)
@@ -126,7 +297,7 @@ class Transition(KeyGroup[Records | Message]):
         """Fire what the partition's clock had reached before the monitor changed."""
         if not monitor.is_disabled:
             for environment in monitor.environments.values():
-                lifecycle.fire_due(monitor, environment, minute, journal)
+                lifecycle.fire_due(monitor, environment, minute, self._decisions, journal)
 
     def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
         monitor = self._monitors[item.project_id, item.slug]

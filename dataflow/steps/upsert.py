@@ -15,7 +15,7 @@ from dataflow.watermark import Watermark
 _State = tuple[tuple[int, dict[str, int]], list[KnownMonitor]]
 
 
-class Upsert(KeyGroup[Chunk | Records]):
+class Upsert(KeyGroup[Chunk, Chunk | Records]):
     """One key group of monitors.
 
     Hands accepted check-ins on to the lifecycle, each behind the change of its monitor that it made, and the

@@ -8,7 +8,7 @@ SELECT project_id, slug, environment, count(*) AS messages,
     count(*) / sum(count(*)) OVER () AS share,
     max(created_at) AS latest
 FROM status_changes
-WHERE created_at >= event_clock() - INTERVAL 168 HOUR
+WHERE created_at >= event_clock() - INTERVAL 168 HOUR AND slug IS NOT NULL
 GROUP BY project_id, slug, environment
 ORDER BY messages DESC, project_id, slug, environment;
 COMMENT ON VIEW noisiest IS

@@ -24,7 +24,8 @@ class World:
     def __init__(self, now: float | None = 0) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        self.connection.execute(files("state").joinpath("schema.sql").read_text(encoding="utf-8"))
+        for name in ("schema.sql", "volume.sql"):
+            self.connection.execute(files("state").joinpath(name).read_text(encoding="utf-8"))
         apply_answers(self.connection)
         self._ids = 0
         self.insert("snapshot_info", published_at=START, event_clock=None if now is None else at(now))

@@ -1,0 +1,95 @@
+"""Whether a tick could be trusted: what was decided about the volume of check-ins, as the lifecycle needs to know it.
+
+A tick is a whole minute that the event clock has reached; tick M is decided by the volume of minute M - 1, which it
+closes (`dataflow.monitors.volume` decides).
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.environment import FAR_MINUTE
+
+KEPT_MINUTES = 60 * 24 * 60
+"""So long is a system incident remembered: longer than any margin or run that is worth asking about."""
+
+
+class Decision(IntEnum):
+    """What a tick turned out to be, or is until more is known."""
+
+    NORMAL = 0
+    """As many check-ins as on other days: what is missing is missing."""
+    ABNORMAL = 1
+    """Too few, perhaps by chance: pending, it becomes NORMAL or INCIDENT."""
+    INCIDENT = 2
+    """Check-ins are being lost on their way: what is missing may have happened."""
+    RECOVERING = 3
+    """As many as usual again, not yet for long: pending, it becomes NORMAL or INCIDENT."""
+
+
+DECISION_NAMES = tuple(decision.name.lower() for decision in Decision)
+
+
+class TickEvent(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A tick that is not plainly NORMAL with nothing pending before it."""
+
+    tick: int
+    decision: int
+    """A `Decision`."""
+    settled_until: int = NO_MINUTE
+    """All pending ticks up to this one are settled by this tick; NO_MINUTE: none."""
+    verdict: int = Decision.NORMAL
+    """As what they are settled: NORMAL or INCIDENT."""
+    incident_start: int = NO_MINUTE
+    """With an INCIDENT as decision or verdict: the first minute of the system incident."""
+
+
+class Decisions(msgspec.Struct, array_like=True):
+    """What is known of the ticks."""
+
+    minute: int = NO_MINUTE
+    """All ticks up to this one have been taken."""
+    clear_until: int = NO_MINUTE
+    """All ticks up to this one are NORMAL, whatever comes: there is nothing to compare them with."""
+    pending_from: int = FAR_MINUTE
+    """Ticks from this one on are pending; FAR_MINUTE: none is."""
+    incidents: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    """System incidents, oldest first: the first minute that lacks check-ins, and the first that does not."""
+
+    @property
+    def known_until(self) -> int:
+        """The last tick about which something is known."""
+        return max(self.minute, self.clear_until)
+
+    def take(self, event: TickEvent) -> None:
+        """Learn of a tick that is not plainly NORMAL."""
+        tick = event.tick
+        if event.decision == Decision.INCIDENT:
+            if self.incidents and self.incidents[-1][0] == event.incident_start:
+                self.incidents.pop()
+            self.incidents.append((event.incident_start, tick))
+            while self.incidents[0][1] < tick - KEPT_MINUTES:
+                del self.incidents[0]
+        if event.decision in (Decision.NORMAL, Decision.INCIDENT):
+            self.pending_from = FAR_MINUTE
+        elif self.pending_from == FAR_MINUTE:
+            self.pending_from = tick
+        else:
+            self.pending_from = max(self.pending_from, event.settled_until + 1)
+
+    def lost_in(self, since_minute: int, tick: int) -> int | None:
+        """The first minute of the system incident in which a check-in between the two may have been lost; None if
+        there was none."""
+        for start, end in reversed(self.incidents):
+            if end <= since_minute:
+                break
+            if start < tick:
+                return start
+        return None
+
+
+ALL_NORMAL = FAR_MINUTE
+"""`clear_until` where nobody judges volumes."""

@@ -1,0 +1,109 @@
+"""Failures that no job reported, while it is not decided whether their tick can be trusted.
+
+A miss or a time-out at a pending tick is written down, and the next times are computed, as always. But it does not
+count yet, nothing is sent, and the successes behind it wait with it, so that all of them count in order. The decision
+settles it: it counts, or its check-in becomes `unknown` and counts for nothing.
+
+What a job reports as failed never waits: the successes before it count, then it does. Failures that are still held
+count behind it, if they come to count.
+"""
+
+from __future__ import annotations
+
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, OK, TIMEOUT, UNKNOWN
+from dataflow.monitors.decisions import Decision, TickEvent
+from dataflow.monitors.environment import Environment, Held, Monitor, Run
+from dataflow.monitors.incident import count_failure, count_success
+from dataflow.monitors.journal import Journal
+
+
+def hold(environment: Environment, run: Run, tick: int, counts: bool) -> None:
+    """Hold a failure until its tick is decided; `counts`: it will count if it turns out to be one."""
+    held = environment.held
+    if held is None:
+        held = environment.held = []
+    held.append(Held(run, tick * MINUTE_US, tick, environment.last_ok_us, counts))
+
+
+def succeed(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
+    """Let a success count, behind the failures that are held."""
+    if environment.held is None:
+        count_success(monitor, environment, run, at_us, journal)
+    else:
+        environment.held.append(Held(run, at_us))
+
+
+def fail(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
+    """Let a failure that the job reported count, at once."""
+    if environment.held is not None:
+        for success in [held for held in environment.held if held.tick == NO_MINUTE]:
+            environment.held.remove(success)
+            count_success(monitor, environment, success.run, success.at_us, journal)
+    count_failure(monitor, environment, run, at_us, journal)
+
+
+def report_late(
+    monitor: Monitor, environment: Environment, run: Run, status: int, at_us: int, journal: Journal
+) -> None:
+    """The job reports the end of a run that timed out. If that time-out is held, a failure confirms it; a success
+    is what it comes to if the time-out turns out to be nothing."""
+    for held in environment.held or ():
+        if held.tick != NO_MINUTE and held.run.guid == run.guid:
+            if status == OK:
+                held.late_ok = True
+                return
+            _remove(environment, held)
+            if held.counts:
+                fail(monitor, environment, run, at_us, journal)
+            return
+
+
+def settle(monitor: Monitor, environment: Environment, event: TickEvent, journal: Journal) -> None:
+    """Let what is held count, or not, as far as its ticks are decided now."""
+    while environment.held and environment.held[0].tick <= event.settled_until:
+        held = environment.held[0]
+        _remove(environment, held)
+        if held.tick == NO_MINUTE:
+            count_success(monitor, environment, held.run, held.at_us, journal)
+        elif event.verdict == Decision.INCIDENT:
+            _lose(monitor, environment, held, event, journal)
+        elif held.counts:
+            _count(monitor, environment, held, journal)
+        journal.touch(monitor, environment, event.tick * MINUTE_US)
+
+
+def _remove(environment: Environment, held: Held) -> None:
+    assert environment.held is not None
+    environment.held.remove(held)
+    if not environment.held:
+        environment.held = None
+
+
+def _count(monitor: Monitor, environment: Environment, held: Held, journal: Journal) -> None:
+    """As if it had counted at once: what it says of the last success is as of then."""
+    newest = environment.last_ok_us
+    environment.last_ok_us = held.last_ok_us
+    count_failure(monitor, environment, held.run, held.at_us, journal)
+    environment.last_ok_us = newest
+
+
+def _lose(monitor: Monitor, environment: Environment, held: Held, event: TickEvent, journal: Journal) -> None:
+    """The failure was none: nobody knows how the run went, unless the job has said so since."""
+    at_us = event.tick * MINUTE_US
+    journal.loss(event.incident_start).held += 1
+    journal.loss(event.incident_start).dropped += 1
+    run = held.run
+    if run.status == TIMEOUT and environment.settled:
+        run = environment.settled.get(run.guid, run)
+    run.status = UNKNOWN
+    if not held.late_ok:
+        run.date_updated_us = at_us
+        journal.run(monitor, environment, run)
+        return
+    run.status = OK
+    if environment.settled and environment.settled.pop(run.guid, None):
+        environment.remember(run.guid)
+    environment.newest_result_us = max(environment.newest_result_us, run.date_added_us)
+    environment.last_ok_us = max(environment.last_ok_us, run.date_added_us)
+    journal.run(monitor, environment, run)
+    succeed(monitor, environment, run, at_us, journal)

@@ -1,0 +1,270 @@
+"""Volume anomalies: is the input itself failing? Decides for each tick from how many check-ins came in its minute.
+
+A minute is compared with the same minute of earlier days. Both are minutes of event time: a check-in belongs to the
+minute that its partition's clock shows behind it, so the counts do not depend on how partitions interleave.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+import msgspec
+
+from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.decisions import Decision, TickEvent
+
+DAY_MINUTES = 1440
+HISTORY_DAYS = 30
+"""So many days are compared with."""
+LEAST_DAYS = 3
+"""With fewer days there is no comparison, and every tick is NORMAL."""
+INCIDENT_TICKS = 2
+"""So many ticks of the window at the level of an incident make one: a single minute may be chance, or a busy minute
+that daylight saving time has moved to another hour."""
+NOISE = 3.0
+"""A shortfall counts only beyond so many standard deviations of a random (Poisson) number of check-ins."""
+ABSENT = -1
+"""Stands for a minute that is not compared with: before the first check-in, or of a system incident."""
+_HISTORY_MINUTES = HISTORY_DAYS * DAY_MINUTES
+_SKIPPED_DAYS = 2 * HISTORY_DAYS + 4
+"""In a longer gap the minutes in the middle are not worked off one by one: nothing can happen any more."""
+
+
+class VolumeRules(NamedTuple):
+    """When too few check-ins are too few."""
+
+    window: int = 5
+    """Ticks: so long at most is a decision pending, and so many normal ones in a row end an anomaly."""
+    minimum: int = 100
+    """Check-ins a minute that must be usual for the minute to be judged at all."""
+    abnormal_percent: float = 10.0
+    """A shortfall against what is usual, from which a minute is abnormal."""
+    incident_percent: float = 30.0
+    """A shortfall from which it is at the level of an incident."""
+
+
+class Assessment(NamedTuple):
+    """One minute against the same minute of earlier days."""
+
+    expected: float | None
+    """The median of earlier days; None without enough of them."""
+    deviation: float | None
+    """By how much the volume is above it (below: negative), in per cent; None where nothing is expected."""
+    metric: Decision
+    """NORMAL, ABNORMAL or INCIDENT, of this minute alone."""
+
+
+class ClosedMinute(NamedTuple):
+    """A minute that has been counted to its end, and the tick that it decides (the minute after it)."""
+
+    tick: int
+    volume: int
+    assessment: Assessment
+    event: TickEvent | None
+    """None: the tick is NORMAL, and nothing was pending before it."""
+    ended: int
+    """The first minute after the system incident that is over now; NO_MINUTE: none is."""
+
+
+class Anomaly(msgspec.Struct, array_like=True):
+    """Where the state machine of `decide` stands."""
+
+    decision: int = Decision.NORMAL
+    calm: int = 0
+    """Ticks in a row whose metric was NORMAL."""
+    alarms: list[int] = msgspec.field(default_factory=list)
+    """Ticks of the window whose metric was INCIDENT."""
+    pending_from: int = NO_MINUTE
+    """The first tick that is pending; NO_MINUTE: none is."""
+    incident_start: int = NO_MINUTE
+    """The first minute of the system incident, while there is one."""
+
+
+def decide(anomaly: Anomaly, tick: int, metric: Decision, window: int) -> TickEvent | None:
+    """Decide about a tick, and about pending ones before it; None if it is NORMAL and none was pending.
+
+    `bad`: the metric is ABNORMAL or INCIDENT. `calm`: not bad, for a whole window of ticks.
+
+                  (b) bad                      (c) several of the window
+          NORMAL ---------> ABNORMAL --+          at the level of an incident
+      (a) |  ^ ^ <---------  |   ^     +------------------------------> INCIDENT --+ (g) bad
+          +--+ |  (d) calm   +---+                                       |   ^  ^  |
+               |              (e)                               (f) not  |   |  +--+
+               |                                                   bad   v   | (h) bad
+               +---------------------------------------------------  RECOVERING --+
+                                      (i) calm                               ^    | (j)
+                                                                             +----+
+    (c) and (h) settle what is pending as INCIDENT, (d) and (i) as NORMAL. In (e) nothing stays pending for longer
+    than the window: a tick that has been for so long turned out to be no incident.
+    """
+    is_bad = metric != Decision.NORMAL
+    anomaly.calm = 0 if is_bad else anomaly.calm + 1
+    anomaly.alarms = [alarm for alarm in anomaly.alarms if alarm > tick - window]
+    if metric == Decision.INCIDENT:
+        anomaly.alarms.append(tick)
+    if anomaly.decision == Decision.NORMAL:
+        if not is_bad:
+            return None  # (a)
+        anomaly.decision, anomaly.pending_from = Decision.ABNORMAL, tick  # (b)
+        return TickEvent(tick, Decision.ABNORMAL)
+    if anomaly.decision == Decision.ABNORMAL:
+        if len(anomaly.alarms) >= INCIDENT_TICKS:
+            anomaly.incident_start = anomaly.pending_from - 1
+            return _settle_as_incident(anomaly, tick)  # (c)
+        if anomaly.calm >= window:
+            return _settle_as_normal(anomaly, tick)  # (d)
+        settled_until = tick - window  # (e)
+        if settled_until < anomaly.pending_from:
+            return TickEvent(tick, Decision.ABNORMAL)
+        anomaly.pending_from = settled_until + 1
+        return TickEvent(tick, Decision.ABNORMAL, settled_until)
+    if is_bad:
+        return _settle_as_incident(anomaly, tick)  # (g), (h)
+    if anomaly.decision == Decision.INCIDENT:
+        anomaly.decision, anomaly.pending_from, anomaly.calm = Decision.RECOVERING, tick, 1  # (f)
+        return TickEvent(tick, Decision.RECOVERING)
+    if anomaly.calm >= window:
+        return _settle_as_normal(anomaly, tick)  # (i)
+    return TickEvent(tick, Decision.RECOVERING)  # (j)
+
+
+def _settle_as_incident(anomaly: Anomaly, tick: int) -> TickEvent:
+    settled_until = tick if anomaly.pending_from != NO_MINUTE else NO_MINUTE
+    anomaly.decision, anomaly.pending_from = Decision.INCIDENT, NO_MINUTE
+    return TickEvent(tick, Decision.INCIDENT, settled_until, Decision.INCIDENT, anomaly.incident_start)
+
+
+def _settle_as_normal(anomaly: Anomaly, tick: int) -> TickEvent:
+    anomaly.decision, anomaly.pending_from = Decision.NORMAL, NO_MINUTE
+    anomaly.incident_start = NO_MINUTE
+    return TickEvent(tick, Decision.NORMAL, tick, Decision.NORMAL)
+
+
+class VolumeState(msgspec.Struct, array_like=True):
+    """What a snapshot holds."""
+
+    anomaly: Anomaly
+    first_minute: int
+    next_minute: int
+    volumes: list[int]
+
+
+class Volume:
+    """The volumes of the last 30 days, and the decisions about them."""
+
+    __slots__ = ("_anomaly", "_busiest", "_first_minute", "_rules", "_volumes", "next_minute")
+
+    def __init__(self, rules: VolumeRules, state: VolumeState | None = None) -> None:
+        self._rules = rules
+        if state is None:
+            state = VolumeState(Anomaly(), NO_MINUTE, NO_MINUTE, [ABSENT] * _HISTORY_MINUTES)
+        self._anomaly = state.anomaly
+        self._first_minute = state.first_minute
+        self.next_minute = state.next_minute
+        """The minute that is closed next; NO_MINUTE before the first."""
+        self._volumes = state.volumes
+        self._busiest = [
+            max(state.volumes[day * DAY_MINUTES : (day + 1) * DAY_MINUTES]) for day in range(HISTORY_DAYS)
+        ]
+        """By day: no minute of it had more. (What a system incident takes out does not matter here.)"""
+
+    def state(self) -> VolumeState:
+        """What a snapshot needs."""
+        return VolumeState(self._anomaly, self._first_minute, self.next_minute, self._volumes)
+
+    def close_until(self, minute: int, counts: dict[int, int]) -> list[ClosedMinute]:
+        """Close all minutes before this one, with how many check-ins each had; those without any had none."""
+        if self.next_minute == NO_MINUTE:
+            self._first_minute = self.next_minute = min(counts, default=minute)
+        closed: list[ClosedMinute] = []
+        for counted in sorted(counts):
+            closed += self._close_empty(counted)
+            closed.append(self._close(counts[counted]))
+        return closed + self._close_empty(minute)
+
+    def _close_empty(self, until: int) -> list[ClosedMinute]:
+        """Close the minutes before this one, in which nothing came."""
+        closed: list[ClosedMinute] = []
+        if until - self.next_minute > _SKIPPED_DAYS * DAY_MINUTES:
+            closed = [self._close(0) for _ in range(_HISTORY_MINUTES + DAY_MINUTES)]
+            self._volumes = [0] * _HISTORY_MINUTES
+            self._busiest = [0] * HISTORY_DAYS
+            self.next_minute = until - _HISTORY_MINUTES
+        return closed + [self._close(0) for _ in range(self.next_minute, until)]
+
+    @property
+    def clear_until(self) -> int:
+        """All ticks up to this one are NORMAL, whatever comes. NO_MINUTE if that cannot be said of any."""
+        if self._anomaly.decision != Decision.NORMAL or self.next_minute == NO_MINUTE:
+            return NO_MINUTE
+        without_history = self._first_minute + LEAST_DAYS * DAY_MINUTES
+        if max(self._busiest) < self._rules.minimum:
+            return max(without_history, self.next_minute + DAY_MINUTES)
+        return without_history
+
+    def assess(self, minute: int, volume: int) -> Assessment:
+        """Compare a minute with the same one of earlier days: of days of the same kind (Monday to Friday, or
+        weekend, in UTC) if there are enough, else of all.
+
+        The median is what is usual. A shortfall is one only beyond the lowest tenth of those days, but for the very
+        lowest: they show how much is normal, and one bad day does not.
+        """
+        values = self._comparable(minute)
+        if len(values) < LEAST_DAYS:
+            return Assessment(None, None, Decision.NORMAL)
+        values.sort()
+        half, odd = divmod(len(values), 2)
+        expected = float(values[half]) if odd else (values[half - 1] + values[half]) / 2
+        if not expected:
+            return Assessment(expected, None, Decision.NORMAL)
+        deviation = round(100 * (volume - expected) / expected, 1)
+        low = values[max(1, len(values) // 10)]
+        rules = self._rules
+        metric = Decision.NORMAL
+        if expected >= rules.minimum and volume < low - NOISE * sqrt(low):
+            if -deviation >= rules.incident_percent:
+                metric = Decision.INCIDENT
+            elif -deviation >= rules.abnormal_percent:
+                metric = Decision.ABNORMAL
+        return Assessment(expected, deviation, metric)
+
+    def _comparable(self, minute: int) -> list[int]:
+        day, time = divmod(minute, DAY_MINUTES)
+        by_slot = self._volumes[time::DAY_MINUTES]
+        kind = _is_weekend(day)
+        same, all_days = [], []
+        for earlier in range(day - HISTORY_DAYS, day):
+            volume = by_slot[earlier % HISTORY_DAYS]
+            if volume != ABSENT:
+                all_days.append(volume)
+                if _is_weekend(earlier) == kind:
+                    same.append(volume)
+        return same if len(same) >= LEAST_DAYS else all_days
+
+    def _close(self, volume: int) -> ClosedMinute:
+        minute = self.next_minute
+        tick = self.next_minute = minute + 1
+        anomaly = self._anomaly
+        assessment = self.assess(minute, volume)
+        self._set(minute, volume)
+        day = minute // DAY_MINUTES % HISTORY_DAYS
+        if minute % DAY_MINUTES == 0:
+            self._busiest[day] = 0
+        self._busiest[day] = max(self._busiest[day], volume)
+        pending_from, before = anomaly.pending_from, anomaly.decision
+        event = decide(anomaly, tick, assessment.metric, self._rules.window)
+        if event is not None and event.decision == Decision.INCIDENT:
+            first = pending_from if pending_from != NO_MINUTE else tick
+            for bad in range(first - 1, tick):
+                self._set(bad, ABSENT)
+        is_over = before == Decision.RECOVERING and anomaly.decision == Decision.NORMAL
+        return ClosedMinute(tick, volume, assessment, event, pending_from - 1 if is_over else NO_MINUTE)
+
+    def _set(self, minute: int, volume: int) -> None:
+        self._volumes[minute % _HISTORY_MINUTES] = volume
+
+
+def _is_weekend(day: int) -> bool:
+    """Whether a day since the epoch (a Thursday) is a Saturday or Sunday."""
+    return (day + 3) % 7 >= 5

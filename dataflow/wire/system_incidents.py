@@ -1,0 +1,93 @@
+"""Messages about system incidents: check-ins are being lost on their way here, so monitoring is blind."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from dataflow.chunk import Message
+from dataflow.monitors import identity
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
+from dataflow.monitors.journal import Row
+from dataflow.wire.stalls import KEY
+
+STARTED = "system_incident_started"
+ENDED = "system_incident_ended"
+
+
+class SystemIncident(msgspec.Struct, array_like=True):
+    """A stretch of minutes with far fewer check-ins than usual."""
+
+    start_minute: int
+    """The first minute that lacks check-ins."""
+    detected_tick: int
+    """When that was decided."""
+    volume: int
+    """Check-ins in the minute that decided it."""
+    expected: float | None
+    """How many are usual there."""
+    end_minute: int = NO_MINUTE
+    """The first minute that has as many as usual again; NO_MINUTE while it goes on."""
+    ended_tick: int = NO_MINUTE
+    """When that was decided."""
+
+    @property
+    def id(self) -> str:
+        """32 hex digits, derived from its first minute."""
+        return identity.system_incident_id(self.start_minute)
+
+    def row(self) -> Row:
+        """The row of `system_incident_spans`."""
+        return (
+            self.id,
+            self.start_minute * MINUTE_US,
+            _time_us(self.end_minute),
+            self.detected_tick * MINUTE_US,
+            _time_us(self.ended_tick),
+            self.volume,
+            self.expected,
+        )
+
+
+def system_incident_message(incident: SystemIncident) -> tuple[Message, Row]:
+    """The message that it has started, or ended if it has, and its row in `status_changes`."""
+    is_over = incident.end_minute != NO_MINUTE
+    kind = ENDED if is_over else STARTED
+    decided_us = (incident.ended_tick if is_over else incident.detected_tick) * MINUTE_US
+    body: dict[str, Any] = {
+        "payload_type": kind,
+        "id": identity.system_message_id(kind, incident.id),
+        "system_incident_id": incident.id,
+        "since": incident.start_minute * 60,
+        "until": incident.end_minute * 60 if is_over else None,
+        "detection_time": decided_us / 1e6,
+        "volume": incident.volume,
+        "expected": incident.expected,
+        "text": _text(incident),
+    }
+    payload = msgspec.json.encode(body)
+    row = (body["id"], kind, None, None, None, None, None, decided_us, payload)
+    return Message(body["id"], KEY, payload), row
+
+
+def _text(incident: SystemIncident) -> str:
+    since = _moment(incident.start_minute)
+    if incident.end_minute != NO_MINUTE:
+        return (
+            f"check-ins come as usual again since {_moment(incident.end_minute)}; what was due since {since} and did "
+            "not come is unknown, not missed"
+        )
+    return (
+        f"check-ins are being lost since {since}: {incident.volume} came in a minute that has {incident.expected:g} "
+        "on other days; misses and time-outs are not told until that is over, failures that jobs report are"
+    )
+
+
+def _moment(minute: int) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def _time_us(minute: int) -> int | None:
+    return minute * MINUTE_US if minute != NO_MINUTE else None
