@@ -72,7 +72,7 @@ class Anomaly(msgspec.Struct, array_like=True):
 
     decision: int = Decision.NORMAL
     calm: int = 0
-    """Ticks in a row whose metric was NORMAL."""
+    """Ticks in a row whose metric was NORMAL, as far as the window."""
     alarms: list[int] = msgspec.field(default_factory=list)
     """Ticks of the window whose metric was INCIDENT."""
     pending_from: int = NO_MINUTE
@@ -99,7 +99,7 @@ def decide(anomaly: Anomaly, tick: int, metric: Decision, window: int) -> TickEv
     than the window: a tick that has been for so long turned out to be no incident.
     """
     is_bad = metric != Decision.NORMAL
-    anomaly.calm = 0 if is_bad else anomaly.calm + 1
+    anomaly.calm = 0 if is_bad else min(anomaly.calm + 1, window)
     anomaly.alarms = [alarm for alarm in anomaly.alarms if alarm > tick - window]
     if metric == Decision.INCIDENT:
         anomaly.alarms.append(tick)

@@ -1,0 +1,383 @@
+"""System incidents end to end, without a broker: what is held, dropped and told, however it is read."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from builders import START_S, check_in, guid, pulse
+from bytewax.recovery import RecoveryConfig, init_db_dir
+from flow.memory import Plan, World, run, run_until_crash
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+DAY_S = 86_400
+USUAL = 12
+"""Check-ins a minute on ordinary days, over all partitions."""
+EVERY_MINUTE = {"schedule": {"type": "crontab", "value": "* * * * *"}, "max_runtime": 3}
+EVERY_FIVE = {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 4}
+QUARTERLY = {"schedule": {"type": "crontab", "value": "*/15 * * * *"}, "failure_issue_threshold": 1}
+RARE = {"schedule": {"type": "interval", "value": 1, "unit": "month"}}
+RULES = {"volume_minimum": 8, "volume_window": 4}
+"""Twelve check-ins are judged; of twelve, less than two are too few beyond chance."""
+
+
+def background(minute, count=USUAL, part=0, parts=1):
+    """Check-ins that only make up the volume: of monitors that are due once a month."""
+    return [
+        check_in(60 * minute + 1, f"bg{n}", number=minute * 100 + n, project_id=9, config=RARE)
+        for n in range(part, count, parts)
+    ]
+
+
+def history(minutes, part=0, parts=1):
+    """Three ordinary days, of which these minutes have check-ins, and jumps of the clock between."""
+    lines = []
+    for day in range(3):
+        for minute in minutes:
+            lines += background(day * 1440 + minute, part=part, parts=parts)
+    return lines
+
+
+def today(minute):
+    """That minute of the fourth day."""
+    return 3 * 1440 + minute
+
+
+def at(row_us):
+    """A time of the fourth day as minutes."""
+    return row_us // 60_000_000 - START_S // 60 - 3 * 1440
+
+
+def decided(world):
+    """The decisions of the fourth day by minute, as letters."""
+    rows = {at(row["minute"]): row["decision"] for row in world.rows("clock_ticks")}
+    return {minute: decision for minute, decision in sorted(rows.items()) if minute > 0}
+
+
+def statuses(world, slug):
+    rows = [row for row in world.rows("check_ins") if row["slug"] == slug]
+    return [row["status"] for row in sorted(rows, key=lambda row: row["date_added"])]
+
+
+def told(world, slug=None):
+    """(minute of detection, kind, reason) of all messages, by time; of one monitor, or of the flow itself."""
+    found = []
+    for row in world.rows("status_changes"):
+        if row["slug"] == slug:
+            found.append((at(row["created_at"]), row["payload_type"]))
+    return sorted(found)
+
+
+def day_with(lost, extra=(), until=60, **changes):
+    """The fourth day: background in every minute but `lost` ones, and other lines."""
+    lines = history(range(until + 1))
+    for minute in range(until + 1):
+        if minute not in lost:
+            lines += background(today(minute))
+        lines.append(pulse(60 * today(minute) + 30))
+    lines += extra
+    return run(sorted(lines, key=lambda line: line["ts"]), **{**RULES, **changes})
+
+
+def runs_of(slug, minutes, config, status="ok", second=5, first=7000):
+    return [
+        check_in(60 * today(minute) + second, slug, status, first + minute, config=config)
+        for minute in minutes
+    ]
+
+
+def test_a_missed_run_in_ordinary_times_is_told_at_its_tick():
+    world = day_with((), runs_of("job", [0, 5, 15], EVERY_FIVE))
+    assert statuses(world, "job")[:4] == ["ok", "ok", "missed", "ok"]
+    assert told(world, "job")[:2] == [(11, "occurrence"), (15, "status_change")]
+
+
+def test_what_is_due_in_an_outage_is_unknown_and_not_told():
+    outage = range(20, 40)
+    world = day_with(outage, runs_of("job", [*range(0, 20, 5), *range(40, 61, 5)], EVERY_FIVE))
+    assert statuses(world, "job") == ["ok"] * 4 + ["unknown"] * 4 + ["ok"] * 5
+    assert told(world, "job") == []
+    assert world.rows("incidents") == []
+
+
+def test_without_judging_the_same_outage_tells_of_every_run():
+    outage = range(20, 40)
+    runs = runs_of("job", [*range(0, 20, 5), *range(40, 61, 5)], EVERY_FIVE)
+    world = day_with(outage, runs, volume_anomalies=False)
+    assert statuses(world, "job") == ["ok"] * 4 + ["missed"] * 4 + ["ok"] * 5
+    assert len(told(world, "job")) == 5
+    assert world.rows("clock_ticks") == []
+
+
+def test_an_outage_is_decided_backwards_and_told_when_it_starts_and_ends():
+    world = day_with(range(20, 40))
+    decisions = decided(world)
+    assert {minute for minute, decision in decisions.items() if decision == "incident"} == set(range(21, 41))
+    assert told(world) == [(22, "system_incident_started"), (44, "system_incident_ended")]
+    (span,) = world.rows("system_incident_spans")
+    assert (at(span["start"]), at(span["end"])) == (20, 40)
+    assert (at(span["detected_at"]), at(span["ended_at"])) == (22, 44)
+    started, ended = sorted(
+        (json.loads(row["payload"]) for row in world.rows("status_changes")),
+        key=lambda body: body["detection_time"],
+    )
+    assert started["text"] == (
+        "check-ins are being lost since 2025-03-06T00:20Z: 0 came in a minute that has 12 on other days; misses and "
+        "time-outs are not told until that is over, failures that jobs report are"
+    )
+    assert (ended["since"], ended["until"]) == (START_S + 60 * today(20), START_S + 60 * today(40))
+    assert {body["id"] for body in (started, ended)} <= set(world.messages)
+
+
+def test_a_miss_in_one_bad_minute_waits_for_the_window_and_is_told_then():
+    world = day_with([20], runs_of("job", [0, 5, 10, 15, 25], EVERY_FIVE))
+    assert statuses(world, "job")[:6] == ["ok"] * 4 + ["missed", "ok"]
+    assert told(world, "job")[:2] == [(21, "occurrence"), (25, "status_change")]
+    rows = {at(row["minute"]): row for row in world.rows("clock_ticks")}
+    assert rows[21]["decision"] == "normal"
+    assert at(rows[21]["decided_at"]) == 25, "four calm ticks later"
+
+
+def test_a_failure_that_the_job_reports_is_never_held():
+    runs = runs_of("job", [0, 5, 10, 15], EVERY_FIVE) + runs_of("job", [22], EVERY_FIVE, "error")
+    lines = history(range(24))
+    for minute in range(24):
+        if minute < 20:
+            lines += background(today(minute))
+        lines.append(pulse(60 * today(minute) + 30))
+    lines = sorted(lines + runs, key=lambda line: line["ts"])
+    cut = [line for line in lines if line["ts"] <= START_S + 60 * today(22) + 5]
+    world = run(cut, **RULES)
+    assert told(world, "job") == [(22, "occurrence")]
+    (incident,) = world.rows("incidents")
+    assert incident["starting_check_in_id"].hex() == guid(7022)
+
+
+def test_a_job_that_recovers_while_its_miss_is_held_is_told_in_order():
+    world = day_with([20], runs_of("job", [0, 5, 10, 15, 22], EVERY_FIVE))
+    (incident,) = [row for row in world.rows("incidents") if at(row["starting_timestamp"]) == 20]
+    assert incident["resolving_check_in_id"].hex() == guid(7022)
+    assert told(world, "job")[:2] == [(21, "occurrence"), (22, "status_change")]
+
+
+def test_a_run_in_progress_during_an_outage_becomes_unknown_and_still_takes_its_result():
+    runs = [
+        *runs_of("silent", [0, 15], QUARTERLY),
+        *runs_of("silent", [18], QUARTERLY, "in_progress"),
+        *runs_of("heard", [0, 15], QUARTERLY),
+        *runs_of("heard", [18], QUARTERLY, "in_progress", first=8000),
+        *runs_of("heard", [42], QUARTERLY, "error", first=7976),
+    ]
+    world = day_with(range(20, 40), runs, until=46)
+    assert statuses(world, "silent")[2] == "unknown"
+    assert statuses(world, "heard")[2] == "error"
+    assert told(world, "heard")[0] == (42, "occurrence")
+    losses = world.rows("system_incident_losses")
+    assert sum(row["in_progress"] for row in losses) == 2
+
+
+def test_a_run_whose_deadline_lies_behind_the_outage_is_unknown_if_it_was_due_in_it():
+    patient = {"schedule": {"type": "crontab", "value": "30 * * * *"}, "checkin_margin": 20}
+    world = day_with(range(20, 40), runs_of("job", [1], patient))
+    assert statuses(world, "job") == ["ok", "unknown"]
+
+
+def test_a_run_that_was_due_after_the_outage_is_missed():
+    world = day_with(range(20, 40), runs_of("job", [0, 15], QUARTERLY))
+    assert statuses(world, "job") == ["ok", "ok", "unknown", "missed"]
+    assert told(world, "job") == [(46, "occurrence")]
+
+
+def test_two_days_are_too_few_to_compare_with():
+    lines = [line for line in history(range(60)) if line["ts"] >= START_S + DAY_S]
+    lines += [pulse(60 * today(minute)) for minute in range(60)]
+    lines += runs_of("job", [0, 5], EVERY_FIVE)
+    world = run(sorted(lines, key=lambda line: line["ts"]), **RULES)
+    assert {row["decision"] for row in world.rows("clock_ticks")} == {"normal"}
+    assert told(world, "job")[0] == (11, "occurrence")
+
+
+def test_the_defaults_never_judge_a_small_installation():
+    world = day_with(range(20, 40), volume_minimum=100)
+    assert {row["decision"] for row in world.rows("clock_ticks")} == {"normal"}
+    assert told(world) == []
+
+
+def test_at_the_end_of_the_input_nothing_waits_for_a_tick_that_will_not_come():
+    first = [*history(range(30)), pulse(60 * today(5))]
+    second = runs_of("job", [0, 3, 20], EVERY_MINUTE)
+    world = run({"a.jsonl": first, "b.jsonl": second}, **RULES)
+    assert statuses(world, "job").count("ok") == 3
+
+
+def test_what_is_held_counts_when_judging_is_switched_off():
+    lines = history(range(40))
+    for minute in range(22):
+        lines += background(today(minute)) if minute != 20 else []
+        lines.append(pulse(60 * today(minute) + 30))
+    lines += runs_of("job", [0, 5, 10, 15], EVERY_FIVE)
+    lines.sort(key=lambda line: line["ts"])
+    with TemporaryDirectory() as folder:
+        init_db_dir(Path(folder), 1)
+        recovery, every = RecoveryConfig(folder), timedelta(seconds=0)
+        world = World()
+        run(lines, world=world, recovery=recovery, epoch_interval=every, **RULES)
+        assert told(world, "job") == []
+        more = [*lines, pulse(60 * today(23))]
+        off = {**RULES, "volume_anomalies": False}
+        run(more, world=world, recovery=recovery, epoch_interval=every, **off)
+        assert told(world, "job") == [(21, "occurrence")]
+
+
+# What comes out depends on what came in, not on how it was read.
+
+JOBS = ("alpha", "beta", "gamma")
+CONFIGS = (EVERY_MINUTE, EVERY_FIVE, QUARTERLY)
+
+
+@st.composite
+def bad_days(draw):
+    """Three partitions of a fourth day: each loses minutes of its own or all of them, and its job reports this and
+    that."""
+    first = draw(st.integers(3, 18))
+    lost = set(range(first, first + draw(st.integers(0, 7)))) - draw(st.sets(st.integers(3, 24), max_size=3))
+    partitions = []
+    for part, slug in enumerate(JOBS):
+        lines = history(range(30), part, 3)
+        own = draw(st.sets(st.integers(3, 24), max_size=5))
+        config = draw(st.sampled_from(CONFIGS))
+        lines.append(check_in(60 * today(0), slug, number=6000 + part, config=config))
+        second = 0
+        for minute in range(1, 30):
+            if minute not in lost | own:
+                lines += background(today(minute), part=part, parts=3)
+            for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+                second = draw(st.integers(2, 58))
+                number = draw(st.sampled_from([0, 1, 2, 3, 4, 4 + minute, 4 + minute]))
+                status = draw(st.sampled_from(["ok", "ok", "error", "in_progress", "in_progress"]))
+                start_s = 60 * today(minute) + second - draw(st.sampled_from([0, 0, 0, 50, 130]))
+                lines.append(
+                    check_in(
+                        60 * today(minute) + second,
+                        slug,
+                        status,
+                        9000 * (part + 1) + number if number else 0,
+                        start_s=start_s,
+                    )
+                )
+        lines.append(pulse(60 * today(30)))
+        partitions.append(sorted(lines, key=lambda line: line["ts"]))
+    return partitions
+
+
+def batchings():
+    """Sizes of batches: the ordinary days at once, then the fourth in small pieces; 0 lets others go first."""
+    sizes = st.lists(st.sampled_from([0, 0, 0, 2, 10, 40]), min_size=10, max_size=60)
+    return sizes.map(lambda each: [360, *each])
+
+
+def named(partitions):
+    return {f"{n}.jsonl": lines for n, lines in enumerate(partitions)}
+
+
+def assert_same(left, right):
+    for table, rows in left.tables.items():
+        assert right.tables[table] == rows, table
+    assert left.messages == right.messages
+
+
+@few
+@given(bad_days(), st.tuples(batchings(), batchings(), batchings()))
+def test_any_interleaving_and_batching_gives_the_same(partitions, sizes):
+    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
+    assert_same(run(named(partitions), **RULES), run(named(partitions), plans, **RULES))
+
+
+@settings(few, max_examples=6)
+@given(bad_days(), st.tuples(batchings(), batchings(), batchings()))
+def test_any_number_of_workers_gives_the_same(partitions, sizes):
+    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
+    alone = run(named(partitions), **RULES)
+    assert_same(alone, run(named(partitions), plans, workers=2, **RULES))
+    assert_same(alone, run(named(partitions), plans, workers=3, **RULES))
+
+
+@settings(few, max_examples=20)
+@given(bad_days(), batchings(), st.integers(1, 30))
+def test_stopping_anywhere_and_resuming_gives_the_same(partitions, sizes, crash_at):
+    with TemporaryDirectory() as folder:
+        init_db_dir(Path(folder), 1)
+        recovery, every = RecoveryConfig(folder), timedelta(seconds=0)
+        world = World()
+        options = {"world": world, "recovery": recovery, "epoch_interval": every, **RULES}
+        crashing = {f"{n}.jsonl": Plan([*sizes, *[5] * 40], crash_at) for n in range(3)}
+        run_until_crash(named(partitions), crashing, **options)
+        run(named(partitions), {f"{n}.jsonl": Plan(sizes) for n in range(3)}, **options)
+        assert_same(run(named(partitions), **RULES), world)
+
+
+@settings(few, max_examples=10)
+@given(bad_days())
+def test_one_partition_alone_has_the_outcome_of_its_monitors_for_a_given_volume(partitions):
+    merged = sorted((line for lines in partitions for line in lines), key=lambda line: line["ts"])
+    apart, together = run(named(partitions), **RULES), run(merged, **RULES)
+    assert [row["decision"] for row in apart.rows("clock_ticks")] == [
+        row["decision"] for row in together.rows("clock_ticks")
+    ]
+
+
+def behind(lost, minute, jobs, until=40):
+    """Two partitions, the volume in one and a job in the other: both read up to a minute of the fourth day, then the
+    job's to its end, then the other; and for comparison the job's one by one."""
+    lines = history(range(until + 1))
+    for each in range(until + 1):
+        lines += background(today(each)) if each not in lost else []
+        lines.append(pulse(60 * today(each) + 30))
+    lines.sort(key=lambda line: line["ts"])
+    before = sum(line["ts"] <= START_S + 60 * today(minute) + 30 for line in lines)
+    first, *others = jobs
+    job = [first, pulse(60 * today(minute)), *others, pulse(60 * today(until))]
+    inputs = {"job.jsonl": job, "volume.jsonl": lines}
+    plans = {"job.jsonl": Plan([2, 0]), "volume.jsonl": Plan([before, 0, 0, 0])}
+    world = run(inputs, plans, **RULES)
+    assert_same(run(inputs, {"job.jsonl": Plan([2, 0, 0, *[1] * len(job)])}, **RULES), world)
+    return world
+
+
+def test_a_run_that_began_after_an_outage_is_not_lost_in_it_however_early_it_is_read():
+    jobs = [*runs_of("job", [1], RARE), *runs_of("job", [33], RARE, "in_progress")]
+    world = behind(range(10, 20), 12, jobs, until=36)
+    assert statuses(world, "job")[-1] == "in_progress"
+
+
+def test_a_failure_that_is_read_early_counts_behind_the_miss_that_is_settled_before_it():
+    failure = runs_of("job", [28], QUARTERLY, "error")
+    jobs = [*runs_of("job", [1], QUARTERLY), pulse(60 * today(27)), *failure]
+    world = behind([15], 17, jobs)
+    assert at(world.rows("incidents")[0]["starting_timestamp"]) == 15
+    assert told(world, "job")[:2] == [(16, "occurrence"), (28, "occurrence")]
+
+
+def test_a_check_in_that_asks_for_the_run_in_progress_waits_for_the_ticks_before_it():
+    jobs = [
+        *runs_of("job", [1], RARE),
+        *runs_of("job", [9], RARE, "in_progress"),
+        pulse(60 * today(21)),
+        check_in(60 * today(22), "job", "ok", 0),
+    ]
+    world = behind(range(10, 20), 8, jobs, until=28)
+    assert statuses(world, "job") == ["ok", "unknown", "ok"], "the end is of a run of its own"
+
+
+@pytest.mark.parametrize("window", [2, 5, 9])
+def test_no_failure_that_turns_out_true_waits_longer_than_the_window(window):
+    jobs = [line for n in range(5) for line in runs_of(f"job{n}", range(n), EVERY_MINUTE, first=100 * n)]
+    world = day_with([9, 12, 14, 20], jobs, until=30, volume_window=window)
+    rows = {at(row["minute"]): row["decided_at"] for row in world.rows("clock_ticks")}
+    waits = [at(decided_us) - minute for minute, decided_us in rows.items() if minute > 0 and decided_us]
+    assert 0 < max(waits) <= window

@@ -1,0 +1,219 @@
+"""Volume anomalies: what is usual, and the state machine that decides about ticks."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.decisions import Decision, TickEvent
+from dataflow.monitors.volume import DAY_MINUTES, Anomaly, Volume, VolumeRules, VolumeState, decide
+
+NORMAL, ABNORMAL, INCIDENT, RECOVERING = Decision
+DAY = 20_150
+"""2025-03-03, a Monday."""
+NOON = DAY * DAY_MINUTES + 720
+LETTERS = {".": NORMAL, "a": ABNORMAL, "!": INCIDENT}
+
+
+def volume_of(days, minute=NOON, **rules):
+    """Volumes of the same minute on the days before, the latest last; None: none is known."""
+    empty = Volume(VolumeRules(**rules)).state()
+    for age, count in enumerate(reversed(days), start=1):
+        if count is not None:
+            empty.volumes[(minute - age * DAY_MINUTES) % len(empty.volumes)] = count
+    return Volume(VolumeRules(**rules), VolumeState(Anomaly(), 0, minute, empty.volumes))
+
+
+def metric_of(days, count, minute=NOON, **rules):
+    return volume_of(days, minute, **rules).assess(minute, count).metric
+
+
+def run(metrics, window=5, anomaly=None):
+    """What is decided about ticks 1, 2, ... with these metrics; events in the order of ticks."""
+    anomaly = anomaly or Anomaly()
+    return [decide(anomaly, tick, LETTERS[metric], window) for tick, metric in enumerate(metrics, start=1)]
+
+
+def decisions(metrics, window=5):
+    """The decisions about ticks 1, 2, ... as they turn out in the end, as letters: N A I R."""
+    settled = {}
+    for tick, event in enumerate(run(metrics, window), start=1):
+        settled[tick] = NORMAL if event is None else Decision(event.decision)
+        if event is not None and event.settled_until != NO_MINUTE:
+            for pending in range(1, event.settled_until + 1):
+                if settled[pending] in (ABNORMAL, RECOVERING):
+                    settled[pending] = Decision(event.verdict)
+    return "".join(settled[tick].name[0] for tick in sorted(settled))
+
+
+def test_a_tick_with_the_usual_volume_is_normal_a():
+    assert run("...") == [None, None, None]
+
+
+def test_one_bad_tick_is_abnormal_and_pending_b():
+    assert run(".a") == [None, TickEvent(2, ABNORMAL)]
+    assert run(".!") == [None, TickEvent(2, ABNORMAL)]
+
+
+def test_two_ticks_of_the_window_at_the_level_of_an_incident_make_one_from_the_first_bad_tick_c():
+    assert run("a!.!")[-1] == TickEvent(4, INCIDENT, 4, INCIDENT, 0)
+    assert decisions("a!.!") == "IIII"
+
+
+def test_two_such_ticks_further_apart_than_the_window_make_none_c():
+    assert decisions("!....!") == "NAAAAA"
+
+
+def test_a_calm_window_ends_an_anomaly_that_was_none_d():
+    assert run("a.....")[-1] == TickEvent(6, NORMAL, 6, NORMAL)
+    assert decisions("a.....") == "NNNNNN"
+
+
+def test_nothing_is_pending_for_longer_than_the_window_e():
+    events = run("aaaaaaa")
+    assert events[4] == TickEvent(5, ABNORMAL)
+    assert events[5] == TickEvent(6, ABNORMAL, 1)
+    assert events[6] == TickEvent(7, ABNORMAL, 2)
+    assert decisions("aaaaaaa") == "NNAAAAA"
+
+
+def test_a_tick_that_is_not_bad_begins_the_recovery_f():
+    assert run("!!.")[-1] == TickEvent(3, RECOVERING)
+
+
+def test_an_incident_goes_on_while_ticks_are_bad_g():
+    assert run("!!aa!")[2:] == [TickEvent(tick, INCIDENT, NO_MINUTE, INCIDENT, 0) for tick in (3, 4, 5)]
+
+
+def test_any_setback_while_recovering_was_the_same_incident_h():
+    assert run("!!...a")[-1] == TickEvent(6, INCIDENT, 6, INCIDENT, 0)
+    assert decisions("!!...a") == "IIIIII"
+
+
+def test_a_calm_window_ends_an_incident_i():
+    assert run("!!.....")[-1] == TickEvent(7, NORMAL, 7, NORMAL)
+    assert decisions("!!.....") == "IINNNNN"
+
+
+def test_a_recovery_is_pending_until_it_has_lasted_for_the_window_j():
+    assert run("!!..")[2:] == [TickEvent(3, RECOVERING), TickEvent(4, RECOVERING)]
+
+
+@given(st.text("....a!", max_size=60), st.integers(2, 8))
+def test_every_pending_tick_is_settled_within_the_window(metrics, window):
+    pending = set()
+    for tick, event in enumerate(run(metrics, window), start=1):
+        if event is not None:
+            pending = {each for each in pending if each > event.settled_until}
+            if event.decision in (ABNORMAL, RECOVERING):
+                pending.add(tick)
+        else:
+            assert not pending, "a plainly normal tick leaves nothing pending"
+        assert all(tick - each < window for each in pending)
+
+
+@given(st.text("....a!", max_size=60), st.integers(2, 8))
+def test_pending_ticks_are_the_newest_ones(metrics, window):
+    assert decisions(metrics, window).rstrip("AR").strip("NI") == ""
+
+
+@given(st.text("...a!", max_size=40), st.integers(0, 40))
+def test_a_restart_changes_no_decision(metrics, at):
+    anomaly = Anomaly()
+    before = run(metrics[:at], anomaly=anomaly)
+    saved = msgspec.msgpack.decode(msgspec.msgpack.encode(anomaly), type=Anomaly)
+    after = [
+        decide(saved, tick, LETTERS[metric], 5)
+        for tick, metric in enumerate(metrics[at:], start=len(metrics[:at]) + 1)
+    ]
+    assert before + after == run(metrics)
+
+
+def test_less_than_three_days_are_not_compared_with():
+    assert volume_of([500, 500]).assess(NOON, 0) == (None, None, NORMAL)
+
+
+def test_half_as_many_as_usual_is_at_the_level_of_an_incident():
+    assert volume_of([500, 500, 500]).assess(NOON, 250) == (500.0, -50.0, INCIDENT)
+
+
+def test_a_smaller_shortfall_is_abnormal_and_a_yet_smaller_one_normal():
+    assert metric_of([10_000] * 5, 8_500) == ABNORMAL
+    assert metric_of([10_000] * 5, 9_100) == NORMAL
+
+
+def test_more_than_usual_is_normal():
+    assert metric_of([500] * 5, 5_000) == NORMAL
+
+
+def test_what_is_usually_little_is_not_judged():
+    assert metric_of([99] * 9, 0) == NORMAL
+    assert metric_of([100] * 9, 0) == INCIDENT
+
+
+def test_a_shortfall_that_chance_explains_is_normal():
+    assert metric_of([100] * 9, 71) == NORMAL, "within three standard deviations"
+    assert metric_of([100] * 9, 69) == INCIDENT
+
+
+@pytest.mark.parametrize("worst", [0, 50, 5_000])
+def test_one_bad_day_does_not_poison_the_history(worst):
+    assert metric_of([500] * 4 + [worst] + [500] * 5, 250) == INCIDENT
+    assert metric_of([500] * 4 + [worst] + [500] * 5, 480) == NORMAL
+
+
+def test_a_ramp_is_within_what_earlier_days_show():
+    falling = [round(1000 * 0.99**day) for day in range(31)]
+    assert metric_of(falling[:30], falling[30]) == NORMAL
+
+
+def test_weekends_are_compared_with_weekends_once_there_are_three_of_their_days():
+    saturday = NOON + 5 * DAY_MINUTES
+    weekly = [500, 500, 500, 500, 500, 300, 300]
+    days = (weekly * 3)[:19]
+    assert metric_of(days[-5:], 300, saturday) == INCIDENT, "no weekend is known yet"
+    assert metric_of((weekly * 3)[:-2], 300, saturday) == NORMAL
+    assert metric_of((weekly * 3)[:-2], 180, saturday) == INCIDENT
+    assert metric_of(weekly * 3, 300) == INCIDENT, "a Monday like a Saturday"
+
+
+def test_minutes_of_an_incident_are_left_out_of_the_history():
+    volume = volume_of([500] * 5)
+    volume.close_until(NOON + 1, {NOON: 0})
+    before = volume.state().volumes[NOON % (30 * DAY_MINUTES)]
+    volume.state().volumes[(NOON + 1 - DAY_MINUTES) % (30 * DAY_MINUTES)] = 500
+    for age in range(1, 4):
+        volume.state().volumes[(NOON + 1 - age * DAY_MINUTES) % (30 * DAY_MINUTES)] = 500
+    volume.close_until(NOON + 2, {NOON + 1: 0})
+    after = [volume.state().volumes[(NOON + n) % (30 * DAY_MINUTES)] for n in range(2)]
+    assert (before, after) == (0, [-1, -1])
+
+
+def test_a_gap_of_years_is_closed_as_minute_by_minute():
+    jump, step = (volume_of([500] * 5) for _ in range(2))
+    for volume in (jump, step):
+        volume.close_until(NOON + 10, {NOON + n: 500 for n in range(5)})
+    far = NOON + 70 * DAY_MINUTES
+    skipped = jump.close_until(far, {})
+    stepped = [closed for minute in range(NOON + 11, far + 1) for closed in step.close_until(minute, {})]
+    assert len(skipped) < len(stepped)
+    told = [closed for closed in stepped if closed.event is not None or closed.assessment.expected]
+    assert [closed for closed in skipped if closed.event is not None or closed.assessment.expected] == told
+    assert jump.state() == step.state()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 250), min_size=20, max_size=120), st.data())
+def test_ticks_that_are_said_to_be_clear_turn_out_normal(counts, data):
+    volume = Volume(VolumeRules(minimum=data.draw(st.sampled_from([100, 200, 240]))))
+    clear = NO_MINUTE
+    for step, count in enumerate(counts):
+        # Four minutes of each day: the days pass quickly.
+        day, time = divmod(step, 4)
+        minute = NOON + day * DAY_MINUTES + time
+        for closed in volume.close_until(minute + 1, {minute: count}):
+            assert closed.event is None or closed.tick > clear
+        clear = max(clear, volume.clear_until)
