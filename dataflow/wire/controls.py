@@ -14,6 +14,9 @@ from dataflow.monitors.fields import slugify
 from dataflow.monitors.rule_request import InvalidRule, parse_rule
 from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
 
+MAX_SEATS = 2**63 - 1
+"""What a snapshot can hold."""
+
 
 class InvalidControl(Exception):  # noqa: N818 - the name of the error type
     """The control cannot be applied; `errors` is what to record."""
@@ -34,6 +37,7 @@ def _environment(value: object) -> object:
 
 
 ProjectId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
+OrganizationId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
 Slug = Annotated[str, BeforeValidator(_slug)]
 EnvironmentName = Annotated[str | None, BeforeValidator(_environment)]
 
@@ -74,14 +78,14 @@ class _DeleteMonitor(_Control):
 
 class _SetKillswitch(_Control):
     type: Literal["set_killswitch"]
-    organization_id: int
+    organization_id: OrganizationId
     enabled: bool
 
 
 class _SetSeats(_Control):
     type: Literal["set_seats"]
-    organization_id: int
-    seats: Annotated[int, Field(ge=0)] | None
+    organization_id: OrganizationId
+    seats: Annotated[int, Field(ge=0, le=MAX_SEATS)] | None
 
 
 class _UpsertSamplingRule(BaseModel):
@@ -89,7 +93,7 @@ class _UpsertSamplingRule(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="allow")
     type: Literal["upsert_sampling_rule"]
-    organization_id: int
+    organization_id: OrganizationId
 
 
 _AnyControl = Annotated[
@@ -103,6 +107,13 @@ _AnyControl = Annotated[
     Field(discriminator="type"),
 ]
 _adapter: TypeAdapter[Any] = TypeAdapter(_AnyControl)
+
+
+class _Configured(msgspec.Struct, gc=False):
+    monitor_config: msgspec.Raw
+
+
+_config = msgspec.json.Decoder(_Configured).decode
 
 
 class ControlDecoder:
@@ -122,7 +133,7 @@ class ControlDecoder:
             raise InvalidControl(reason=str(error)) from None
         control = self._control(body, text, place)
         if isinstance(body, _UpsertMonitor):
-            control.config, control.name = _valid_config(body), body.name
+            control.config, control.name = _valid_config(text), body.name
         elif isinstance(body, _SetMonitorStatus):
             control.status = body.status
         elif isinstance(body, _Mute):
@@ -134,7 +145,8 @@ class ControlDecoder:
         elif isinstance(body, _SetSeats):
             control.seats = body.seats
         else:
-            control.rule = _valid_rule(value)
+            _check_rule(value)
+            control.rule = text
         return control
 
     def _control(self, body: Any, text: bytes, place: Place) -> Control:
@@ -153,20 +165,20 @@ class ControlDecoder:
         )
 
 
-def _valid_config(body: _UpsertMonitor) -> bytes:
-    config = msgspec.json.encode(body.monitor_config)
+def _valid_config(text: bytes) -> bytes:
+    """The config as it stands in the control's text: written anew, a number of a key that is ignored might not fit."""
+    config = bytes(_config(text).monitor_config)
     parsed = parse_config(config)
     if isinstance(parsed, InvalidConfig):
         raise InvalidControl(errors={f"monitor_config.{field}": why for field, why in parsed.errors.items()})
     return config
 
 
-def _valid_rule(value: dict[str, Any]) -> bytes:
+def _check_rule(value: dict[str, Any]) -> None:
     try:
         parse_rule(value)
     except InvalidRule as error:
         raise InvalidControl(reason=str(error)) from None
-    return msgspec.json.encode(value)
 
 
 def _reasons(error: ValidationError) -> dict[str, list[str]]:
