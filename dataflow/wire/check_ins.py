@@ -122,7 +122,7 @@ class CheckInDecoder:
         start, project_id = wrapper.start_time, wrapper.project_id
         if payload is UNSET or start is UNSET or project_id is UNSET:
             raise MalformedMessage("payload, start_time and project_id must be there")
-        if not 0 <= start < _MAX_SECONDS:
+        if not start >= 0:  # NaN is neither
             raise MalformedMessage("start_time must be seconds since 1970")
         if not 0 <= project_id <= MAX_PROJECT_ID:
             raise MalformedMessage("project_id must be a 64-bit number, 0 or above")
@@ -137,7 +137,7 @@ class CheckInDecoder:
             None,
             None,
             wrapper.sdk,
-            min(round(start * 1e6), place.received_us),
+            min(round(start * 1e6), place.received_us) if start < _MAX_SECONDS else place.received_us,
             place.received_us,
             place.clock_minute,
             place.topic,
