@@ -75,7 +75,7 @@ def receive(
     guid = check_in.guid
     runs = environment.runs
     if guid == NIL_GUID:
-        run = max(runs.values(), key=_by_start) if runs else None
+        run = max(reversed(runs.values()), key=_by_start) if runs else None  # of two, the one that came last
         guid = identity.positioned_guid(check_in.topic, check_in.partition, check_in.offset)
     else:
         run = runs.get(guid) if runs else None
