@@ -8,6 +8,7 @@ import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.config import MonitorConfig, shared
+from dataflow.monitors.guid_filter import GuidFilter
 from dataflow.monitors.schedule import Schedule, schedule_for
 
 NO_TIME = -1
@@ -19,6 +20,8 @@ SPREAD = -1
 REMEMBERED_GUIDS = 50
 """Finished check-ins per environment that are still known by their guid (SPEC, section 7)."""
 _GUID_BYTES = 16
+_MANY_ENVIRONMENTS = 16
+"""A monitor that has more does not ask each of them for every new guid."""
 
 
 class EnvironmentStatus(IntEnum):
@@ -172,6 +175,12 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
             or self.is_finished(guid)
         )
 
+    def guids(self) -> list[bytes]:
+        """All guids that are known here."""
+        finished = self.finished
+        known = [finished[at : at + _GUID_BYTES] for at in range(0, len(finished), _GUID_BYTES)]
+        return [*(self.runs or ()), *(self.settled or ()), *known]
+
 
 class MonitorState(msgspec.Struct, array_like=True, gc=False):
     """A monitor as a snapshot holds it."""
@@ -203,6 +212,8 @@ class Monitor(msgspec.Struct, gc=False):
     margin_minutes: int = 0
     """Of the config; like max_runtime_minutes asked for with every check-in."""
     max_runtime_minutes: int = 0
+    guids: GuidFilter | None = None
+    """Of all environments, once there are many; not in snapshots."""
 
     @classmethod
     def restore(cls, state: MonitorState) -> Monitor:
@@ -227,6 +238,24 @@ class Monitor(msgspec.Struct, gc=False):
         self.schedule = schedule_for(config)
         self.margin_minutes = config.margin_minutes
         self.max_runtime_minutes = config.max_runtime_minutes
+
+    def learn(self, guid: bytes) -> None:
+        """A check-in of this guid was made."""
+        if self.guids is not None:
+            self.guids.add(guid)
+
+    def elsewhere(self, guid: bytes, environment: Environment) -> str | None:
+        """The name of the environment, other than this one, that knows the guid; None if none does."""
+        environments = self.environments
+        if len(environments) > _MANY_ENVIRONMENTS:
+            if self.guids is None or self.guids.is_full:
+                self.guids = GuidFilter(known for each in environments.values() for known in each.guids())
+            if not self.guids.may_hold(guid):
+                return None
+        for other in environments.values():
+            if other is not environment and other.knows(guid):
+                return other.name
+        return None
 
     def state(self) -> MonitorState:
         """What a snapshot holds."""

@@ -86,7 +86,7 @@ def receive(
     elif environment.is_finished(guid):
         if check_in.status != IN_PROGRESS:
             journal.rejected.append((check_in, [{"type": ErrorType.CHECKIN_FINISHED}]))
-    elif elsewhere := _known_elsewhere(monitor, environment, guid):
+    elif len(monitor.environments) > 1 and (elsewhere := monitor.elsewhere(guid, environment)):
         error = {"type": ErrorType.CHECKIN_ENVIRONMENT_MISMATCH, "existingEnvironment": elsewhere}
         journal.rejected.append((check_in, [error]))
     else:
@@ -95,14 +95,6 @@ def receive(
 
 def _by_start(run: Run) -> int:
     return run.date_added_us
-
-
-def _known_elsewhere(monitor: Monitor, environment: Environment, guid: bytes) -> str | None:
-    if len(monitor.environments) > 1:
-        for other in monitor.environments.values():
-            if other is not environment and other.knows(guid):
-                return other.name
-    return None
 
 
 def _begin(
@@ -130,6 +122,7 @@ def _begin(
         environment.runs[guid] = run
     else:
         environment.remember(guid)
+    monitor.learn(guid)
     journal.run(monitor, environment, run)
     _advance(monitor, environment, run, check_in, journal)
 
@@ -273,6 +266,7 @@ def _miss(
         None,
     )
     environment.remember(run.guid)
+    monitor.learn(run.guid)
     _fail_at(monitor, environment, run, tick, expected, True, decisions, journal)
 
 
