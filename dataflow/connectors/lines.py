@@ -18,6 +18,9 @@ from dataflow.failure import fail
 X = TypeVar("X")
 
 _BUFFER_BYTES = 1 << 20
+_SEPARATORS = tuple(
+    (character.encode(), f"\\u{ord(character):04x}".encode()) for character in "\x85\u2028\u2029"
+)
 
 
 class LinesSink(FixedPartitionedSink[X, int], Generic[X]):
@@ -85,7 +88,7 @@ class LinesPartition(StatefulSinkPartition[X, int], Generic[X]):
         if self._known:
             values = [value for value in values if _digest(self._identify(value)) not in self._known]
         try:
-            self._file.writelines(self._encode(value) + b"\n" for value in values)
+            self._file.writelines(_one_line(self._encode(value)) for value in values)
         except OSError as error:
             fail(f"{self._path}: {error.strerror}")
 
@@ -152,6 +155,13 @@ def dead_letter_line(letter: DeadLetter) -> bytes:
     except UnicodeDecodeError:
         line["payload_base64"] = b64encode(letter.original).decode()
     return msgspec.json.encode(line)
+
+
+def _one_line(text: bytes) -> bytes:
+    """JSON and a newline, without what some readers take for the end of a line too: it stands in strings only."""
+    for character, escaped in _SEPARATORS:
+        text = text.replace(character, escaped)
+    return text + b"\n"
 
 
 def _message_line(message: Message) -> bytes:

@@ -53,10 +53,10 @@ def test_messages_become_lines_in_order(tmp_path: Path) -> None:
 
 def test_a_payload_is_one_line_however_it_was_written(tmp_path: Path) -> None:
     part = partition(tmp_path / "out.jsonl")
-    part.write_batch([Message("a", "f", b'{\r\n "id": "a",\n "text": "x\\ny"\n}')])
+    part.write_batch([Message("a", "f", '{\r\n "id": "a",\n "text": "x\\ny\u2028\u2029\x85é"\n}'.encode())])
     part.close()
-    (line,) = (tmp_path / "out.jsonl").read_bytes().splitlines()
-    assert json.loads(line) == {"id": "a", "text": "x\ny"}
+    (line,) = (tmp_path / "out.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"id": "a", "text": "x\ny\u2028\u2029\x85é"}
 
 
 def test_a_snapshot_is_readable_by_others_while_the_file_is_open(tmp_path: Path) -> None:
