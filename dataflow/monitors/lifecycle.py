@@ -254,8 +254,14 @@ def _miss(
 ) -> None:
     """Nothing came by the latest time."""
     expected = environment.next_minute
+    guid = identity.missed_guid(monitor.project_id, monitor.slug, environment.name, expected)
+    if environment.is_finished(guid):
+        # It was missed before, then a report from before it set the next time back. One failing run counts once.
+        environment.plan(monitor.schedule.after(expected * MINUTE_US), monitor.margin_minutes, tick)
+        journal.touch(monitor, environment, tick * MINUTE_US)
+        return
     run = Run(
-        identity.missed_guid(monitor.project_id, monitor.slug, environment.name, expected),
+        guid,
         MISSED,
         expected * MINUTE_US,
         tick * MINUTE_US,
