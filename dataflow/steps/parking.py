@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
 
-from dataflow.chunk import Item
+from dataflow.chunk import Item, RuleRequested
 from dataflow.monitors.environment import FAR_MINUTE
 
 Key = tuple[int, str]
@@ -31,6 +31,14 @@ class Parking:
     def first_tick(self) -> int:
         """The first tick that something waits for; FAR_MINUTE: nothing does."""
         return self._ticks[0][0] if self._ticks else FAR_MINUTE
+
+    def clock_minute(self, key: Key) -> int:
+        """The clock before the first item of a monitor, behind which ticks come after it; FAR_MINUTE: it has none."""
+        if key not in self._items:
+            return FAR_MINUTE
+        first = self._items[key][0]
+        assert not isinstance(first, RuleRequested)
+        return first.clock_minute
 
     def park(self, key: Key, item: Item, tick: int) -> None:
         """Keep the first item of a monitor until the tick."""

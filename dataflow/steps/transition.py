@@ -219,12 +219,12 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """Work off one tick.
 
         1. What is decided: about the tick, and with that about what is held.
-        2. Deadlines.
+        2. Deadlines; those of a monitor for which something waits only as far as they come before it.
         3. Check-ins in progress, if check-ins are being lost.
         4. What has waited for the tick.
         """
         decisions = self._decisions
-        decisions.minute = minute
+        decisions.minute = max(decisions.minute, minute)
         event = self._events.pop(0) if self._events and self._events[0].tick <= minute else None
         if event is not None:
             decisions.take(event)
@@ -233,8 +233,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         while (taken := self._deadlines.take(minute)) is not None:
             due, entries = taken
             for monitor, environment in entries:
-                lifecycle.fire_due(monitor, environment, due, decisions, journal)
-                self._deadlines.schedule(monitor, environment)
+                if due <= self._parking.clock_minute((monitor.project_id, monitor.slug)):
+                    lifecycle.fire_due(monitor, environment, due, decisions, journal)
+                    self._deadlines.schedule(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
             for monitor, environment in self._environments():
                 if environment.runs and not monitor.is_disabled:
@@ -263,6 +264,16 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                     self._parking.park_all(key, items[at:], awaited)
                     break
                 self._apply(item, journal)
+            if (monitor := self._monitors.get(key)) is not None and not monitor.is_disabled:
+                self._resume(monitor, self._parking.clock_minute(key), journal)
+
+    def _resume(self, monitor: Monitor, clock_minute: int, journal: Journal) -> None:
+        """Fire what ticks have left out while something waited that comes before them."""
+        reached = self._decisions.minute
+        for _, environment in sorted(monitor.environments.items()):
+            lifecycle.fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
+            if clock_minute == FAR_MINUTE or environment.earliest_due() > reached:
+                self._deadlines.schedule(monitor, environment)
 
     def _changed(self, item: MonitorChanged, journal: Journal) -> None:
         key = (item.project_id, item.slug)

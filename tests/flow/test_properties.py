@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from builders import pulse
+from builders import check_in, pulse
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from flow.memory import Plan, World, run, run_until_crash
 from flow.streams import batchings, streams
@@ -101,3 +101,17 @@ def test_the_number_of_key_groups_does_not_show(key_groups):
         assert_same(run(lines), run(lines, key_groups=key_groups))
 
     same()
+
+
+def test_what_a_late_report_set_due_fires_as_of_its_own_minute_however_it_is_read():
+    every_five = {"schedule": {"type": "crontab", "value": "*/5 * * * *"}}
+    lines = [
+        pulse(1200),
+        check_in(1205, "alpha", number=1, start_s=60, config=every_five),
+        check_in(1270, "alpha", number=2),
+        pulse(1300),
+    ]
+    at_once = run(lines)
+    assert_same(at_once, run(lines, {INPUT: Plan([1] * len(lines))}))
+    missed = [row["date_updated"] for row in at_once.rows("check_ins") if row["status"] == "missed"]
+    assert [(at_us - missed[0]) // 60_000_000 for at_us in missed] == [0, 5, 10, 15]
