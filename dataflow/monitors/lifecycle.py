@@ -28,6 +28,9 @@ from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.incident import count_failure
 from dataflow.monitors.journal import Journal
 
+LATE_MINUTES = 31 * 24 * 60
+"""Deadlines that a late report set when they had passed are worked off for so many minutes at most."""
+
 
 def awaited_tick(environment: Environment, check_in: CheckIn) -> int:
     """The last tick that must be decided before this check-in can be applied; NO_MINUTE: none.
@@ -230,19 +233,26 @@ def fire_late(
     meets the misses that lie between its check-ins.
     """
     while True:
-        minute = environment.latest_minute
+        minute = _owed(environment.latest_minute, environment.due_minute)
         first = None
         for run in environment.runs.values() if environment.runs else ():
-            if run.timeout_minute < minute or (
-                first is not None and run.timeout_minute == minute and _in_order(run) < _in_order(first)
+            timeout = _owed(run.timeout_minute, run.due_minute)
+            if timeout < minute or (
+                first is not None and timeout == minute and _in_order(run) < _in_order(first)
             ):
-                minute, first = run.timeout_minute, run
+                minute, first = timeout, run
         if minute > until_minute:
             return
         if first is None:
             _miss(monitor, environment, minute, decisions, journal)
         else:
             _time_out(monitor, environment, first, minute, decisions, journal)
+
+
+def _owed(deadline: int, due_minute: int) -> int:
+    """As of which minute a deadline fires, though it was set when it had passed: one that a report from 1970 set
+    would otherwise owe every minute since."""
+    return max(deadline, due_minute - LATE_MINUTES)
 
 
 def _in_order(run: Run) -> tuple[int, bytes]:
