@@ -23,11 +23,11 @@ class Decision(IntEnum):
     NORMAL = 0
     """As many check-ins as on other days: what is missing is missing."""
     ABNORMAL = 1
-    """Too few, perhaps by chance: pending, it becomes NORMAL or INCIDENT."""
+    """Too few, perhaps by chance: it becomes NORMAL or INCIDENT."""
     INCIDENT = 2
     """Check-ins are being lost on their way: what is missing may have happened."""
     RECOVERING = 3
-    """As many as usual again, not yet for long: pending, it becomes NORMAL or INCIDENT."""
+    """As many as usual again, not yet for long: it becomes NORMAL or INCIDENT."""
 
 
 DECISION_NAMES = tuple(decision.name.lower() for decision in Decision)
@@ -38,13 +38,13 @@ class TickEvent(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     tick: int
     decision: int
-    """A `Decision`."""
-    settled_until: int = NO_MINUTE
-    """All pending ticks up to this one are settled by this tick; NO_MINUTE: none."""
+    """A `Decision`, final if the tick is settled by itself."""
+    settled_until: int
+    """All ticks up to this one are settled; from the next one on they are pending."""
     verdict: int = Decision.NORMAL
-    """As what they are settled: NORMAL or INCIDENT."""
+    """As what those are settled that were pending: NORMAL or INCIDENT."""
     incident_start: int = NO_MINUTE
-    """With an INCIDENT as decision or verdict: the first minute of the system incident."""
+    """With an INCIDENT: the first minute of the system incident."""
 
 
 class Decisions(msgspec.Struct, array_like=True):
@@ -73,12 +73,7 @@ class Decisions(msgspec.Struct, array_like=True):
             self.incidents.append((event.incident_start, tick))
             while self.incidents[0][1] < tick - KEPT_MINUTES:
                 del self.incidents[0]
-        if event.decision in (Decision.NORMAL, Decision.INCIDENT):
-            self.pending_from = FAR_MINUTE
-        elif self.pending_from == FAR_MINUTE:
-            self.pending_from = tick
-        else:
-            self.pending_from = max(self.pending_from, event.settled_until + 1)
+        self.pending_from = event.settled_until + 1 if event.settled_until < tick else FAR_MINUTE
 
     def lost_in(self, since_minute: int, tick: int) -> int | None:
         """The first minute of the system incident in which a check-in between the two may have been lost; None if

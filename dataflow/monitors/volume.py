@@ -24,6 +24,8 @@ INCIDENT_TICKS = 2
 that daylight saving time has moved to another hour."""
 NOISE = 3.0
 """A shortfall counts only beyond so many standard deviations of a random (Poisson) number of check-ins."""
+UNLIKE_DAYS = 2.0
+"""So many times as large must a shortfall be against days of another kind: the first weekend is no system incident."""
 ABSENT = -1
 """Stands for a minute that is not compared with: before the first check-in, or of a system incident."""
 _HISTORY_MINUTES = HISTORY_DAYS * DAY_MINUTES
@@ -81,8 +83,10 @@ class Anomaly(msgspec.Struct, array_like=True):
     """The first minute of the system incident, while there is one."""
 
 
-def decide(anomaly: Anomaly, tick: int, metric: Decision, window: int) -> TickEvent | None:
-    """Decide about a tick, and about pending ones before it; None if it is NORMAL and none was pending.
+def decide(
+    anomaly: Anomaly, tick: int, metric: Decision, window: int, is_clear: bool = False
+) -> TickEvent | None:
+    """Decide about a tick, and about pending ones before it; None if it is NORMAL and nothing is or was pending.
 
     `bad`: the metric is ABNORMAL or INCIDENT. `calm`: not bad, for a whole window of ticks.
 
@@ -95,50 +99,50 @@ def decide(anomaly: Anomaly, tick: int, metric: Decision, window: int) -> TickEv
                +---------------------------------------------------  RECOVERING --+
                                       (i) calm                               ^    | (j)
                                                                              +----+
-    (c) and (h) settle what is pending as INCIDENT, (d) and (i) as NORMAL. In (e) nothing stays pending for longer
-    than the window: a tick that has been for so long turned out to be no incident.
+    (c) and (h) settle what is pending as INCIDENT, (d) and (i) as NORMAL.
+    In (a) the newest tick stays pending until the next one: check-ins may have been lost from the middle of its
+    minute on, which only the next one shows. Not if the tick `is_clear`: NORMAL, and nothing can follow.
+    In (e) nothing stays pending for longer than the window: what has been for so long turned out to be no incident.
     """
     is_bad = metric != Decision.NORMAL
     anomaly.calm = 0 if is_bad else min(anomaly.calm + 1, window)
     anomaly.alarms = [alarm for alarm in anomaly.alarms if alarm > tick - window]
     if metric == Decision.INCIDENT:
         anomaly.alarms.append(tick)
+    pending_from = anomaly.pending_from if anomaly.pending_from != NO_MINUTE else tick
     if anomaly.decision == Decision.NORMAL:
-        if not is_bad:
+        if is_bad:
+            return _leave_pending(anomaly, tick, Decision.ABNORMAL, pending_from)  # (b)
+        if is_clear and anomaly.pending_from == NO_MINUTE:
             return None  # (a)
-        anomaly.decision, anomaly.pending_from = Decision.ABNORMAL, tick  # (b)
-        return TickEvent(tick, Decision.ABNORMAL)
+        return _leave_pending(anomaly, tick, Decision.NORMAL, tick + 1 if is_clear else tick)  # (a)
     if anomaly.decision == Decision.ABNORMAL:
         if len(anomaly.alarms) >= INCIDENT_TICKS:
-            anomaly.incident_start = anomaly.pending_from - 1
+            anomaly.incident_start = pending_from - 1
             return _settle_as_incident(anomaly, tick)  # (c)
         if anomaly.calm >= window:
-            return _settle_as_normal(anomaly, tick)  # (d)
-        settled_until = tick - window  # (e)
-        if settled_until < anomaly.pending_from:
-            return TickEvent(tick, Decision.ABNORMAL)
-        anomaly.pending_from = settled_until + 1
-        return TickEvent(tick, Decision.ABNORMAL, settled_until)
+            return _leave_pending(anomaly, tick, Decision.NORMAL, tick)  # (d)
+        return _leave_pending(anomaly, tick, Decision.ABNORMAL, max(pending_from, tick - window + 1))  # (e)
     if is_bad:
         return _settle_as_incident(anomaly, tick)  # (g), (h)
     if anomaly.decision == Decision.INCIDENT:
-        anomaly.decision, anomaly.pending_from, anomaly.calm = Decision.RECOVERING, tick, 1  # (f)
-        return TickEvent(tick, Decision.RECOVERING)
-    if anomaly.calm >= window:
-        return _settle_as_normal(anomaly, tick)  # (i)
-    return TickEvent(tick, Decision.RECOVERING)  # (j)
+        anomaly.calm = 1  # (f)
+    elif anomaly.calm >= window:
+        anomaly.incident_start = NO_MINUTE
+        return _leave_pending(anomaly, tick, Decision.NORMAL, tick)  # (i)
+    return _leave_pending(anomaly, tick, Decision.RECOVERING, pending_from)  # (f), (j)
+
+
+def _leave_pending(anomaly: Anomaly, tick: int, decision: Decision, pending_from: int) -> TickEvent:
+    """Ticks from this one on stay pending; those before it are NORMAL."""
+    anomaly.decision = decision
+    anomaly.pending_from = pending_from if pending_from <= tick else NO_MINUTE
+    return TickEvent(tick, decision, pending_from - 1, Decision.NORMAL)
 
 
 def _settle_as_incident(anomaly: Anomaly, tick: int) -> TickEvent:
-    settled_until = tick if anomaly.pending_from != NO_MINUTE else NO_MINUTE
     anomaly.decision, anomaly.pending_from = Decision.INCIDENT, NO_MINUTE
-    return TickEvent(tick, Decision.INCIDENT, settled_until, Decision.INCIDENT, anomaly.incident_start)
-
-
-def _settle_as_normal(anomaly: Anomaly, tick: int) -> TickEvent:
-    anomaly.decision, anomaly.pending_from = Decision.NORMAL, NO_MINUTE
-    anomaly.incident_start = NO_MINUTE
-    return TickEvent(tick, Decision.NORMAL, tick, Decision.NORMAL)
+    return TickEvent(tick, Decision.INCIDENT, tick, Decision.INCIDENT, anomaly.incident_start)
 
 
 class VolumeState(msgspec.Struct, array_like=True):
@@ -147,22 +151,25 @@ class VolumeState(msgspec.Struct, array_like=True):
     anomaly: Anomaly
     first_minute: int
     next_minute: int
+    clear_until: int
     volumes: list[int]
 
 
 class Volume:
     """The volumes of the last 30 days, and the decisions about them."""
 
-    __slots__ = ("_anomaly", "_busiest", "_first_minute", "_rules", "_volumes", "next_minute")
+    __slots__ = ("_anomaly", "_busiest", "_first_minute", "_rules", "_volumes", "clear_until", "next_minute")
 
     def __init__(self, rules: VolumeRules, state: VolumeState | None = None) -> None:
         self._rules = rules
         if state is None:
-            state = VolumeState(Anomaly(), NO_MINUTE, NO_MINUTE, [ABSENT] * _HISTORY_MINUTES)
+            state = VolumeState(Anomaly(), NO_MINUTE, NO_MINUTE, NO_MINUTE, [ABSENT] * _HISTORY_MINUTES)
         self._anomaly = state.anomaly
         self._first_minute = state.first_minute
         self.next_minute = state.next_minute
         """The minute that is closed next; NO_MINUTE before the first."""
+        self.clear_until = state.clear_until
+        """All ticks up to this one are NORMAL, whatever comes. It never goes back."""
         self._volumes = state.volumes
         self._busiest = [
             max(state.volumes[day * DAY_MINUTES : (day + 1) * DAY_MINUTES]) for day in range(HISTORY_DAYS)
@@ -171,12 +178,15 @@ class Volume:
 
     def state(self) -> VolumeState:
         """What a snapshot needs."""
-        return VolumeState(self._anomaly, self._first_minute, self.next_minute, self._volumes)
+        return VolumeState(
+            self._anomaly, self._first_minute, self.next_minute, self.clear_until, self._volumes
+        )
 
     def close_until(self, minute: int, counts: dict[int, int]) -> list[ClosedMinute]:
         """Close all minutes before this one, with how many check-ins each had; those without any had none."""
         if self.next_minute == NO_MINUTE:
             self._first_minute = self.next_minute = min(counts, default=minute)
+            self.clear_until = self._clear()
         closed: list[ClosedMinute] = []
         for counted in sorted(counts):
             closed += self._close_empty(counted)
@@ -191,12 +201,13 @@ class Volume:
             self._volumes = [0] * _HISTORY_MINUTES
             self._busiest = [0] * HISTORY_DAYS
             self.next_minute = until - _HISTORY_MINUTES
+            self.clear_until = max(self.clear_until, self._clear())
         return closed + [self._close(0) for _ in range(self.next_minute, until)]
 
-    @property
-    def clear_until(self) -> int:
-        """All ticks up to this one are NORMAL, whatever comes. NO_MINUTE if that cannot be said of any."""
-        if self._anomaly.decision != Decision.NORMAL or self.next_minute == NO_MINUTE:
+    def _clear(self) -> int:
+        """The last tick that must be NORMAL: there are too few days to compare with, or too few check-ins in all of
+        them. Only what is known now can be compared with in the coming day."""
+        if self._anomaly.decision != Decision.NORMAL:
             return NO_MINUTE
         without_history = self._first_minute + LEAST_DAYS * DAY_MINUTES
         if max(self._busiest) < self._rules.minimum:
@@ -205,12 +216,12 @@ class Volume:
 
     def assess(self, minute: int, volume: int) -> Assessment:
         """Compare a minute with the same one of earlier days: of days of the same kind (Monday to Friday, or
-        weekend, in UTC) if there are enough, else of all.
+        weekend, in UTC) if there are enough, else of all; then only a shortfall twice as large is one.
 
         The median is what is usual. A shortfall is one only beyond the lowest tenth of those days, but for the very
         lowest: they show how much is normal, and one bad day does not.
         """
-        values = self._comparable(minute)
+        values, are_alike = self._comparable(minute)
         if len(values) < LEAST_DAYS:
             return Assessment(None, None, Decision.NORMAL)
         values.sort()
@@ -223,13 +234,15 @@ class Volume:
         rules = self._rules
         metric = Decision.NORMAL
         if expected >= rules.minimum and volume < low - NOISE * sqrt(low):
-            if -deviation >= rules.incident_percent:
+            shortfall = -deviation if are_alike else -deviation / UNLIKE_DAYS
+            if shortfall >= rules.incident_percent:
                 metric = Decision.INCIDENT
-            elif -deviation >= rules.abnormal_percent:
+            elif shortfall >= rules.abnormal_percent:
                 metric = Decision.ABNORMAL
         return Assessment(expected, deviation, metric)
 
-    def _comparable(self, minute: int) -> list[int]:
+    def _comparable(self, minute: int) -> tuple[list[int], bool]:
+        """The volumes to compare with, and whether they are of days of the same kind."""
         day, time = divmod(minute, DAY_MINUTES)
         by_slot = self._volumes[time::DAY_MINUTES]
         kind = _is_weekend(day)
@@ -240,10 +253,10 @@ class Volume:
                 all_days.append(volume)
                 if _is_weekend(earlier) == kind:
                     same.append(volume)
-        return same if len(same) >= LEAST_DAYS else all_days
+        return (same, True) if len(same) >= LEAST_DAYS else (all_days, False)
 
     def _close(self, volume: int) -> ClosedMinute:
-        minute = self.next_minute
+        minute, is_clear = self.next_minute, self.next_minute < self.clear_until
         tick = self.next_minute = minute + 1
         anomaly = self._anomaly
         assessment = self.assess(minute, volume)
@@ -253,11 +266,12 @@ class Volume:
             self._busiest[day] = 0
         self._busiest[day] = max(self._busiest[day], volume)
         pending_from, before = anomaly.pending_from, anomaly.decision
-        event = decide(anomaly, tick, assessment.metric, self._rules.window)
+        event = decide(anomaly, tick, assessment.metric, self._rules.window, is_clear)
         if event is not None and event.decision == Decision.INCIDENT:
             first = pending_from if pending_from != NO_MINUTE else tick
             for bad in range(first - 1, tick):
                 self._set(bad, ABSENT)
+        self.clear_until = max(self.clear_until, self._clear())
         is_over = before == Decision.RECOVERING and anomaly.decision == Decision.NORMAL
         return ClosedMinute(tick, volume, assessment, event, pending_from - 1 if is_over else NO_MINUTE)
 

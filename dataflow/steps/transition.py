@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -71,9 +72,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """The watermark of the decisions."""
         # Of version 1, which had worked off whatever its clock had reached.
         self._decisions = state.decisions or Decisions(state.clock_minute)
-        self._events = state.events
+        self._events = deque(state.events)
         """Of ticks to come."""
         self._parking = Parking(state.parked)
+        self._holding: dict[tuple[int, str, str], tuple[Monitor, Environment]] = {}
+        """The environments that hold something, by their names."""
         self._losses = state.losses
         if not judges:
             self._forget_decisions()
@@ -83,15 +86,18 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _forget_decisions(self) -> None:
         """Nobody decides any more: what is held counts at the next tick."""
         decisions = self._decisions
-        decisions.clear_until, self._events = ALL_NORMAL, []
+        decisions.clear_until = ALL_NORMAL
+        self._events.clear()
         if decisions.pending_from != FAR_MINUTE:
             tick = decisions.minute + 1
-            self._events = [TickEvent(tick, Decision.NORMAL, tick)]
+            self._events.append(TickEvent(tick, Decision.NORMAL, tick))
 
     def _restore(self, monitor: Monitor) -> None:
         self._monitors[monitor.project_id, monitor.slug] = monitor
         for environment in monitor.environments.values():
             environment.scheduled_minute = FAR_MINUTE
+            if environment.held is not None:
+                self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
             if not monitor.is_disabled:
                 self._deadlines.schedule(monitor, environment)
 
@@ -102,7 +108,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             [monitor.state() for monitor in self._monitors.values()],
             self._ticks_minute,
             self._decisions,
-            self._events,
+            list(self._events),
             self._parking.state(),
             self._losses,
         )
@@ -199,7 +205,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             environment = monitor.environments[item.environment] = Environment(item.environment)
             journal.touch(monitor, environment, item.received_us)
         lifecycle.receive(monitor, environment, item, self._decisions, journal)
-        self._deadlines.schedule(monitor, environment)
+        self._rescheduled(monitor, environment)
 
     def _work_off(self, journal: Journal) -> None:
         """Work off every tick that both watermarks have reached, in order."""
@@ -225,17 +231,16 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """
         decisions = self._decisions
         decisions.minute = max(decisions.minute, minute)
-        event = self._events.pop(0) if self._events and self._events[0].tick <= minute else None
+        event = self._events.popleft() if self._events and self._events[0].tick <= minute else None
         if event is not None:
             decisions.take(event)
-            if event.settled_until != NO_MINUTE:
-                self._settle(event, journal)
+            self._settle(event, journal)
         while (taken := self._deadlines.take(minute)) is not None:
             due, entries = taken
             for monitor, environment in entries:
                 if due <= self._parking.clock_minute((monitor.project_id, monitor.slug)):
                     lifecycle.fire_due(monitor, environment, due, decisions, journal)
-                    self._deadlines.schedule(monitor, environment)
+                    self._rescheduled(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
             for monitor, environment in self._environments():
                 if environment.runs and not monitor.is_disabled:
@@ -243,9 +248,17 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._unpark(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
-        for monitor, environment in self._environments():
-            if environment.held is not None:
+        for names, (monitor, environment) in sorted(self._holding.items()):
+            if monitor.environments.get(environment.name) is environment:
                 holding.settle(monitor, environment, event, journal)
+            if environment.held is None:
+                del self._holding[names]
+
+    def _rescheduled(self, monitor: Monitor, environment: Environment) -> None:
+        """Something of the environment has happened: see to its next deadline, and to what it holds."""
+        self._deadlines.schedule(monitor, environment)
+        if environment.held is not None:
+            self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
 
     def _environments(self) -> list[tuple[Monitor, Environment]]:
         """All environments, in order of their names. It takes a while, and is for what happens rarely."""
@@ -273,7 +286,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         for _, environment in sorted(monitor.environments.items()):
             lifecycle.fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
             if clock_minute == FAR_MINUTE or environment.earliest_due() > reached:
-                self._deadlines.schedule(monitor, environment)
+                self._rescheduled(monitor, environment)
 
     def _changed(self, item: MonitorChanged, journal: Journal) -> None:
         key = (item.project_id, item.slug)
@@ -309,6 +322,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if not monitor.is_disabled:
             for environment in monitor.environments.values():
                 lifecycle.fire_due(monitor, environment, minute, self._decisions, journal)
+                self._rescheduled(monitor, environment)
 
     def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
         monitor = self._monitors[item.project_id, item.slug]
@@ -329,4 +343,5 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             gone = [monitor.environments.pop(item.environment)]
             journal.delete(monitor, gone[0])
         for environment in gone:
+            environment.held = None
             self._deadlines.forget(environment)

@@ -92,15 +92,12 @@ class Judge(KeyGroup[Volumes, Output]):
             return  # a minute in which nothing was, nor is usually
         decision = Decision(event.decision) if event is not None else Decision.NORMAL
         at_us = closed.tick * MINUTE_US
-        if event is not None and event.settled_until != NO_MINUTE:
-            until_us = event.settled_until * MINUTE_US
-            rows += [
-                (*row[:4], DECISION_NAMES[event.verdict], at_us)
-                for row in self._pending
-                if row[0] <= until_us
-            ]
-            self._pending = [row for row in self._pending if row[0] > until_us]
-        is_pending = decision in (Decision.ABNORMAL, Decision.RECOVERING)
+        settled_us = event.settled_until * MINUTE_US if event is not None else at_us
+        if self._pending and event is not None:
+            name = DECISION_NAMES[event.verdict]
+            rows += [(*row[:4], name, at_us) for row in self._pending if row[0] <= settled_us]
+            self._pending = [row for row in self._pending if row[0] > settled_us]
+        is_pending = settled_us < at_us
         row = (
             at_us,
             closed.volume,

@@ -1,0 +1,163 @@
+"""The simulated fleet, watched: its check-ins through the steps, without engine, broker and tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from simulation.fleet import Job, Plan, Sent, day_of, epoch_minute, make_fleet
+
+from dataflow.chunk import Chunk, Message, Records, Ticks, Volumes
+from dataflow.monitors.check_in import CheckIn, Control
+from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.monitors.volume import VolumeRules
+from dataflow.steps.gate import Gate
+from dataflow.steps.transition import Transition
+from dataflow.steps.upsert import Upsert
+from dataflow.steps.volume import Judge
+from state.tables import TABLES
+
+MINUTE_US = 60_000_000
+
+
+@dataclass
+class Watched:
+    """What came of it: rows by identity, and when (tick, epoch minutes) each message came out."""
+
+    check_ins: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+    ticks: dict[int, dict[str, Any]] = field(default_factory=dict)
+    spans: dict[str, dict[str, Any]] = field(default_factory=dict)
+    messages: dict[bytes, tuple[int, int, str]] = field(default_factory=dict)
+    """Failures told of, by check-in: detected at, told at (minutes), kind of failure."""
+
+    def take(self, records: Records, minute: int) -> None:
+        """Note what changed."""
+        for name, rows in records.rows.items():
+            names = [column for column, _ in TABLES[name].columns]
+            for row in rows:
+                named = dict(zip(names, row, strict=False))
+                if name == "check_ins" and len(row) == len(names):
+                    if named["status"] in ("missed", "timeout", "unknown"):
+                        self.check_ins[row[3]] = named
+                    else:
+                        self.check_ins.pop(row[3], None)
+                elif name == "clock_ticks":
+                    self.ticks[row[0] // MINUTE_US] = named
+                elif name == "system_incident_spans":
+                    self.spans[row[0]] = named
+                elif name == "status_changes" and named["payload_type"] == "occurrence":
+                    failed = self.check_ins.get(named["check_in_id"])
+                    kind = failed["status"] if failed is not None else "error"
+                    self.messages.setdefault(
+                        named["check_in_id"], (named["created_at"] // MINUTE_US, minute, kind)
+                    )
+
+
+def watch(
+    plan: Plan, rules: VolumeRules | None, from_day: int = 0, progress: Callable[[int], None] = print
+) -> tuple[Watched, list[Job]]:
+    """Simulate and watch; before `from_day` check-ins are counted only, so that there is something to compare with."""
+    jobs = make_fleet(plan)
+    steps = _Steps(rules)
+    for day in range(plan.days):
+        sent = [each for each in day_of(plan, jobs, day) if each.came_through]
+        if day < from_day:
+            steps.count(day, sent)
+        else:
+            steps.day(day, sent, [job for job in jobs if job.gone_on == day])
+        progress(day)
+    return steps.watched, jobs
+
+
+class _Steps:
+    def __init__(self, rules: VolumeRules | None) -> None:
+        self.watched = Watched()
+        self._gate = Gate(1, ["all"], Limits(1_000_000, UNLIMITED), 60, False, None)
+        self._judge = Judge(1, 1, rules, None)
+        self._upsert = Upsert(1, 10, None)
+        self._transition = Transition(rules is not None, lambda: True, None)
+        self._known: set[int] = set()
+        self._offset = 0
+
+    def count(self, day: int, sent: list[Sent]) -> None:
+        """A day that is only counted."""
+        counts: dict[int, int] = {}
+        for each in sent:
+            minute = each.received_us // MINUTE_US
+            counts[minute] = counts.get(minute, 0) + 1
+        end = epoch_minute(day + 1)
+        self._tell(self._judge.apply([Volumes(0, 0, {m: n for m, n in counts.items() if m < end}, end)]), end)
+
+    def day(self, day: int, sent: list[Sent], given_up: list[Job]) -> None:
+        """A day that is watched, minute by minute."""
+        start = epoch_minute(day)
+        by_minute: list[list[Sent]] = [[] for _ in range(1440)]
+        for each in sent:
+            at = each.received_us // MINUTE_US - start
+            by_minute[min(at, 1439)].append(each)
+        deleted = [self._delete(job, start) for job in given_up]
+        for at, each_minute in enumerate(by_minute):
+            minute = start + at
+            items = [self._item(each, minute - (n == 0)) for n, each in enumerate(each_minute)]
+            self._apply(Chunk(0, 0, [*deleted, *items], minute), minute)
+            deleted = []
+
+    def _apply(self, chunk: Chunk, minute: int) -> None:
+        upserted: list[Any] = []
+        ticks: list[Any] = []
+        for out in self._gate.apply([chunk]):
+            if type(out) is Chunk:
+                upserted += self._upsert.apply([out])
+            elif type(out) is Volumes:
+                ticks += self._judge.apply([out])
+        self._tell(upserted + ticks, minute)
+        items = [out for out in upserted + ticks if isinstance(out, Chunk | Ticks)]
+        self._tell(self._transition.apply(items), minute)
+
+    def _tell(self, outs: list[Any], minute: int) -> None:
+        for out in outs:
+            if isinstance(out, Records):
+                self.watched.take(out, minute)
+            else:
+                assert isinstance(out, Message | Chunk | Ticks)
+
+    def _item(self, sent: Sent, clock: int) -> CheckIn:
+        job = sent.monitor
+        config = None
+        if job.number not in self._known:
+            self._known.add(job.number)
+            config = json.dumps(job.config).encode()
+        self._offset += 1
+        received_us = max(sent.received_us, clock * MINUTE_US)
+        return CheckIn(
+            1,
+            job.project_id,
+            job.slug,
+            "production",
+            sent.guid,
+            sent.status,
+            None,
+            None,
+            config,
+            None,
+            sent.received_us,
+            received_us,
+            clock,
+            "simulation",
+            0,
+            self._offset,
+            _SOURCE,
+            b"",
+        )
+
+    def _delete(self, job: Job, minute: int) -> Control:
+        self._offset += 1
+        at_us = minute * MINUTE_US
+        place = ("simulation", 0, self._offset)
+        return Control("delete_monitor", 1, at_us, minute - 1, *place, b"", job.project_id, job.slug)
+
+
+_SOURCE = crc32(b"simulation/0")
