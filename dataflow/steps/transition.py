@@ -96,8 +96,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._monitors[monitor.project_id, monitor.slug] = monitor
         for environment in monitor.environments.values():
             environment.scheduled_minute = FAR_MINUTE
-            if environment.held is not None:
-                self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
+            self._note_held(monitor, environment)
             if not monitor.is_disabled:
                 self._deadlines.schedule(monitor, environment)
 
@@ -257,6 +256,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _rescheduled(self, monitor: Monitor, environment: Environment) -> None:
         """Something of the environment has happened: see to its next deadline, and to what it holds."""
         self._deadlines.schedule(monitor, environment)
+        self._note_held(monitor, environment)
+
+    def _note_held(self, monitor: Monitor, environment: Environment) -> None:
         if environment.held is not None:
             self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
 
@@ -285,6 +287,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         reached = self._decisions.minute
         for _, environment in sorted(monitor.environments.items()):
             lifecycle.fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
+            self._note_held(monitor, environment)
             if clock_minute == FAR_MINUTE or environment.earliest_due() > reached:
                 self._rescheduled(monitor, environment)
 
