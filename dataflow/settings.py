@@ -10,6 +10,7 @@ import msgspec
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dataflow.monitors.rules import Rules
 from dataflow.monitors.volume import VolumeRules
 
 PREFIX = "CRONWAX_"
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     volume_window: int = Field(default=5, ge=2, le=60)
     """Minutes: so long at most do misses and time-outs wait for the decision, and so long must check-ins come as
     usual for a system incident to be over."""
+    early_tolerance_seconds: float = Field(default=0.0, ge=0.0, le=86_400.0)
+    """How long before its scheduled time a run may begin and still count for it."""
 
     key_groups: int = Field(default=64, ge=1, le=4096)
     """Groups that monitors are hashed to; fixed for the life of a recovery store."""
@@ -119,6 +122,11 @@ class Settings(BaseSettings):
                 "CRONWAX_VOLUME_INCIDENT_PERCENT must not be below CRONWAX_VOLUME_ABNORMAL_PERCENT"
             )
         return self
+
+    @property
+    def rules(self) -> Rules:
+        """What is set about the rules."""
+        return Rules(early_tolerance_us=round(self.early_tolerance_seconds * 1_000_000))
 
     @property
     def gate_groups(self) -> int:

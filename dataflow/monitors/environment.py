@@ -9,6 +9,7 @@ import msgspec
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.guid_filter import GuidFilter
+from dataflow.monitors.rules import USUAL_RULES, Rules
 from dataflow.monitors.schedule import Schedule, schedule_for
 
 NO_TIME = -1
@@ -214,10 +215,11 @@ class Monitor(msgspec.Struct, gc=False):
     max_runtime_minutes: int = 0
     guids: GuidFilter | None = None
     """Of all environments, once there are many; not in snapshots."""
+    rules: Rules = USUAL_RULES
 
     @classmethod
-    def restore(cls, state: MonitorState) -> Monitor:
-        """A monitor from its snapshot."""
+    def restore(cls, state: MonitorState, rules: Rules = USUAL_RULES) -> Monitor:
+        """A monitor from its snapshot, under the rules that hold now."""
         config = shared(state.config)
         monitor = cls(
             state.project_id,
@@ -228,6 +230,7 @@ class Monitor(msgspec.Struct, gc=False):
             state.environments,
             config,
             schedule_for(config),
+            rules=rules,
         )
         monitor.configure(config)
         return monitor

@@ -204,11 +204,23 @@ def _advance(
     journal.touch(monitor, environment, check_in.received_us)
     if added_us > environment.last_checkin_us:
         environment.last_checkin_us = added_us
+    if monitor.rules.early_tolerance_us:
+        start_us = _reference(monitor, run, start_us)
     environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick_after(check_in))
     if status == OK:
         holding.succeed(monitor, environment, run, check_in.received_us, journal)
     elif status == ERROR:
         holding.fail(monitor, environment, run, check_in.received_us, journal)
+
+
+def _reference(monitor: Monitor, run: Run, start_us: int) -> int:
+    """From where the next time is counted: the message, or the scheduled time that its run began early for.
+
+    It is the run that is early, not the message: a long run's result just before the next time does not stand for it.
+    """
+    tolerance_us = monitor.rules.early_tolerance_us
+    early_for = monitor.schedule.early_for(run.date_added_us, run.expected_minute, tolerance_us)
+    return max(start_us, early_for * MINUTE_US)
 
 
 def fire_due(

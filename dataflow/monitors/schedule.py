@@ -45,6 +45,14 @@ class Schedule(Protocol):
         NO_MINUTE it counts from the tick.
         """
 
+    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+        """The scheduled minute that a run counts for which began before it; NO_MINUTE if it was not early.
+
+        Early is up to `tolerance_us` before the time, and never more than half of the schedule's gap before it.
+        `expected_minute` is what was expected when the run began (NO_MINUTE: nothing): a run that is late for that
+        is not early for the next time.
+        """
+
 
 def schedule_for(config: MonitorConfig) -> Schedule:
     """The schedule of a valid config. Raises ValueError or KeyError for a config that never was one."""
@@ -143,6 +151,17 @@ class CrontabSchedule:
         """See Schedule; the anchor does not matter here."""
         return self.after((tick_minute - 1) * MINUTE_US)
 
+    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+        """See Schedule."""
+        if NO_MINUTE != expected_minute <= began_us // MINUTE_US:
+            return NO_MINUTE
+        following = self.after(began_us)
+        ahead_us = following * MINUTE_US - began_us
+        # It is at least as near to the time that follows as to the one before: none lies as far back as that is ahead.
+        if ahead_us > tolerance_us or self.after(began_us - ahead_us) != following:
+            return NO_MINUTE
+        return following
+
     def search(self, minute: int) -> int:
         """What `after` says, without memory: about 0.1 ms."""
         try:
@@ -217,6 +236,10 @@ class ElapsedSchedule:
         steps = -((anchor_minute - tick_minute) // self._step_minutes)
         return min(anchor_minute + steps * self._step_minutes, LAST_MINUTE)
 
+    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+        """See Schedule."""
+        return _early_for_expected(began_us, expected_minute, tolerance_us, self._step_minutes)
+
 
 class CalendarSchedule:
     """An interval of days or longer: the same time on the wall, some days, weeks, months or years later."""
@@ -243,6 +266,10 @@ class CalendarSchedule:
         steps = bisect_left(range(enough), tick_minute, key=lambda steps: self._stepped(anchor_minute, steps))
         return self._stepped(anchor_minute, steps)
 
+    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+        """See Schedule."""
+        return _early_for_expected(began_us, expected_minute, tolerance_us, self._least_minutes)
+
     def _stepped(self, minute: int, steps: int) -> int:
         """The minute so many steps on; of two the first; one that is skipped, as if the clocks ran on."""
         number = steps * self._number
@@ -257,3 +284,11 @@ class CalendarSchedule:
             return min(self._local.minutes((wall - _EPOCH) // _MINUTE)[0], LAST_MINUTE)
         except (OverflowError, ValueError):
             return LAST_MINUTE
+
+
+def _early_for_expected(began_us: int, expected_minute: int, tolerance_us: int, gap_minutes: int) -> int:
+    """See Schedule.early_for: an interval has no times of its own, only what was expected."""
+    ahead_us = expected_minute * MINUTE_US - began_us
+    if expected_minute == NO_MINUTE or not 0 < ahead_us <= min(tolerance_us, gap_minutes * MINUTE_US // 2):
+        return NO_MINUTE
+    return expected_minute

@@ -26,6 +26,7 @@ from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEve
 from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState
 from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal, Loss, Row
+from dataflow.monitors.rules import Rules
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.parking import Key, Parking
 from dataflow.steps.rejections import rejection
@@ -56,7 +57,10 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     VERSION = 2
 
-    def __init__(self, judges: bool, is_at_end: Callable[[], bool], snapshot: bytes | None) -> None:
+    def __init__(
+        self, judges: bool, is_at_end: Callable[[], bool], rules: Rules, snapshot: bytes | None
+    ) -> None:
+        self._rules = rules
         self._judges = judges
         """Ticks are decided somewhere; if not, all are NORMAL."""
         self._is_at_end = is_at_end
@@ -81,7 +85,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if not judges:
             self._forget_decisions()
         for saved in state.monitors:
-            self._restore(Monitor.restore(saved))
+            self._restore(Monitor.restore(saved, rules))
 
     def _forget_decisions(self) -> None:
         """Nobody decides any more: what is held counts at the next tick."""
@@ -304,7 +308,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                     item.is_muted,
                     item.config,
                     {},
-                )
+                ),
+                self._rules,
             )
             return
         self._catch_up(monitor, item.clock_minute, journal)
