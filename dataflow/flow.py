@@ -60,7 +60,8 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     flow = Dataflow(FLOW_ID)
     batches = [op.input(f"source_{name}", flow, source) for name, source in endpoints.sources.items()]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
-    decoded = op.flat_map_batch("decode", read, Decode(endpoints.projects, settings.gate_groups))
+    decode = Decode(endpoints.projects, settings.gate_groups, settings.clock_delay_us)
+    decoded = op.flat_map_batch("decode", read, decode)
     gated = op.key_rm(
         "gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), gate)
     )

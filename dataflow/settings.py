@@ -14,6 +14,8 @@ from dataflow.monitors.rules import Rules
 from dataflow.monitors.volume import VolumeRules
 
 PREFIX = "CRONWAX_"
+KAFKA_CLOCK_DELAY_SECONDS = 5.0
+"""The event clock's delay with Kafka, unless it is set."""
 RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
 """Tables that grow for as long as check-ins come."""
 
@@ -63,6 +65,10 @@ class Settings(BaseSettings):
     usual for a system incident to be over."""
     early_tolerance_seconds: float = Field(default=0.0, ge=0.0, le=86_400.0)
     """How long before its scheduled time a run may begin and still count for it."""
+
+    clock_delay_seconds: float | None = Field(default=None, ge=0.0, le=3_600.0)
+    """How far the event clock stays behind the broker's: time for check-ins in flight. Unset: 5 with `kafka`, else
+    0."""
 
     key_groups: int = Field(default=64, ge=1, le=4096)
     """Groups that monitors are hashed to; fixed for the life of a recovery store."""
@@ -127,6 +133,19 @@ class Settings(BaseSettings):
     def rules(self) -> Rules:
         """What is set about the rules."""
         return Rules(early_tolerance_us=round(self.early_tolerance_seconds * 1_000_000))
+
+    @property
+    def clock_delay_us(self) -> int:
+        """How far a partition's clock stays behind its newest broker timestamp, in µs."""
+        delay = self.clock_delay_seconds
+        if delay is None:
+            delay = KAFKA_CLOCK_DELAY_SECONDS if self.source == "kafka" else 0.0
+        return round(delay * 1_000_000)
+
+    @property
+    def idle_allowance_us(self) -> int:
+        """How far the clock of an idle partition stays behind the wall clock, in µs: never less than any clock does."""
+        return max(round(self.kafka_idle_allowance_seconds * 1_000_000), self.clock_delay_us)
 
     @property
     def gate_groups(self) -> int:

@@ -278,4 +278,4 @@ COMMENT ON COLUMN partitions.topic IS 'Topic, or file.';
 COMMENT ON COLUMN partitions."partition" IS 'Number of the partition.';
 COMMENT ON COLUMN partitions."position" IS
     'The offset or line that is read next; never goes back while an input is read again.';
-COMMENT ON COLUMN partitions.clock IS 'The partition''s clock: its newest broker timestamp, cut to the minute.';
+COMMENT ON COLUMN partitions.clock IS 'The partition''s clock: its newest broker timestamp (less CRONWAX_CLOCK_DELAY_SECONDS), cut to the minute.';

@@ -32,7 +32,8 @@ class SourceBatch(msgspec.Struct, array_like=True):
     format: int
     """A `Format`."""
     clock_before: int
-    """The partition's clock (minutes) before the first message; NO_MINUTE if it had none."""
+    """The partition's clock before the first message: the minute of its newest broker timestamp less the clock's delay;
+    NO_MINUTE if it had none."""
     messages: list[tuple[int, int | None, bytes]]
     """(offset, broker's timestamp in µs or None if it has none that can be read, the message)."""
     clock_after: int = NO_MINUTE

@@ -18,7 +18,7 @@ from dataflow.connectors.demo_day import DAY_VERSION, PARTITIONS, lines_of_day
 from dataflow.connectors.demo_jobs import PROJECTS
 from dataflow.connectors.progress import Progress
 from dataflow.failure import StartError, fail
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
+from dataflow.monitors.check_in import NO_MINUTE, minute_of
 from dataflow.wire.timestamps import read_ts
 
 DEMO_PROJECTS = {project.project_id: project.organization_id for project in PROJECTS}
@@ -38,10 +38,12 @@ class DemoSource(FixedPartitionedSource[SourceBatch, DemoState]):
         batch_size: int,
         stopping: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
+        clock_delay_us: int = 0,
     ) -> None:
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
+        self._clock_delay_us = clock_delay_us
         self.origins = [f"{TOPIC}-{partition}" for partition in range(PARTITIONS)]
         """The partitions in the order of their `SourceBatch.origin`."""
 
@@ -52,7 +54,9 @@ class DemoSource(FixedPartitionedSource[SourceBatch, DemoState]):
     def build_part(self, step_id: str, for_part: str, resume_state: DemoState | None) -> DemoPartition:
         """Begin one partition, where it was left."""
         partition = self.origins.index(for_part)
-        return DemoPartition(partition, self._batch_size, self._stopping, self._progress, resume_state)
+        return DemoPartition(
+            partition, self._batch_size, self._stopping, self._progress, resume_state, self._clock_delay_us
+        )
 
 
 class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
@@ -66,11 +70,13 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         stopping: Callable[[], bool],
         progress: Progress | None,
         resume_state: DemoState | None,
+        clock_delay_us: int,
     ) -> None:
         self._partition = partition
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
+        self._clock_delay_us = clock_delay_us
         version, self._position, self._clock = resume_state or (DAY_VERSION, 0, NO_MINUTE)
         if version != DAY_VERSION:
             fail("the recovery store is of another release's demo; start with an empty one")
@@ -88,7 +94,9 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         lines = self._lines[begin : begin + self._batch_size]
         messages = [(begin + number, read_ts(line), line) for number, line in enumerate(lines, 1)]
         before = self._clock
-        self._clock = max([before, *(ts // MINUTE_US for _, ts, _ in messages if ts is not None)])
+        self._clock = max(
+            [before, *(minute_of(ts - self._clock_delay_us) for _, ts, _ in messages if ts is not None)]
+        )
         self._position += len(lines)
         self._ended = self._position == len(self._lines)
         if self._progress is not None:

@@ -53,9 +53,12 @@ def open_endpoints(settings: Settings) -> Endpoints:
     if settings.source == "file":
         assert settings.checkins_path is not None
         progress = Progress.create(None, "bytes")
-        source = FileSource(settings.checkins_path, settings.batch_size, stopping, progress)
+        source = FileSource(
+            settings.checkins_path, settings.batch_size, stopping, progress, settings.clock_delay_us
+        )
     else:
-        source = DemoSource(settings.batch_size, stopping, Progress.create(None, "messages"))
+        progress = Progress.create(None, "messages")
+        source = DemoSource(settings.batch_size, stopping, progress, settings.clock_delay_us)
         projects = {**DEMO_PROJECTS, **projects}
     return Endpoints(
         {settings.source: source},

@@ -11,7 +11,7 @@ from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.connectors.line_reader import LineReader
 from dataflow.connectors.progress import Progress
 from dataflow.failure import fail
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
 from dataflow.wire.timestamps import read_ts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -44,6 +44,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         batch_size: int,
         stopping: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
+        clock_delay_us: int = 0,
     ) -> None:
         files = sorted(_find(path))
         # The engine makes no sink where there is no input: of files that are all empty one stays.
@@ -51,6 +52,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
+        self._clock_delay_us = clock_delay_us
         self.origins = sorted(self._paths)
         """The partitions in the order of their `SourceBatch.origin`."""
 
@@ -67,6 +69,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
             self._stopping,
             self._progress,
             resume_state,
+            self._clock_delay_us,
         )
 
 
@@ -91,6 +94,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         stopping: Callable[[], bool],
         progress: Progress | None,
         resume_state: FileState | None,
+        clock_delay_us: int,
     ) -> None:
         self._path = path
         self._origin = origin
@@ -112,7 +116,8 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             self._reader = LineReader(path, offset)
         except OSError as error:
             fail(f"{path}: {error.strerror}")
-        self._newest_us = self._clock * MINUTE_US
+        self._clock_delay_us = clock_delay_us
+        self._newest_us = self._clock * MINUTE_US + clock_delay_us
         self._ended = False
         self._unsafe = False
         """Lines were handed on that no snapshot covers yet."""
@@ -132,7 +137,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         else:
             self._ended = self._reader.exhausted
         self._unsafe = True
-        self._clock = self._newest_us // MINUTE_US
+        self._clock = minute_of(self._newest_us - self._clock_delay_us)
         self._report(len(messages))
         return [
             SourceBatch(

@@ -68,8 +68,8 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
 
     - Order: that of each partition. Positions are resume state; no consumer group ever commits.
     - Partitions are those that the topics have when the flow starts.
-    - The clock of a check-ins partition is its newest broker timestamp; one that is read to its end follows
-      the wall clock, less an allowance. Controls have no clock.
+    - The clock of a check-ins partition is its newest broker timestamp less the clock's delay; one that is read
+      to its end follows the wall clock, less an allowance that is never smaller. Controls have no clock.
     - Errors: a broker that stays away for `kafka_delivery_timeout_seconds`, and positions that the topic no
       longer holds, end the process with one line.
     - When `stopping` says so every partition ends, and with it the flow.
@@ -109,8 +109,7 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         begins = "resumes" if resume_state else "begins"
         _LOG.info("%s %s at offset %d, %s", part.key, begins, position, _clock_text(clock))
         broker.read_from(position)
-        allowance_us = int(self._settings.kafka_idle_allowance_seconds * 1_000_000)
-        wall_clock = _WallClock(self._now_us, allowance_us)
+        wall_clock = _WallClock(self._now_us, self._settings.idle_allowance_us)
         start, settings = (position, clock), self._settings
         return KafkaPartition(part, broker, start, wall_clock, settings, self._stopping, self._observe)
 
@@ -133,6 +132,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._position, self._clock = start
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
+        self._clock_delay_us = settings.clock_delay_us
         self._echo_seconds = settings.publish_interval
         self._stopping = stopping
         self._observe = observe
@@ -206,7 +206,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
             self._position = offset + 1
             self._at_end = False
         if self._part.origin >= 0 and newest_us >= 0:
-            self._clock = max(self._clock, minute_of(newest_us))
+            self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
         return messages
 
     def _ask_for_the_end(self) -> None:

@@ -134,9 +134,10 @@ def minute_of(time_us: int) -> int:
 
 
 def first_tick_after(item: CheckIn | Control) -> int:
-    """The first tick (minute) that can come after this message was applied.
+    """The first tick (minute) at which a deadline may fire that this message sets.
 
     The message itself is applied before the tick that it causes (SPEC, section 6); if its minute had been reached
-    before it came, the next tick is that of the following minute.
+    before it came, the next tick is that of the following minute. Ticks before its minute, which a clock that
+    stays behind may still bring, do not fire what it sets.
     """
     return max(item.received_us // MINUTE_US, item.clock_minute + 1)

@@ -41,7 +41,7 @@ class Vitals(Collector):
 
     def __init__(self, settings: Settings, now_us: Callable[[], int] = wall_clock_us) -> None:
         self._controls_topic = settings.controls_topic
-        self._allowance_us = int(settings.kafka_idle_allowance_seconds * SECOND_US)
+        self._allowance_us = settings.idle_allowance_us
         self._now_us = now_us
         self.started_us = now_us()
         """When this process began to watch."""

@@ -35,10 +35,11 @@ class Decode:
     What is no message becomes a dead letter and a processing error; an invalid control a processing error.
     """
 
-    def __init__(self, projects: dict[int, int], gate_groups: int) -> None:
+    def __init__(self, projects: dict[int, int], gate_groups: int, clock_delay_us: int = 0) -> None:
         self._check_ins = CheckInDecoder(projects)
         self._controls = ControlDecoder(projects)
         self._groups = gate_groups
+        self._clock_delay_us = clock_delay_us
         self._readers: dict[int, Callable[[bytes, Place], CheckIn | Control | None]] = {
             Format.LINES: self._line,
             Format.MSGPACK: self._check_ins.packed,
@@ -58,7 +59,7 @@ class Decode:
         read = self._readers[batch.format]
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
-        clock, is_clocked = batch.clock_before, batch.origin >= 0
+        clock, is_clocked, delay_us = batch.clock_before, batch.origin >= 0, self._clock_delay_us
         for offset, received_us, message in batch.messages:
             try:
                 if received_us is None:
@@ -75,7 +76,7 @@ class Decode:
                 if item is not None:
                     by_group[organization_group(item.organization_id, groups)].append(item)
             if is_clocked and received_us is not None:
-                minute = received_us // MINUTE_US
+                minute = (received_us - delay_us) // MINUTE_US
                 if minute > clock:
                     clock = minute
         self._emit(batch, by_group, out)

@@ -103,6 +103,11 @@ def test_batches_follow_each_other_and_only_the_last_has_ended() -> None:
     assert batches[-1].clock_after == START_MINUTE + DAY_MINUTES
 
 
+def test_the_clock_stays_behind_by_its_delay() -> None:
+    batches = read(DemoSource(1000, clock_delay_us=5_000_000), "demo-2")
+    assert batches[-1].clock_after == START_MINUTE + DAY_MINUTES - 1
+
+
 def test_a_resumed_run_goes_on_where_the_last_one_stopped() -> None:
     source = DemoSource(700)
     first = source.build_part("input", "demo-1", None)

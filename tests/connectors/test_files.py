@@ -35,10 +35,14 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def batches(
-    path: Path, state: FileState | None = None, size: int = 1000, part: str | None = None
+    path: Path,
+    state: FileState | None = None,
+    size: int = 1000,
+    part: str | None = None,
+    clock_delay_us: int = 0,
 ) -> tuple[list[SourceBatch], FileState]:
     """What a run over one partition hands on, and the position it leaves."""
-    source = FileSource(path, size)
+    source = FileSource(path, size, clock_delay_us=clock_delay_us)
     partition = source.build_part("input", part or source.list_parts()[0], state)
     out = []
     while True:
@@ -220,6 +224,16 @@ def test_a_batch_of_huge_lines_holds_few_of_them(tmp_path: Path) -> None:
     path = write(tmp_path / "in.jsonl", (huge + b"\n") * 5)
     found, _ = batches(path)
     assert [len(batch.messages) for batch in found] == [3, 2]
+
+
+def test_the_clock_stays_behind_by_its_delay_also_when_it_resumes(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", b"\n".join(lines(4)) + b"\n")
+    found, left = batches(path, size=2, clock_delay_us=5_000_000)
+    assert [batch.clock_after - START_MINUTE for batch in found[:2]] == [0, 2]
+    with path.open("ab") as file:
+        file.write(line(3) + b"\n")
+    (batch,), _ = batches(path, left, clock_delay_us=5_000_000)
+    assert (batch.clock_before, batch.clock_after) == (START_MINUTE + 2, START_MINUTE + 2)
 
 
 def test_the_clock_never_goes_back(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bytewax.testing import cluster_main, run_main
 from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.connectors.endpoints import Endpoints
 from dataflow.flow import build
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
+from dataflow.monitors.check_in import NO_MINUTE, minute_of
 from dataflow.settings import Settings
 from dataflow.wire.timestamps import read_ts
 from state.tables import TABLES
@@ -39,8 +39,15 @@ class Plan:
 
 class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
     def __init__(
-        self, origin: int, name: str, lines: Lines, plan: Plan, state: tuple[int, int, bool] | None
+        self,
+        origin: int,
+        name: str,
+        lines: Lines,
+        plan: Plan,
+        clock_delay_us: int,
+        state: tuple[int, int, bool] | None,
     ) -> None:
+        self._clock_delay_us = clock_delay_us
         self._origin, self._name, self._lines, self._plan = origin, name, [as_line(x) for x in lines], plan
         self._position, self._clock, self._done = state or (0, NO_MINUTE, False)
         self._turn = 0
@@ -61,7 +68,7 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
         before = self._clock
         for _, received_us, _ in messages:
             if received_us is not None:
-                self._clock = max(self._clock, received_us // MINUTE_US)
+                self._clock = max(self._clock, minute_of(received_us - self._clock_delay_us))
         self._position += len(taken)
         self._announced = self._position == len(self._lines)
         return [
@@ -85,8 +92,9 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
 class MemorySource(FixedPartitionedSource[SourceBatch, Any]):
     """Partitions in memory."""
 
-    def __init__(self, inputs: dict[str, Lines], plans: dict[str, Plan]) -> None:
+    def __init__(self, inputs: dict[str, Lines], plans: dict[str, Plan], clock_delay_us: int = 0) -> None:
         self.origins = sorted(inputs)
+        self._clock_delay_us = clock_delay_us
         self._inputs, self._plans = inputs, plans
 
     def list_parts(self) -> list[str]:
@@ -94,7 +102,14 @@ class MemorySource(FixedPartitionedSource[SourceBatch, Any]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Partition:
         plan = self._plans.get(for_part, Plan())
-        return _Partition(self.origins.index(for_part), for_part, self._inputs[for_part], plan, resume_state)
+        return _Partition(
+            self.origins.index(for_part),
+            for_part,
+            self._inputs[for_part],
+            plan,
+            self._clock_delay_us,
+            resume_state,
+        )
 
 
 class _Collect(StatefulSinkPartition[Any, None]):
@@ -166,10 +181,10 @@ def flow_of(
     inputs: dict[str, Lines], world: World, plans: dict[str, Plan] | None = None, **settings: Any
 ) -> Dataflow:
     """The flow over these inputs, into this world."""
-    source = MemorySource(inputs, plans or {})
-    options = {"key_groups": 8, "sample_new_monitors": False} | settings
+    chosen = Settings(source="demo", **{"key_groups": 8, "sample_new_monitors": False} | settings)
+    source = MemorySource(inputs, plans or {}, chosen.clock_delay_us)
     return build(
-        Settings(source="demo", **options),
+        chosen,
         Endpoints(
             {"memory": source},
             source.origins,

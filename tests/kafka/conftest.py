@@ -131,6 +131,8 @@ def settings_for(new_topic) -> Callable[..., Settings]:
 
         # A source says once more after this interval that nothing has come; few tests want to hear it.
         changes.setdefault("publish_interval", 3600)
+        # Most tests tell the clock by their timestamps.
+        changes.setdefault("clock_delay_seconds", 0)
         return Settings(
             source="kafka",
             kafka_bootstrap_servers=changes.pop("kafka_bootstrap_servers", broker.bootstrap),

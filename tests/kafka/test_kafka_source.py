@@ -113,6 +113,26 @@ def test_a_partition_read_to_its_end_follows_the_wall_clock_less_the_allowance(b
     assert part.snapshot() == (1, MINUTE + 5)
 
 
+def test_the_clock_stays_behind_the_timestamps_by_its_delay(broker, settings_for):
+    settings = settings_for(broker, batch_size=1, clock_delay_seconds=5)
+    times = [T0 + 4_999, T0 + 5_000, T0 + 64_999, T0 + 65_000]
+    send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
+    batches = read_until(part_of(settings, now_us=0), lambda got: len(got) >= 4)
+    assert [batch.clock_after - MINUTE for batch in batches] == [-1, 0, 0, 1]
+
+
+def test_an_idle_partition_stays_behind_the_wall_clock_by_no_less_than_the_clocks_delay(broker, settings_for):
+    settings = settings_for(broker, kafka_idle_allowance_seconds=2, clock_delay_seconds=5)
+    now_us = [(MINUTE + 5) * 60_000_000 + 4_999_999]
+    source = KafkaSource(settings, never, now_us=lambda: now_us[0])
+    part = source.build_part("input", f"{settings.checkins_topic}/0", None)
+    (batch,) = read_until(part, bool)
+    assert batch.clock_after == MINUTE + 4
+    now_us[0] += 1
+    (batch,) = read_until(part, bool)
+    assert (batch.clock_before, batch.clock_after) == (MINUTE + 4, MINUTE + 5)
+
+
 def test_an_empty_partition_follows_the_wall_clock(broker, settings_for):
     part = part_of(settings_for(broker))
     (batch,) = read_until(part, bool)

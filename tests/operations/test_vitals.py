@@ -49,6 +49,13 @@ def test_a_clock_is_behind_from_the_end_of_its_minute_and_the_allowance_on(vital
     assert vitals.signs(at(1, 32)) == [Sign("partition", "ingest-monitors/3", at(0), 30 * SECOND_US)]
 
 
+def test_a_clock_that_is_set_to_stay_behind_is_not_behind_for_that():
+    vitals = Vitals(Settings(kafka_idle_allowance_seconds=2, clock_delay_seconds=20), Clock(at(0)))
+    vitals.partition("ingest-monitors", 3, 5, MINUTE)
+    assert [sign.age_us for sign in vitals.signs(at(1, 20))] == [0]
+    assert [sign.age_us for sign in vitals.signs(at(1, 21))] == [SECOND_US]
+
+
 def test_a_clock_ahead_of_the_wall_clock_is_not_behind(vitals):
     vitals.partition("ingest-monitors", 3, 5, MINUTE + 10)
     assert [sign.age_us for sign in vitals.signs(at(1))] == [0]
