@@ -66,6 +66,10 @@ class Settings(BaseSettings):
     early_tolerance_seconds: float = Field(default=0.0, ge=0.0, le=86_400.0)
     """How long before its scheduled time a run may begin and still count for it."""
 
+    flapping_changes: int | None = Field(default=None, ge=1, le=1_000)
+    """More changes between ok and error than that within the window are flapping; unset: none ever are."""
+    flapping_window: int = Field(default=60, ge=1, le=10_080)
+    """The window in minutes."""
     clock_delay_seconds: float | None = Field(default=None, ge=0.0, le=3_600.0)
     """How far the event clock stays behind the broker's: time for check-ins in flight. Unset: 5 with `kafka`, else
     0."""
@@ -132,7 +136,11 @@ class Settings(BaseSettings):
     @property
     def rules(self) -> Rules:
         """What is set about the rules."""
-        return Rules(early_tolerance_us=round(self.early_tolerance_seconds * 1_000_000))
+        return Rules(
+            early_tolerance_us=round(self.early_tolerance_seconds * 1_000_000),
+            flapping_changes=self.flapping_changes or 0,
+            flapping_window_minutes=self.flapping_window,
+        )
 
     @property
     def clock_delay_us(self) -> int:

@@ -109,6 +109,8 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(_sql("history.sql"))
     if version < 3:
         connection.execute(_sql("volume.sql"))
+        connection.execute("ALTER TABLE monitor_environments ADD COLUMN is_flapping BOOLEAN")
+        connection.execute("UPDATE monitor_environments SET is_flapping = false")
     if version < SCHEMA_VERSION:
         connection.execute("UPDATE schema_info SET version = ?", [SCHEMA_VERSION])
     connection.commit()

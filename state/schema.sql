@@ -82,7 +82,8 @@ CREATE TABLE monitor_environments (
     next_checkin TIMESTAMPTZ,
     next_checkin_latest TIMESTAMPTZ,
     open_incident_id VARCHAR,
-    updated_at TIMESTAMPTZ
+    updated_at TIMESTAMPTZ,
+    is_flapping BOOLEAN
 );
 COMMENT ON TABLE monitor_environments IS 'The running state of each monitor in each environment.';
 COMMENT ON COLUMN monitor_environments.project_id IS 'The project that the monitor belongs to.';
@@ -98,6 +99,8 @@ COMMENT ON COLUMN monitor_environments.next_checkin_latest IS
 COMMENT ON COLUMN monitor_environments.open_incident_id IS
     'The incident that is open now (incidents.incident_id); NULL if none is.';
 COMMENT ON COLUMN monitor_environments.updated_at IS 'When this state changed last (event time).';
+COMMENT ON COLUMN monitor_environments.is_flapping IS
+    'True: it has changed between ok and error too often of late (CRONWAX_FLAPPING_CHANGES); messages wait until it is calm.';
 
 CREATE TABLE check_ins (
     check_in_id UUID,

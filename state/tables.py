@@ -53,6 +53,7 @@ TABLES: dict[str, Table] = {
             ("next_checkin_latest", "time"),
             ("open_incident_id", "text"),
             ("updated_at", "time"),
+            ("is_flapping", "bool"),
         ),
         3,
     ),

@@ -89,6 +89,28 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     """The run, a time-out, was reported to be ok after all."""
 
 
+class Flapping(msgspec.Struct, array_like=True, gc=False):
+    """How often an environment changed of late, and what waits while it flaps."""
+
+    changes: list[int]
+    """The minutes of its latest changes between ok and error, oldest first."""
+    calm_minute: int = FAR_MINUTE
+    """The first minute at which it no longer flaps; FAR_MINUTE: it does not flap."""
+    told: Incident | None = None
+    """The incident of the occurrence that said so."""
+    resolving_guid: bytes | None = None
+    """The check-in that resolved that one since."""
+    failing_guid: bytes | None = None
+    """The newest check-in that counted as a failure; its trace, and the statuses that it would be told with."""
+    failing_trace_id: bytes | None = None
+    kinds: tuple[int, ...] = ()
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether messages wait."""
+        return self.calm_minute != FAR_MINUTE
+
+
 class Environment(msgspec.Struct, array_like=True, gc=False):
     """One monitor environment."""
 
@@ -122,6 +144,7 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     """The minute of this environment's entry among its key group's deadlines."""
     held: list[Held] | None = None
     """What has not counted yet, in order; the first is a failure."""
+    flapping: Flapping | None = None
 
     def earliest_due(self) -> int:
         """The first tick at which something of this environment fires."""
@@ -130,7 +153,14 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
             for run in self.runs.values():
                 if run.due_minute < due:
                     due = run.due_minute
+        if self.flapping is not None and self.flapping.calm_minute < due:
+            due = self.flapping.calm_minute
         return due
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether messages wait until it is calm."""
+        return self.flapping is not None and self.flapping.is_flapping
 
     def plan(self, next_minute: int, margin_minutes: int, first_tick: int) -> None:
         """Expect the next check-in at `next_minute`; a miss fires at `first_tick` at the earliest."""

@@ -45,9 +45,10 @@ def message_id(kind: str, incident: str, check_in_guid: bytes) -> str:
     return _guid(b"message", kind, incident, check_in_guid.hex()).hex()
 
 
-def event_id(incident: str, check_in_guid: bytes) -> str:
-    """The id (32 hex digits) of the event inside an occurrence."""
-    return _guid(b"event", incident, check_in_guid.hex()).hex()
+def event_id(kind: str, incident: str, check_in_guid: bytes) -> str:
+    """The id (32 hex digits) of the event inside an occurrence of this kind."""
+    kinds = () if kind == "occurrence" else (kind,)  # as it was before there were other kinds
+    return _guid(b"event", incident, check_in_guid.hex(), *kinds).hex()
 
 
 def error_id(topic: str, partition: int, offset: int, types: list[str]) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataflow.monitors import identity
-from dataflow.monitors.check_in import STATUS_NAMES
+from dataflow.monitors import flapping, identity
+from dataflow.monitors.check_in import MINUTE_US, STATUS_NAMES
 from dataflow.monitors.environment import Environment, EnvironmentStatus, Failure, Incident, Monitor, Run
-from dataflow.monitors.journal import FailureNotice, Journal, RecoveryNotice
+from dataflow.monitors.journal import Journal, RecoveryNotice, failure_notice
 
 
 def count_failure(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
@@ -16,9 +16,12 @@ def count_failure(monitor: Monitor, environment: Environment, run: Run, at_us: i
                     <-----------------------------   ^       | one more notice each
               M-th success in a row (count_success)  +-------+
 
-    `at_us` is when it was noticed. In a muted environment or monitor nothing is sent.
+    `at_us` is when it was noticed. In a muted environment or monitor nothing is sent; while the environment flaps,
+    it waits.
     """
-    environment.oks = 0
+    if environment.flapping is not None:
+        flapping.calm_if_due(monitor, environment, at_us // MINUTE_US, journal)
+    changes = environment.oks = 0
     if environment.incident is None:
         row = environment.failures = environment.failures or []
         row.append(Failure(run.guid, run.date_added_us, run.status))
@@ -28,27 +31,19 @@ def count_failure(monitor: Monitor, environment: Environment, run: Run, at_us: i
         row = row[-threshold:]
         _open(monitor, environment, row[0], journal)  # (a)
         kinds = tuple(failure.status for failure in row)
+        changes = flapping.note_change(monitor, environment, at_us)
     else:
         kinds = (run.status,)  # (b)
-    if monitor.is_muted or environment.is_muted:
+    incident = environment.incident
+    assert incident is not None
+    if (
+        flapping.hold_failure(environment, run, kinds, changes > 0)
+        or monitor.is_muted
+        or environment.is_muted
+    ):
         return
-    assert environment.incident is not None
-    journal.notices.append(
-        FailureNotice(
-            monitor.project_id,
-            monitor.slug,
-            monitor.name,
-            monitor.config,
-            environment.name,
-            environment.status,
-            environment.incident,
-            run.guid,
-            run.trace_id,
-            kinds,
-            environment.last_ok_us,
-            at_us,
-        )
-    )
+    told = (run.guid, run.trace_id, kinds, at_us, changes)
+    journal.notices.append(failure_notice(monitor, environment, incident, *told))
 
 
 def _open(monitor: Monitor, environment: Environment, first: Failure, journal: Journal) -> None:
@@ -68,6 +63,8 @@ def _open(monitor: Monitor, environment: Environment, first: Failure, journal: J
 def count_success(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
     """Let a success count: it ends a row of failures, and as the M-th in a row an open incident."""
     environment.failures = None
+    if environment.flapping is not None:
+        flapping.calm_if_due(monitor, environment, at_us // MINUTE_US, journal)
     incident = environment.incident
     if incident is None:
         environment.status = EnvironmentStatus.OK
@@ -79,6 +76,12 @@ def count_success(monitor: Monitor, environment: Environment, run: Run, at_us: i
     environment.status = EnvironmentStatus.OK
     environment.incident = None
     journal.incident(monitor, environment, incident, run)
+    changes = flapping.note_change(monitor, environment, at_us)
+    if flapping.hold_recovery(environment, incident, run, changes > 0):
+        if changes and not (monitor.is_muted or environment.is_muted):
+            told = (run.guid, run.trace_id, (), at_us, changes)
+            journal.notices.append(failure_notice(monitor, environment, incident, *told))
+        return
     journal.notices.append(
         RecoveryNotice(monitor.project_id, monitor.slug, environment.name, incident, run.guid, at_us)
     )

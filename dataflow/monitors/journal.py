@@ -41,6 +41,39 @@ class FailureNotice(msgspec.Struct, frozen=True):
     """The statuses of the failing check-ins that it is about, in order."""
     last_ok_us: int
     at_us: int
+    changes: int = 0
+    """So many changes between ok and error within the window below made the environment flap, which is what the
+    notice says; 0: it is an ordinary one."""
+    window_minutes: int = 0
+
+
+def failure_notice(
+    monitor: Monitor,
+    environment: Environment,
+    incident: Incident,
+    guid: bytes,
+    trace_id: bytes | None,
+    kinds: tuple[int, ...],
+    at_us: int,
+    changes: int = 0,
+) -> FailureNotice:
+    """A notice about the environment as it is now."""
+    return FailureNotice(
+        monitor.project_id,
+        monitor.slug,
+        monitor.name,
+        monitor.config,
+        environment.name,
+        environment.status,
+        incident,
+        guid,
+        trace_id,
+        kinds,
+        environment.last_ok_us,
+        at_us,
+        changes,
+        monitor.rules.flapping_window_minutes if changes else 0,
+    )
 
 
 class RecoveryNotice(msgspec.Struct, frozen=True):
@@ -154,6 +187,7 @@ class Journal:
                 environment.latest_minute * MINUTE_US if environment.latest_minute != FAR_MINUTE else None,
                 environment.incident.id if environment.incident is not None else None,
                 at_us,
+                environment.is_flapping,
             )
             for monitor, environment, at_us in self._touched.values()
         ]

@@ -7,7 +7,7 @@ due before a message (`fire_due`), so that it finds the environment as of its ow
 
 from __future__ import annotations
 
-from dataflow.monitors import holding, identity
+from dataflow.monitors import flapping, holding, identity
 from dataflow.monitors.check_in import (
     ERROR,
     IN_PROGRESS,
@@ -226,14 +226,17 @@ def _reference(monitor: Monitor, run: Run, start_us: int) -> int:
 def fire_due(
     monitor: Monitor, environment: Environment, tick: int, decisions: Decisions, journal: Journal
 ) -> None:
-    """Fire all deadlines that ticks up to this minute reach, each as of its own tick, misses before time-outs."""
+    """Fire all deadlines that ticks up to this minute reach, each as of its own tick.
+
+    1. Misses. 2. Time-outs. 3. What only ends a wait: it finds the environment as the others left it.
+    """
     while (minute := environment.earliest_due()) <= tick:
         if environment.due_minute == minute:
             _miss(monitor, environment, minute, decisions, journal)
-        else:
-            assert environment.runs is not None
-            due = (run for run in environment.runs.values() if run.due_minute == minute)
+        elif due := [run for run in (environment.runs or {}).values() if run.due_minute == minute]:
             _time_out(monitor, environment, min(due, key=_in_order), minute, decisions, journal)
+        else:
+            flapping.calm_if_due(monitor, environment, minute, journal)
 
 
 def fire_late(
@@ -362,6 +365,7 @@ def watch_again(
     for run in list(environment.runs.values()) if environment.runs else ():
         if run.timeout_minute * MINUTE_US <= at_us:
             _lose(monitor, environment, run, at_us, journal)
+    flapping.watch_again(environment, first_tick)
     reschedule(monitor, environment, at_us, first_tick, journal)
 
 

@@ -254,6 +254,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         for names, (monitor, environment) in sorted(self._holding.items()):
             if monitor.environments.get(environment.name) is environment:
                 holding.settle(monitor, environment, event, journal)
+                if not monitor.is_disabled:
+                    self._deadlines.schedule(monitor, environment)
             if environment.held is None:
                 del self._holding[names]
 

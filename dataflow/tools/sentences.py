@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dataflow.wire.occurrences import FLAPPING_EVIDENCE
+
 MAX_KNOWN = 100_000
 """Incidents whose monitor is remembered, to name it when one is resolved."""
 
@@ -68,8 +70,9 @@ class Reader:
         if len(self._known) >= MAX_KNOWN:
             del self._known[next(iter(self._known))]
         self._known[fingerprint] = monitor, environment
-        reason = body["evidence_display"][0]["value"]
-        return _iso(body["detection_time"]), monitor, environment, f"failed: {reason}"
+        evidence = body["evidence_display"][0]
+        what = "flapping" if evidence["name"] == FLAPPING_EVIDENCE else "failed"
+        return _iso(body["detection_time"]), monitor, environment, f"{what}: {evidence['value']}"
 
 
 def _iso(seconds: float) -> str:

@@ -21,6 +21,8 @@ RESOLVED = 1
 """Sentry's number of the group status "resolved"."""
 SCHEDULE_TYPES = {"crontab": 1, "interval": 2}
 """Sentry's numbers of the schedule types."""
+FLAPPING_EVIDENCE = "Status changes"
+"""The name of the first evidence of an occurrence that says that an environment flaps."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,17 +67,19 @@ def _status_change(notice: RecoveryNotice) -> dict[str, Any]:
 def _occurrence(notice: FailureNotice) -> dict[str, Any]:
     incident = notice.incident
     last_ok = iso_time(notice.last_ok_us) if notice.last_ok_us != NO_TIME else "Never"
+    kind, title, subtitle, reason = _said(notice)
+    event_id = identity.event_id(kind, incident.id, notice.guid)
     return {
-        "id": identity.message_id("occurrence", incident.id, notice.guid),
+        "id": identity.message_id(kind, incident.id, notice.guid),
         "project_id": notice.project_id,
-        "event_id": identity.event_id(incident.id, notice.guid),
+        "event_id": event_id,
         "fingerprint": [incident.fingerprint],
-        "issue_title": f"Monitor failure: {notice.name}",
-        "subtitle": "Your monitor has reached its failure threshold.",
+        "issue_title": f"{title}: {notice.name}",
+        "subtitle": subtitle,
         "resource_id": None,
         "evidence_data": {},
         "evidence_display": [
-            {"name": "Failure reason", "value": failure_reason(notice.kinds), "important": True},
+            reason,
             {"name": "Environment", "value": notice.environment, "important": False},
             {"name": "Last successful check-in", "value": last_ok, "important": False},
         ],
@@ -86,11 +90,21 @@ def _occurrence(notice: FailureNotice) -> dict[str, Any]:
         "initial_issue_priority": None,
         "assignee": None,
         "payload_type": "occurrence",
-        "event": _event(notice),
+        "event": _event(notice, event_id),
     }
 
 
-def _event(notice: FailureNotice) -> dict[str, Any]:
+def _said(notice: FailureNotice) -> tuple[str, str, str, dict[str, Any]]:
+    """What tells an ordinary failure and the beginning of flapping apart: kind, title, subtitle, first evidence."""
+    if notice.changes:
+        reason = f"{notice.changes} changes between ok and error within {notice.window_minutes} minutes"
+        evidence = {"name": FLAPPING_EVIDENCE, "value": reason, "important": True}
+        return "flapping", "Monitor flapping", "Further messages wait until it is calm.", evidence
+    evidence = {"name": "Failure reason", "value": failure_reason(notice.kinds), "important": True}
+    return "occurrence", "Monitor failure", "Your monitor has reached its failure threshold.", evidence
+
+
+def _event(notice: FailureNotice, event_id: str) -> dict[str, Any]:
     incident = notice.incident
     monitor_id = str(UUID(bytes=identity.monitor_id(notice.project_id, notice.slug)))
     contexts: dict[str, Any] = {
@@ -109,7 +123,7 @@ def _event(notice: FailureNotice) -> dict[str, Any]:
     return {
         "contexts": contexts,
         "environment": notice.environment,
-        "event_id": identity.event_id(incident.id, notice.guid),
+        "event_id": event_id,
         "fingerprint": [incident.fingerprint],
         "platform": "other",
         "project_id": notice.project_id,

@@ -25,7 +25,7 @@ LATE_SECONDS = 15
 def silent(own_broker, settings_for, tmp_path_factory):
     """A deployment that gets one check-in and then nothing more, and when its job is missed (epoch seconds)."""
     flow = Deployment(
-        tmp_path_factory.mktemp("silent"), settings_for(own_broker, PARTITIONS, clock_delay_seconds=None)
+        tmp_path_factory.mktemp("silent"), settings_for(own_broker, PARTITIONS, clock_delay_seconds=5)
     )
     flow.start()
     deadline_s = (int(time.time()) + AHEAD_SECONDS + 59) // 60 * 60

@@ -36,7 +36,7 @@ def environment(
     project: int = 1, slug: str = "backup", status: str = "ok", incident: str | None = None
 ) -> Row:
     times = (START_US, START_US + MINUTE_US, START_US + 2 * MINUTE_US)
-    return (project, slug, "production", status, False, *times, incident, START_US)
+    return (project, slug, "production", status, False, *times, incident, START_US, False)
 
 
 def partition(position: int, clock_minute: int = 0, number: int = 0) -> Row:

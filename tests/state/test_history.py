@@ -8,7 +8,7 @@ import subprocess
 
 import duckdb
 import pytest
-from state_rows import START_US, answer, check_in, guid, monitor, partition, write
+from state_rows import START_US, answer, check_in, environment, guid, monitor, partition, write
 
 from state.database import SCHEMA_VERSION, shard_path
 from state.errors import StateError
@@ -337,7 +337,7 @@ def test_an_old_client_reads_the_history(start):
 
 def test_a_state_of_the_first_version_is_brought_up_to_date(start, tmp_path):
     state = start(hot_rows=10_000)
-    state.write(5, monitors=[monitor()], check_ins=[check_in(1)])
+    state.write(5, monitors=[monitor()], monitor_environments=[environment()], check_ins=[check_in(1)])
     state.writer.close()
     with duckdb.connect(shard_path(tmp_path, 0)) as connection:
         names = connection.execute(
@@ -347,7 +347,9 @@ def test_a_state_of_the_first_version_is_brought_up_to_date(start, tmp_path):
             connection.execute(f"DROP TABLE {name}")
         connection.execute("ALTER TABLE snapshot_info DROP COLUMN publish_seconds")
         connection.execute("ALTER TABLE snapshot_info DROP COLUMN size_bytes")
+        connection.execute("ALTER TABLE monitor_environments DROP COLUMN is_flapping")
         connection.execute("UPDATE schema_info SET version = 1")
     state = start().fill(days=2)
     assert state.ask("SELECT version FROM schema_info") == [(SCHEMA_VERSION,)]
     assert state.ask("SELECT count(*) FROM check_ins") == [(577,)]
+    assert state.ask("SELECT slug, is_flapping FROM monitor_environments") == [("backup", False)]
