@@ -11,7 +11,9 @@ import duckdb
 from state.errors import StateError, reason
 
 SCHEMA_VERSION = 3
-"""The layout that schema.sql, history.sql and volume.sql describe."""
+"""The layout that the files of LAYOUT describe, and history.sql."""
+LAYOUT = ("schema.sql", "volume.sql", "broken.sql")
+"""What analysts see, by file of state/."""
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
 
@@ -86,7 +88,7 @@ def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int,
     found = check_version(connection, path)
     if found is None:
         connection.begin()
-        for name in ("schema.sql", "history.sql", "volume.sql"):
+        for name in (*LAYOUT, "history.sql"):
             connection.execute(_sql(name))
         connection.execute("INSERT INTO schema_info VALUES (?, ?, ?)", [SCHEMA_VERSION, shard, shards])
         connection.commit()
@@ -109,6 +111,7 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(_sql("history.sql"))
     if version < 3:
         connection.execute(_sql("volume.sql"))
+        connection.execute(_sql("broken.sql"))
         connection.execute("ALTER TABLE monitor_environments ADD COLUMN is_flapping BOOLEAN")
         connection.execute("UPDATE monitor_environments SET is_flapping = false")
     if version < SCHEMA_VERSION:

@@ -9,6 +9,7 @@ from importlib.resources import files
 import duckdb
 
 from state.answers import apply_answers
+from state.database import LAYOUT
 
 _HEAD = """\
 # Tables, views and macros
@@ -35,7 +36,7 @@ _MACROS = """
 def dictionary() -> str:
     """The whole page."""
     with duckdb.connect() as connection:
-        for name in ("schema.sql", "volume.sql"):
+        for name in LAYOUT:
             connection.execute(files("state").joinpath(name).read_text(encoding="utf-8"))
         apply_answers(connection)
         return "\n".join(

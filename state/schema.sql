@@ -166,7 +166,7 @@ CREATE TABLE status_changes (
 COMMENT ON TABLE status_changes IS 'Every message that was sent about an incident, or a system incident.';
 COMMENT ON COLUMN status_changes.message_id IS 'The message''s id, derived from what it is about.';
 COMMENT ON COLUMN status_changes.payload_type IS
-    'occurrence: a failure of an open incident. status_change: the incident was resolved. system_incident_started, system_incident_ended: of no monitor, check-ins are being lost, or no longer.';
+    'occurrence: a failure of an open incident. status_change: the incident was resolved. monitor_broken, monitor_muted, monitor_unmuted: nobody mends it (broken_monitors). system_incident_started, system_incident_ended: of no monitor, check-ins are being lost, or no longer.';
 COMMENT ON COLUMN status_changes.project_id IS 'The project that the monitor belongs to; NULL if it is about none.';
 COMMENT ON COLUMN status_changes.slug IS 'The monitor.';
 COMMENT ON COLUMN status_changes.environment IS 'The environment.';

@@ -87,6 +87,18 @@ TABLES: dict[str, Table] = {
         ),
         4,
     ),
+    "broken_monitors": Table(
+        (
+            ("project_id", "int"),
+            ("slug", "text"),
+            ("environment", "text"),
+            ("incident_id", "text"),
+            ("detected_at", "time"),
+            ("muted_at", "time"),
+            ("recovered_at", "time"),
+        ),
+        5,
+    ),
     "status_changes": Table(
         (
             ("message_id", "text"),

@@ -63,6 +63,18 @@ class Incident(msgspec.Struct, array_like=True, gc=False):
     fingerprint: str
     starting_guid: bytes
     starting_us: int
+    failing: int = 0
+    """Its newest check-ins in a row that fail, as far as `monitors.broken` counts."""
+    watched_minute: int = NO_MINUTE
+    """From when on it counts as open for that; NO_MINUTE: from its start."""
+    broken_minute: int = NO_MINUTE
+    """When it was found to be of a broken monitor; NO_MINUTE: it was not."""
+    muted_minute: int = NO_MINUTE
+    """When the environment was muted for that; NO_MINUTE: it was not."""
+    holds_mute: bool = False
+    """The environment is muted by that, and by nobody else."""
+    due_minute: int = FAR_MINUTE
+    """The tick at which the next of these is due; FAR_MINUTE: none is."""
 
 
 class Failure(msgspec.Struct, array_like=True, gc=False):
@@ -155,6 +167,8 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
                     due = run.due_minute
         if self.flapping is not None and self.flapping.calm_minute < due:
             due = self.flapping.calm_minute
+        if self.incident is not None and self.incident.due_minute < due:
+            due = self.incident.due_minute
         return due
 
     @property

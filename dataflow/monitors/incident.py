@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataflow.monitors import flapping, identity
+from dataflow.monitors import broken, flapping, identity
 from dataflow.monitors.check_in import MINUTE_US, STATUS_NAMES
 from dataflow.monitors.environment import Environment, EnvironmentStatus, Failure, Incident, Monitor, Run
 from dataflow.monitors.journal import Journal, RecoveryNotice, failure_notice
@@ -34,6 +34,20 @@ def count_failure(monitor: Monitor, environment: Environment, run: Run, at_us: i
         changes = flapping.note_change(monitor, environment, at_us)
     else:
         kinds = (run.status,)  # (b)
+    _tell(monitor, environment, run, kinds, changes, at_us, journal)
+    assert environment.incident is not None
+    broken.note_failures(monitor, environment, environment.incident, len(kinds), at_us, journal)
+
+
+def _tell(
+    monitor: Monitor,
+    environment: Environment,
+    run: Run,
+    kinds: tuple[int, ...],
+    changes: int,
+    at_us: int,
+    journal: Journal,
+) -> None:
     incident = environment.incident
     assert incident is not None
     if (
@@ -69,6 +83,7 @@ def count_success(monitor: Monitor, environment: Environment, run: Run, at_us: i
     if incident is None:
         environment.status = EnvironmentStatus.OK
         return
+    broken.note_success(monitor, environment, incident, run.guid, at_us, journal)
     environment.oks += 1
     if environment.oks < monitor.config.recovery_count:
         return

@@ -87,6 +87,26 @@ class RecoveryNotice(msgspec.Struct, frozen=True):
     at_us: int
 
 
+class BrokenNotice(msgspec.Struct, frozen=True):
+    """An incident is of a broken monitor, its environment is muted for that, or no longer is."""
+
+    kind: str
+    """`monitor_broken`, `monitor_muted` or `monitor_unmuted`."""
+    project_id: int
+    slug: str
+    name: str
+    environment: str
+    incident: Incident
+    guid: bytes
+    """The check-in that began the incident; of `monitor_unmuted`, the one that succeeded."""
+    since_us: int
+    """From when on the incident counts as open."""
+    at_us: int
+
+
+Notice = FailureNotice | RecoveryNotice | BrokenNotice
+
+
 class Loss(msgspec.Struct, array_like=True):
     """What a system incident made of failures and runs."""
 
@@ -101,12 +121,13 @@ class Loss(msgspec.Struct, array_like=True):
 class Journal:
     """Collects what happens while a chunk is applied, in order."""
 
-    __slots__ = ("_deleted", "_touched", "check_ins", "incidents", "losses", "notices", "rejected")
+    __slots__ = ("_deleted", "_touched", "broken", "check_ins", "incidents", "losses", "notices", "rejected")
 
     def __init__(self) -> None:
         self.check_ins: list[Row] = []
         self.incidents: list[Row] = []
-        self.notices: list[FailureNotice | RecoveryNotice] = []
+        self.broken: list[Row] = []
+        self.notices: list[Notice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
         self.losses: dict[int, Loss] = {}
         """By the first minute of the system incident."""
@@ -170,7 +191,7 @@ class Journal:
             self._touched.pop(id(each), None)
         if environment is not None:
             key = (*key, environment.name)
-        for rows in (self._deleted, self.check_ins, self.incidents):
+        for rows in (self._deleted, self.check_ins, self.incidents, self.broken):
             rows.append(key)
 
     def environment_rows(self) -> list[Row]:

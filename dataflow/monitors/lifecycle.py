@@ -7,7 +7,7 @@ due before a message (`fire_due`), so that it finds the environment as of its ow
 
 from __future__ import annotations
 
-from dataflow.monitors import flapping, holding, identity
+from dataflow.monitors import broken, flapping, holding, identity
 from dataflow.monitors.check_in import (
     ERROR,
     IN_PROGRESS,
@@ -228,15 +228,19 @@ def fire_due(
 ) -> None:
     """Fire all deadlines that ticks up to this minute reach, each as of its own tick.
 
-    1. Misses. 2. Time-outs. 3. What only ends a wait: it finds the environment as the others left it.
+    1. Misses. 2. Time-outs. 3. What ends a wait and finds the environment as the others left it: that it no longer
+    flaps, that it is broken.
     """
     while (minute := environment.earliest_due()) <= tick:
         if environment.due_minute == minute:
             _miss(monitor, environment, minute, decisions, journal)
         elif due := [run for run in (environment.runs or {}).values() if run.due_minute == minute]:
             _time_out(monitor, environment, min(due, key=_in_order), minute, decisions, journal)
-        else:
+        elif environment.flapping is not None and environment.flapping.calm_minute == minute:
             flapping.calm_if_due(monitor, environment, minute, journal)
+        else:
+            assert environment.incident is not None
+            broken.fire(monitor, environment, environment.incident, minute, journal)
 
 
 def fire_late(
@@ -366,6 +370,7 @@ def watch_again(
         if run.timeout_minute * MINUTE_US <= at_us:
             _lose(monitor, environment, run, at_us, journal)
     flapping.watch_again(environment, first_tick)
+    broken.watch_again(environment, at_us)
     reschedule(monitor, environment, at_us, first_tick, journal)
 
 

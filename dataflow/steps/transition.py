@@ -19,7 +19,7 @@ from dataflow.chunk import (
     RuleRequested,
     Ticks,
 )
-from dataflow.monitors import holding, lifecycle
+from dataflow.monitors import broken, holding, lifecycle
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
 from dataflow.monitors.deadlines import Deadlines
 from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
@@ -146,6 +146,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             "check_ins": journal.check_ins,
             "monitor_environments": journal.environment_rows(),
             "incidents": journal.incidents,
+            "broken_monitors": journal.broken,
             "processing_errors": [rejection(item, errors) for item, errors in journal.rejected],
         }
         changes: list[Row] = []
@@ -339,6 +340,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         environment = monitor.environments[item.environment]
         self._catch_up(monitor, item.clock_minute, journal)
         environment.is_muted = item.is_muted
+        broken.muted_by_person(environment, item.at_us)
+        if not monitor.is_disabled:
+            self._deadlines.schedule(monitor, environment)
         journal.touch(monitor, environment, item.at_us)
 
     def _deleted(self, item: MonitorDeleted, journal: Journal) -> None:

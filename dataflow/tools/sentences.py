@@ -60,7 +60,8 @@ class Reader:
             monitor, environment = self._known.get(fingerprint, (f"{body['project_id']}/?", "-"))
             # It has no time of its own.
             return _iso(sent_ms / 1000), monitor, environment, f"resolved: incident {fingerprint}"
-        return _iso(body["detection_time"]), "-", "-", f"{kind}: {body['text']}"
+        monitor = f"{body['project_id']}/{body['monitor']['slug']}" if "monitor" in body else "-"
+        return _iso(body["detection_time"]), monitor, body.get("environment", "-"), f"{kind}: {body['text']}"
 
     def _occurrence(self, body: dict[str, Any]) -> tuple[object, object, object, object]:
         event = body["event"]

@@ -13,7 +13,8 @@ from dataflow.monitors import identity
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
 from dataflow.monitors.incident import failure_reason
-from dataflow.monitors.journal import FailureNotice, RecoveryNotice, Row
+from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice, Row
+from dataflow.wire.broken_monitors import broken_message
 
 MONITOR_FAILURE = 4001
 """Sentry's number of the occurrence type "a cron monitor fails"."""
@@ -31,8 +32,10 @@ def iso_time(time_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat()
 
 
-def message_of(notice: FailureNotice | RecoveryNotice) -> tuple[Message, Row]:
+def message_of(notice: Notice) -> tuple[Message, Row]:
     """The message that a notice calls for, and its row in `status_changes`."""
+    if isinstance(notice, BrokenNotice):
+        return broken_message(notice)
     if isinstance(notice, FailureNotice):
         kind, body = "occurrence", _occurrence(notice)
     else:

@@ -9,6 +9,7 @@ from uuid import UUID
 import duckdb
 
 from state.answers import apply_answers
+from state.database import LAYOUT
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 """A Monday."""
@@ -24,7 +25,7 @@ class World:
     def __init__(self, now: float | None = 0) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        for name in ("schema.sql", "volume.sql"):
+        for name in LAYOUT:
             self.connection.execute(files("state").joinpath(name).read_text(encoding="utf-8"))
         apply_answers(self.connection)
         self._ids = 0

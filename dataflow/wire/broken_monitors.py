@@ -1,0 +1,63 @@
+"""Messages about broken monitors: nobody has mended an incident for weeks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from dataflow.chunk import Message
+from dataflow.monitors import identity
+from dataflow.monitors.broken import BROKEN_MINUTES, MUTE_MINUTES
+from dataflow.monitors.journal import BrokenNotice, Row
+
+_DAY_MINUTES = 24 * 60
+
+
+def broken_message(notice: BrokenNotice) -> tuple[Message, Row]:
+    """The message that a notice calls for, and its row in `status_changes`."""
+    incident = notice.incident
+    body: dict[str, Any] = {
+        "payload_type": notice.kind,
+        "id": identity.message_id(f"{notice.kind} {notice.at_us}", incident.id, notice.guid),
+        "fingerprint": [incident.fingerprint],
+        "project_id": notice.project_id,
+        "monitor": {
+            "id": str(UUID(bytes=identity.monitor_id(notice.project_id, notice.slug))),
+            "slug": notice.slug,
+            "name": notice.name,
+        },
+        "environment": notice.environment,
+        "incident_id": incident.id,
+        "since": notice.since_us / 1e6,
+        "detection_time": notice.at_us / 1e6,
+        "text": _text(notice),
+    }
+    payload = msgspec.json.encode(body)
+    row = (
+        body["id"],
+        notice.kind,
+        notice.project_id,
+        notice.slug,
+        notice.environment,
+        incident.id,
+        notice.guid,
+        notice.at_us,
+        payload,
+    )
+    return Message(body["id"], incident.fingerprint, payload), row
+
+
+def _text(notice: BrokenNotice) -> str:
+    subject = f"{notice.name} ({notice.environment})"
+    if notice.kind == "monitor_unmuted":
+        return f"{subject} succeeds again and is no longer muted"
+    since = f"{datetime.fromtimestamp(notice.since_us / 1e6, UTC):%Y-%m-%d}"
+    if notice.kind == "monitor_muted":
+        return f"{subject} has failed since {since} and is muted now, until it succeeds"
+    return (
+        f"{subject} has failed for {BROKEN_MINUTES // _DAY_MINUTES} days, since {since}: mend it, or delete it; "
+        f"in {MUTE_MINUTES // _DAY_MINUTES} days it will be muted"
+    )
