@@ -12,7 +12,7 @@ from state.errors import StateError, reason
 
 SCHEMA_VERSION = 3
 """The layout that the files of LAYOUT describe, and history.sql."""
-LAYOUT = ("schema.sql", "volume.sql", "broken.sql")
+LAYOUT = ("schema.sql", "volume.sql", "reasons.sql")
 """What analysts see, by file of state/."""
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
@@ -111,7 +111,7 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(_sql("history.sql"))
     if version < 3:
         connection.execute(_sql("volume.sql"))
-        connection.execute(_sql("broken.sql"))
+        connection.execute(_sql("reasons.sql"))
         connection.execute("ALTER TABLE monitor_environments ADD COLUMN is_flapping BOOLEAN")
         connection.execute("UPDATE monitor_environments SET is_flapping = false")
     if version < SCHEMA_VERSION:

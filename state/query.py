@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from state.prompt import read_statements
 from state.questions import QUESTIONS, Parameters, Question
 from state.rendering import Renderer, render_csv, render_json, render_plain, render_table
 from state.snapshot import open_snapshot
+from state.why import COLUMNS, as_text, why
 
+WHY = "why"
+"""The question that is answered in sentences."""
+WHY_USAGE = "[PROJECT/]SLUG [--at TIME] [--project ID] [--environment NAME]"
 _MOST_DAYS = 36_500
 """How far back a question may look."""
 
@@ -28,6 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         question, parameters = _question(options)
         with open_snapshot(options.data_dir) as connection:
+            if options.question[:1] == [WHY]:
+                _explain(connection, options)
+                return 0
             if question is not None:
                 _answer(connection, question, parameters, _renderer(options))
                 return 0
@@ -46,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     names = "\n".join(
         f"  {name + ' ' + question.usage:36} {question.help}" for name, question in QUESTIONS.items()
     )
+    names += f"\n  {WHY} {WHY_USAGE}\n{'':39}in sentences, why a monitor is in its state"
     parser = argparse.ArgumentParser(
         prog="./run.sh sql",
         description="Ask the published snapshot. Without a question: a prompt, or SQL from standard input.",
@@ -61,8 +70,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--days", type=_days, metavar="N", help="of uptime and timeline: how far to look back"
     )
+    parser.add_argument("--at", type=_moment, metavar="TIME", help="of why: as of then, ISO 8601 (UTC)")
+    parser.add_argument("--project", type=int, metavar="ID", help="of why: only this project's monitor")
+    parser.add_argument("--environment", metavar="NAME", help="of why: only this environment")
     parser.add_argument("question", nargs="*", help="SQL, or the name of a question and what belongs to it")
     return parser
+
+
+def _moment(word: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{word} is no time like 2025-03-03T08:00") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _days(word: str) -> int:
@@ -74,6 +94,10 @@ def _days(word: str) -> int:
 def _question(options: argparse.Namespace) -> tuple[str | None, Parameters]:
     """The query that is asked for, and its parameters; None if none is."""
     words: list[str] = options.question
+    if words[:1] == [WHY]:
+        return None, {}
+    if options.at or options.project is not None or options.environment:
+        raise StateError(f"--at, --project and --environment belong to {WHY}")
     named = QUESTIONS.get(words[0]) if words else None
     if named is not None:
         return named.query, _parameters(named, options)
@@ -95,6 +119,22 @@ def _parameters(question: Question, options: argparse.Namespace) -> Parameters:
     if unknown or not fits:
         raise StateError(f"usage: ./run.sh sql {name} {question.usage}".rstrip())
     return question.fill(words[0] if words else None, options.open, options.days)
+
+
+def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
+    words = options.question[1:]
+    if len(words) != 1 or options.open or options.days:
+        raise StateError(f"usage: ./run.sh sql {WHY} {WHY_USAGE}")
+    project, _, slug = words[0].rpartition("/")
+    if project and not project.isdecimal():
+        raise StateError(f"{words[0]}: must be SLUG or PROJECT/SLUG, the project a number")
+    project_id = int(project) if project else options.project
+    answer = why(connection, slug, project_id, options.environment, options.at)
+    if options.json or options.csv:
+        _renderer(options)(COLUMNS, answer, sys.stdout)
+    else:
+        for line in as_text(answer):
+            print(line)
 
 
 def _renderer(options: argparse.Namespace) -> Renderer:

@@ -99,6 +99,32 @@ TABLES: dict[str, Table] = {
         ),
         5,
     ),
+    "monitor_config_history": Table(
+        (
+            ("project_id", "int"),
+            ("slug", "text"),
+            ("replaced_at", "time"),
+            ("schedule_type", "text"),
+            ("schedule", "text"),
+            ("timezone", "text"),
+            ("checkin_margin", "int"),
+            ("max_runtime", "int"),
+            ("failure_issue_threshold", "int"),
+            ("recovery_threshold", "int"),
+        ),
+        3,
+    ),
+    "mute_history": Table(
+        (
+            ("project_id", "int"),
+            ("slug", "text"),
+            ("environment", "text"),
+            ("changed_at", "time"),
+            ("is_muted", "bool"),
+            ("is_by_person", "bool"),
+        ),
+        4,
+    ),
     "status_changes": Table(
         (
             ("message_id", "text"),

@@ -50,6 +50,7 @@ def fire(monitor: Monitor, environment: Environment, incident: Incident, tick: i
         return  # somebody has seen to it that it is no noise
     incident.muted_minute, incident.holds_mute = tick, True  # (b)
     environment.is_muted = True
+    journal.mute(monitor, environment.name, tick * MINUTE_US, True, False)
     journal.touch(monitor, environment, tick * MINUTE_US)
     _record(monitor, environment, incident, NO_MINUTE, journal)
     _tell("monitor_muted", monitor, environment, incident, incident.starting_guid, tick * MINUTE_US, journal)
@@ -64,6 +65,7 @@ def note_success(
         _record(monitor, environment, incident, minute, journal)
         if incident.holds_mute:
             environment.is_muted = False
+            journal.mute(monitor, environment.name, at_us, False, False)
             _tell("monitor_unmuted", monitor, environment, incident, guid, at_us, journal)
     incident.failing, incident.watched_minute, incident.due_minute = 0, minute, FAR_MINUTE
     incident.broken_minute = incident.muted_minute = NO_MINUTE

@@ -121,12 +121,23 @@ class Loss(msgspec.Struct, array_like=True):
 class Journal:
     """Collects what happens while a chunk is applied, in order."""
 
-    __slots__ = ("_deleted", "_touched", "broken", "check_ins", "incidents", "losses", "notices", "rejected")
+    __slots__ = (
+        "_deleted",
+        "_touched",
+        "broken",
+        "check_ins",
+        "incidents",
+        "losses",
+        "mutes",
+        "notices",
+        "rejected",
+    )
 
     def __init__(self) -> None:
         self.check_ins: list[Row] = []
         self.incidents: list[Row] = []
         self.broken: list[Row] = []
+        self.mutes: list[Row] = []
         self.notices: list[Notice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
         self.losses: dict[int, Loss] = {}
@@ -137,6 +148,12 @@ class Journal:
     def touch(self, monitor: Monitor, environment: Environment, at_us: int) -> None:
         """The environment changed, as of `at_us`."""
         self._touched[id(environment)] = (monitor, environment, at_us)
+
+    def mute(
+        self, monitor: Monitor, environment: str, at_us: int, is_muted: bool, is_by_person: bool
+    ) -> None:
+        """An environment (an empty name: all of the monitor's) was muted or unmuted."""
+        self.mutes.append((monitor.project_id, monitor.slug, environment, at_us, is_muted, is_by_person))
 
     def loss(self, incident_start: int) -> Loss:
         """What a system incident has made of failures and runs meanwhile, to be added to."""
@@ -191,7 +208,7 @@ class Journal:
             self._touched.pop(id(each), None)
         if environment is not None:
             key = (*key, environment.name)
-        for rows in (self._deleted, self.check_ins, self.incidents, self.broken):
+        for rows in (self._deleted, self.check_ins, self.incidents, self.broken, self.mutes):
             rows.append(key)
 
     def environment_rows(self) -> list[Row]:

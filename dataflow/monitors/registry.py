@@ -59,6 +59,21 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
             self.updated_us,
         )
 
+    def replaced_row(self, config: MonitorConfig, at_us: int) -> Row:
+        """A row of `monitor_config_history`: this config held until then."""
+        return (
+            self.project_id,
+            self.slug,
+            at_us,
+            config.schedule_type,
+            config.schedule,
+            config.zone,
+            config.checkin_margin,
+            config.max_runtime,
+            config.failure_issue_threshold,
+            config.recovery_threshold,
+        )
+
 
 class Retrieval(NamedTuple):
     """What came of looking for a check-in's monitor."""
@@ -89,6 +104,11 @@ class Registry:
         return (
             monitor is not None and not monitor.is_disabled and check_in.environment in monitor.environments
         )
+
+    def config_of(self, item: CheckIn | Control) -> MonitorConfig | None:
+        """The config of the monitor that an item is about, if the monitor is known."""
+        monitor = self.monitors.get((item.project_id or 0, item.slug or ""))
+        return monitor.config if monitor is not None else None
 
     def retrieve(self, check_in: CheckIn) -> Retrieval:
         """Find, create or update the monitor of a check-in, and make sure of its environment.

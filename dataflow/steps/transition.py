@@ -147,6 +147,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             "monitor_environments": journal.environment_rows(),
             "incidents": journal.incidents,
             "broken_monitors": journal.broken,
+            "mute_history": journal.mutes,
             "processing_errors": [rejection(item, errors) for item, errors in journal.rejected],
         }
         changes: list[Row] = []
@@ -317,6 +318,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             return
         self._catch_up(monitor, item.clock_minute, journal)
         enabled = monitor.is_disabled and not item.is_disabled
+        if monitor.is_muted != item.is_muted:
+            journal.mute(monitor, "", item.at_us, item.is_muted, True)
         monitor.name, monitor.is_disabled, monitor.is_muted = item.name, item.is_disabled, item.is_muted
         monitor.configure(item.config)
         first_tick = max(item.at_us // MINUTE_US, item.clock_minute + 1)
@@ -339,6 +342,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         monitor = self._monitors[item.project_id, item.slug]
         environment = monitor.environments[item.environment]
         self._catch_up(monitor, item.clock_minute, journal)
+        if environment.is_muted != item.is_muted:
+            journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
         environment.is_muted = item.is_muted
         broken.muted_by_person(environment, item.at_us)
         if not monitor.is_disabled:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataflow.chunk import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
 from dataflow.keys import group_keys
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors
+from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
 from dataflow.monitors.registry import KnownMonitor, Registry
@@ -24,6 +25,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
 
     def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
         self._registry = Registry(max_environments)
+        self._replaced: list[Row] = []
+        """Rows about configs that no longer hold, of this call."""
         state = read_snapshot("upsert", self.VERSION, snapshot, _State) if snapshot is not None else None
         self._watermark = Watermark(group_keys(gate_groups), state[0] if state is not None else None)
         if state is not None:
@@ -55,6 +58,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark))
         rows = {"monitors": monitors} if monitors else {}
+        if self._replaced:
+            rows["monitor_config_history"], self._replaced = self._replaced, []
         if rejected:
             rows["processing_errors"] = rejected
         if rows:
@@ -65,9 +70,11 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if self._registry.is_ready(item):
             items.append(item)
             return
+        before = self._registry.config_of(item)
         monitor, changed, errors, complaint = self._registry.retrieve(item)
         if changed:
             assert monitor is not None
+            self._replace(before, monitor, item.received_us)
             monitors.append(monitor.row())
             items.append(_changed(monitor, item, False))
         if errors is not None:
@@ -77,9 +84,15 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             rejected.append(rejection(item, complaint))
         items.append(item)
 
+    def _replace(self, before: MonitorConfig | None, monitor: KnownMonitor, at_us: int) -> None:
+        if before is not None and before is not monitor.config:  # equal ones are one object
+            self._replaced.append(monitor.replaced_row(before, at_us))
+
     def _control(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
         if control.kind == "upsert_monitor":
+            before = self._registry.config_of(control)
             monitor, reschedule = self._registry.upsert_monitor(control)
+            self._replace(before, monitor, control.received_us)
             monitors.append(monitor.row())
             items.append(_changed(monitor, control, reschedule))
             if control.flag is False:
@@ -122,6 +135,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         assert control.slug is not None
         if control.environment is None:
             monitors.append((control.project_id, control.slug))
+            self._replaced.append((control.project_id, control.slug))
         items.append(
             MonitorDeleted(
                 control.project_id,

@@ -174,6 +174,29 @@ def test_every_question_has_an_answer(ask, name):
     assert all(len(row) == len(header) for row in rows)
 
 
+def test_why_is_answered_in_sentences(ask):
+    (first, *_), *more = ask("why", "backup")
+    assert first.startswith("1/backup, production, at 2025-03-03 00:00 UTC: error")
+    assert len(more) > 3
+    assert ask("why", "1/backup", "--environment", "production", "--at", "2025-03-03T00:00")[0] == [first]
+
+
+def test_why_is_an_object_a_sentence_for_programs(data, capsys):
+    assert main(["--json", "why", "backup"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["about"] for row in rows} >= {"state", "schedule", "message"}
+    assert {(row["project_id"], row["slug"], row["environment"]) for row in rows} == {
+        (1, "backup", "production")
+    }
+
+
+@pytest.mark.parametrize("moment", ["noon", "2025-13-01"])
+def test_a_wrong_time_is_told(data, capsys, moment):
+    with pytest.raises(SystemExit):
+        main(["why", "mail", "--at", moment])
+    assert f"{moment} is no time like 2025-03-03T08:00" in capsys.readouterr().err
+
+
 def test_rules_without_any_is_only_a_header(ask):
     assert len(ask("rules")) == 1
 
@@ -185,6 +208,12 @@ def test_rules_without_any_is_only_a_header(ask):
         (["errors", "extra"], "usage: ./run.sh sql errors"),
         (["timeline"], "usage: ./run.sh sql timeline [PROJECT/]SLUG [--days N]"),
         (["status", "--days", "3"], "usage: ./run.sh sql status"),
+        (["status", "--at", "2025-03-03"], "--at, --project and --environment belong to why"),
+        (["why"], "usage: ./run.sh sql why [PROJECT/]SLUG [--at TIME] [--project ID] [--environment NAME]"),
+        (["why", "mail", "--days", "3"], "usage: ./run.sh sql why"),
+        (["why", "a/mail"], "a/mail: must be SLUG or PROJECT/SLUG, the project a number"),
+        (["why", "mail", "--project", "2"], "no check-in of a monitor mail in project 2"),
+        (["why", "nope"], "1 that named it was rejected"),
         (["uptime", "--open"], "usage: ./run.sh sql uptime [--days N]"),
         (["--days", "3", "SELECT 1"], "--open and --days belong to questions with a name"),
         (["incident"], "incident: no such question (status, incidents, "),
