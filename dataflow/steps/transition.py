@@ -124,6 +124,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 self._events += chunk.events
                 self._ticks_minute = max(self._ticks_minute, chunk.clock_minute)
                 self._decisions.clear_until = max(self._decisions.clear_until, chunk.clear_until)
+                # As what comes from now on, these go ahead of the ticks: nothing hangs on when this became known.
+                self._unpark(self._decisions.clear_until, journal)
             else:
                 for item in chunk.items:
                     self._take(item, journal)

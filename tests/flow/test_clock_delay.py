@@ -120,3 +120,21 @@ def test_stopping_at_any_batch_and_resuming_gives_the_same(lines, crash_at, dela
         run_until_crash(lines, {"checkins.jsonl": Plan(sizes, crash_at)}, **options)
         run(lines, {"checkins.jsonl": Plan(sizes)}, **options)
         assert_same(run(lines, clock_delay_seconds=delay), world)
+
+
+def test_check_ins_that_come_before_anything_is_known_of_ticks_go_ahead_of_them_as_later_ones_do():
+    """The second one sets a deadline at its own minute, which the clock, half a second behind, has not reached."""
+    alpha = [
+        check_in(0, "alpha", config=FIVE_MINUTES),
+        check_in(900, "alpha", number=2, start_s=200),
+        check_in(900, "alpha", number=3),
+        pulse(4500),
+    ]
+    inputs = {"0.jsonl": alpha, "1.jsonl": [check_in(0, "gamma", number=4, config=FIVE_MINUTES), pulse(3600)]}
+    at_once = run(inputs, clock_delay_seconds=0.5)
+    bit_by_bit = run(inputs, {"0.jsonl": Plan([2])}, clock_delay_seconds=0.5)
+    assert_same(at_once, bit_by_bit)
+    missed = [
+        row for row in at_once.rows("check_ins") if row["status"] == "missed" and row["slug"] == "alpha"
+    ]
+    assert min((row["date_updated"] / 1e6 - START_S) for row in missed) == 360
