@@ -26,7 +26,7 @@ from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEve
 from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState
 from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal, Loss, Row
-from dataflow.monitors.rules import Rules
+from dataflow.monitors.rules import USUAL_RULES, Rules
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.parking import Key, Parking
 from dataflow.steps.rejections import rejection
@@ -58,7 +58,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     VERSION = 2
 
     def __init__(
-        self, judges: bool, is_at_end: Callable[[], bool], rules: Rules, snapshot: bytes | None
+        self,
+        judges: bool,
+        is_at_end: Callable[[], bool],
+        snapshot: bytes | None,
+        rules: Rules = USUAL_RULES,
     ) -> None:
         self._rules = rules
         self._judges = judges
