@@ -53,7 +53,9 @@ class Sample(KeyGroup[Chunk, Records]):
         self._rules: dict[int, OrganizationRules] = {}
         self._waiting: list[Waiting] = []
         self._asked: dict[int, dict[Place, RuleRequest]] = {}
-        """Per organization, what the requests that wait ask for."""
+        """Per organization, what the controls that wait ask for."""
+        self._configured: dict[tuple[int, str], int] = {}
+        """For which monitors (project, slug) a rule is called for by what waits, and how often."""
         self._group = 0
         if snapshot is not None:
             self._restore(read_snapshot("sample", self.VERSION, snapshot, SampleState))
@@ -68,7 +70,22 @@ class Sample(KeyGroup[Chunk, Records]):
                 self._ask(item)
 
     def _ask(self, item: Control | RuleRequested) -> None:
-        self._asked.setdefault(item.organization_id, {})[_place(item)] = _request(item)
+        """Note a request that waits. Those of monitors are found by name: there may be very many at once."""
+        if isinstance(item, RuleRequested):
+            name = item.project_id, item.slug
+            self._configured[name] = self._configured.get(name, 0) + 1
+        else:
+            self._asked.setdefault(item.organization_id, {})[_place(item)] = _rule_of(item)
+
+    def _take_request(self, item: Control | RuleRequested) -> RuleRequest:
+        """What a request asks for, which no longer waits."""
+        if isinstance(item, Control):
+            return self._asked[item.organization_id].pop(_place(item))
+        name = item.project_id, item.slug
+        self._configured[name] -= 1
+        if not self._configured[name]:
+            del self._configured[name]
+        return new_monitor_rule(item.project_id, item.slug, item.received_us)
 
     def state(self) -> SampleState:
         """What a snapshot holds."""
@@ -98,6 +115,8 @@ class Sample(KeyGroup[Chunk, Records]):
 
     def _might_keep(self, item: CheckIn) -> bool:
         if self._base_rate > 0:
+            return True
+        if (item.project_id, item.slug) in self._configured:
             return True
         asked = self._asked.get(item.organization_id)
         rules = self._rules.get(item.organization_id)
@@ -132,7 +151,7 @@ class Sample(KeyGroup[Chunk, Records]):
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = self._rules[item.organization_id] = OrganizationRules(self._base_rate)
-        refused = rules.upsert(self._asked[item.organization_id].pop(_place(item)), item.received_us)
+        refused = rules.upsert(self._take_request(item), item.received_us)
         if isinstance(refused, TooManyRules):
             return [{"type": ErrorType.TOO_MANY_RULES, "reason": refused.reason}]
         return None
@@ -175,9 +194,7 @@ def _place(item: Waiting) -> Place:
     return item.topic, item.partition, item.offset
 
 
-def _request(item: Control | RuleRequested) -> RuleRequest:
-    if isinstance(item, RuleRequested):
-        return new_monitor_rule(item.project_id, item.slug, item.received_us)
+def _rule_of(item: Control) -> RuleRequest:
     assert item.rule is not None
     return parse_rule(msgspec.json.decode(item.rule))
 
