@@ -19,9 +19,14 @@ MESSAGES = Counter("cronwax_messages", "Messages made for the occurrences topic.
 DEAD_LETTERS = Counter("cronwax_dead_letters", "Messages that could not be read.")
 SNAPSHOT_SECONDS = Histogram(
     "cronwax_sink_snapshot_seconds",
-    "How long a sink took at the end of an epoch: a commit, a delivery; of tables also publishing.",
+    "How long the flow waited for a sink at the end of an epoch.",
     ["sink"],
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 120),
+)
+COMMIT_SECONDS = Histogram(
+    "cronwax_commit_seconds",
+    "How long it took, beside the flow, to write an epoch's records, move history and publish.",
+    buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30, 120),
 )
 PUBLISH_SECONDS = Histogram(
     "cronwax_publish_seconds",

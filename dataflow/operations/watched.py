@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflow.chunk import Records
+from dataflow.connectors.deferred import DeferredSink
 from dataflow.operations.logs import warn
-from dataflow.operations.metrics import SNAPSHOT_SECONDS, count_records
+from dataflow.operations.metrics import COMMIT_SECONDS, SNAPSHOT_SECONDS, count_records
 from dataflow.operations.vitals import Vitals
 
 SLOW_SECONDS = 5.0
-"""An epoch's end that takes a sink longer is logged: the flow waits for it."""
+"""An epoch's end that takes a sink longer is logged, and so is a commit."""
 
 Item = TypeVar("Item")
 Count = Callable[[Sequence[Item]], None]
@@ -22,6 +23,9 @@ Count = Callable[[Sequence[Item]], None]
 
 class WatchedSink(FixedPartitionedSink[Item, Any]):
     """Another sink, watched. Promises and errors are the other one's."""
+
+    _finishes_with_epoch = True
+    """What a sink was given is where it belongs once its snapshot is taken."""
 
     def __init__(
         self,
@@ -45,19 +49,25 @@ class WatchedSink(FixedPartitionedSink[Item, Any]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> WatchedPartition[Item]:
         """The sink's, watched."""
-        name = self._name if len(self.list_parts()) == 1 else f"{self._name}/{for_part}"
         part = self._sink.build_part(step_id, for_part, resume_state)
-        return WatchedPartition(name, part, self._vitals, self._count)
+        return WatchedPartition(
+            self._subject(for_part), part, self._vitals, self._count, self._finishes_with_epoch
+        )
+
+    def _subject(self, part: str) -> str:
+        return self._name if len(self.list_parts()) == 1 else f"{self._name}/{part}"
 
 
 class WatchedTables(WatchedSink[Records]):
-    """The tables: every record passes here, and the clocks of the partitions with them."""
+    """The tables, written behind the flow's back: all records pass here, and the partitions' clocks with them."""
+
+    _finishes_with_epoch = False
 
     def __init__(
-        self, sink: FixedPartitionedSink[Records, Any], vitals: Vitals, partitions: Sequence[str]
+        self, sink: FixedPartitionedSink[Records, None], vitals: Vitals, partitions: Sequence[str]
     ) -> None:
         """`partitions` are the event clock's inputs, in order."""
-        super().__init__("tables", sink, vitals, self._count_records)
+        super().__init__("tables", DeferredSink(sink, self._written), vitals, self._count_records)
         self._partitions = partitions
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> WatchedPartition[Records]:
@@ -65,6 +75,12 @@ class WatchedTables(WatchedSink[Records]):
         part = super().build_part(step_id, for_part, resume_state)
         self._vitals.expect_clocks(self._partitions[self.part_fn(for_part) :: len(self.list_parts())])
         return part
+
+    def _written(self, part: str, seconds: float) -> None:
+        COMMIT_SECONDS.observe(seconds)
+        self._vitals.sink_finished(self._subject(part))
+        if seconds >= SLOW_SECONDS:
+            warn("slow_commit", sink=self._subject(part), seconds=seconds)
 
     def _count_records(self, items: Sequence[Records]) -> None:
         count_records(items)
@@ -75,12 +91,18 @@ class WatchedPartition(StatefulSinkPartition[Item, Any]):
     """One partition of a watched sink."""
 
     def __init__(
-        self, name: str, part: StatefulSinkPartition[Item, Any], vitals: Vitals, count: Count[Item] | None
+        self,
+        name: str,
+        part: StatefulSinkPartition[Item, Any],
+        vitals: Vitals,
+        count: Count[Item] | None,
+        finishes_with_epoch: bool,
     ) -> None:
         self._name = name
         self._part = part
         self._vitals = vitals
         self._count = count
+        self._finishes_with_epoch = finishes_with_epoch
         self._seconds = SNAPSHOT_SECONDS.labels(name)
 
     def write_batch(self, values: list[Item]) -> None:
@@ -91,12 +113,13 @@ class WatchedPartition(StatefulSinkPartition[Item, Any]):
         self._part.write_batch(values)
 
     def snapshot(self) -> Any:
-        """The end of an epoch: a sign of life when it is done."""
+        """The end of an epoch, which mostly is a sign of life."""
         started = time.perf_counter()
         snapshot = self._part.snapshot()
         seconds = time.perf_counter() - started
         self._seconds.observe(seconds)
-        self._vitals.sink_finished(self._name)
+        if self._finishes_with_epoch:
+            self._vitals.sink_finished(self._name)
         if seconds >= SLOW_SECONDS:
             warn("slow_snapshot", sink=self._name, seconds=seconds)
         return snapshot
