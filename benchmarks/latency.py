@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
@@ -13,16 +14,23 @@ from benchmarks import live
 from benchmarks.report import Figures, Report, interleaved
 
 SIZE = 150
-"""Seconds at each rate: two whole minutes must lie in them."""
+"""Seconds that are measured at each rate: two whole minutes must lie in them."""
 RATES = (100, 1_000, 10_000)
 _MONITORS = 10_000
 _PROBES_A_SECOND = 50
 _MISSING = 500
 _SLICE_S = 0.01
+_YEARLY = {"type": "crontab", "value": "0 0 1 1 *"}
+_EVERY_MINUTE = {"type": "interval", "value": 1, "unit": "minute"}
+_SETTLED_SECONDS = 5
+"""So long after the minute in which all monitors are made begins what is measured."""
 
 
 def run(size: int, runs: int) -> Report:
-    """Check-ins at a steady rate; among them failures whose messages are timed, and jobs that fall silent."""
+    """Check-ins at a steady rate; among them failures whose messages are timed, and jobs that fall silent.
+
+    All monitors are there before: what making ten thousand of them at once costs is another matter.
+    """
     report = Report("latency", size, runs)
     with TemporaryDirectory(prefix="cronwax-bench-") as name, live.broker() as bootstrap:
         folder = Path(name)
@@ -51,6 +59,7 @@ class _Contender:
         try:
             traffic.send("ready", "error")
             arrivals.wait({"ready"}, processes, live.START_SECONDS)
+            traffic.settle(self._rate)
             due_s = traffic.fall_silent()
             sent = traffic.run(self._rate, self._seconds)
             traffic.flush()
@@ -93,38 +102,44 @@ class _Traffic:
         self.count = 0
         self.began_s = self.ended_s = 0.0
 
-    def send(self, slug: str, status: str, unit: str = "year") -> float:
-        """One check-in of a monitor that runs once in a unit; when it was sent."""
+    def send(self, slug: str, status: str, schedule: dict[str, Any] = _YEARLY) -> float:
+        """One check-in of a monitor; when it was sent."""
         self._number += 1
         now = time.time()
         body = {
             "check_in_id": f"{self._number:032x}",
             "monitor_slug": slug,
             "status": status,
-            "monitor_config": {"schedule": {"type": "interval", "value": 1, "unit": unit}},
+            "monitor_config": {"schedule": schedule},
         }
-        value = live.packed(msgspec.json.encode(body), 1 + self._number % 100, now)
-        if slug.startswith(("job-", "silent-")):
-            value = live.packed(msgspec.json.encode(body), 1, now)
+        value = live.packed(msgspec.json.encode(body), 1, now)
         self._producer.produce(self._topic, value, partition=live.partition_of(slug))
         return now
+
+    def settle(self, rate: int) -> None:
+        """Make all monitors, and go on until the event clock has left that minute."""
+        for number in range(_MONITORS):
+            self.send(f"job-{number}", "ok")
+        self.run(rate, 60 - time.time() % 60 + _SETTLED_SECONDS, probes_a_second=0)
+        self.flush()
 
     def fall_silent(self) -> float:
         """Monitors that run every minute, and do not any more; when they are missed (seconds since the epoch)."""
         while time.time() % 60 > 50:
             time.sleep(0.1)  # all within one minute
         for number in range(_MISSING):
-            sent_s = self.send(f"silent-{number}", "ok", "minute")
+            sent_s = self.send(f"silent-{number}", "ok", _EVERY_MINUTE)
         self.flush()
         return (sent_s // 60 + 2) * 60  # a minute to the next one, a minute of margin
 
-    def run(self, rate: int, seconds: int) -> dict[str, float]:
+    def run(self, rate: int, seconds: float, probes_a_second: int = _PROBES_A_SECOND) -> dict[str, float]:
         """Send for so long; the probes among them, by slug, and when each was sent."""
         sent: dict[str, float] = {}
+        self.count = 0
         self.began_s = time.time()
         elapsed = 0.0
         while elapsed < seconds:
-            while len(sent) < elapsed * _PROBES_A_SECOND:
+            while len(sent) < elapsed * probes_a_second:
                 slug = f"probe-{len(sent)}"
                 sent[slug] = self.send(slug, "error")
             while self.count < elapsed * rate:
