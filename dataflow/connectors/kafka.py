@@ -7,23 +7,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NoReturn
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 from confluent_kafka import Message as KafkaMessage
-from confluent_kafka.admin import AdminClient
 
 from dataflow.connectors.batch import Format, SourceBatch
-from dataflow.connectors.kafka_client import (
-    START_SECONDS,
-    Kafka,
-    OffsetAnswer,
-    ask_offset,
-    is_transient,
-    patiently,
-)
-from dataflow.failure import fail
+from dataflow.connectors.kafka_broker import PartitionBroker
+from dataflow.connectors.kafka_client import Kafka, is_transient
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
 from dataflow.settings import Settings
 
@@ -35,10 +26,8 @@ Observe = Callable[[str, int, int, int], None]
 POLL = timedelta(milliseconds=20)
 """The pause before a partition that has nothing more to give is asked again."""
 OBSERVE_SECONDS = 1.0
-ASK_SECONDS = 1.0
-"""The pause between two questions to the broker about one partition, at least."""
-QUIET_SECONDS = 5.0
-"""After so long without a word from the broker it is asked, and may take so long to answer."""
+NOTE_SECONDS = 60.0
+"""The pause between two log lines about messages from the future, at least."""
 
 _LOG = logging.getLogger("cronwax.kafka")
 
@@ -69,7 +58,8 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
     - Order: that of each partition. Positions are resume state; no consumer group ever commits.
     - Partitions are those that the topics have when the flow starts.
     - The clock of a check-ins partition is its newest broker timestamp less the clock's delay; one that is read
-      to its end follows the wall clock, less an allowance that is never smaller. Controls have no clock.
+      to its end follows the wall clock, less an allowance that is never smaller. Controls have no clock. A
+      timestamp further in the future than the allowance moves no clock.
     - Errors: a broker that stays away for `kafka_delivery_timeout_seconds`, and positions that the topic no
       longer holds, end the process with one line.
     - When `stopping` says so every partition ends, and with it the flow.
@@ -104,7 +94,7 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
     def build_part(self, step_id: str, for_part: str, resume_state: Position | None) -> KafkaPartition:
         """One partition, from where it was left, else from where the settings say."""
         part = self._parts[for_part]
-        broker = _Broker(self._kafka, self._admin, part)
+        broker = PartitionBroker(self._kafka, self._admin, part.topic, part.index)
         position, clock = resume_state or (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
         begins = "resumes" if resume_state else "begins"
         _LOG.info("%s %s at offset %d, %s", part.key, begins, position, _clock_text(clock))
@@ -120,7 +110,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
     def __init__(
         self,
         part: _Partition,
-        broker: _Broker,
+        broker: PartitionBroker,
         start: Position,
         wall_clock: _WallClock,
         settings: Settings,
@@ -140,6 +130,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._at_end = False
         self._more = False
         self._news_at: float | None = None
+        self._noted_ahead: float | None = None
 
     def next_batch(self) -> Iterable[SourceBatch]:
         """What has arrived since, at most one batch."""
@@ -187,6 +178,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         """The messages among what was received; moves position and clock."""
         messages: list[tuple[int, int | None, bytes]] = []
         newest_us = NO_MINUTE
+        latest_us = self._wall_clock.latest_us()
         for message in received:
             error = message.error()
             offset = message.offset()
@@ -197,10 +189,12 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
                 elif not is_transient(error):
                     self._broker.give_up(error, self._position)
                 continue
-            kind, timestamp_ms = message.timestamp()
-            at_us = None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms * 1000
+            at_us = _broker_time_us(message)
             if at_us is not None and at_us > newest_us:
-                newest_us = at_us
+                if at_us > latest_us:
+                    self._note_ahead(at_us - self._wall_clock.now_us())
+                    at_us = self._instead_of_future(newest_us, received, latest_us)
+                newest_us = max(newest_us, at_us)
             assert offset is not None  # what was received has one
             messages.append((offset, at_us, message.value() or b""))
             self._position = offset + 1
@@ -208,6 +202,31 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if self._part.origin >= 0 and newest_us >= 0:
             self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
         return messages
+
+    def _instead_of_future(self, newest_us: int, received: list[KafkaMessage], latest_us: int) -> int:
+        """What the time of a message counts as that somebody's wrong clock has put into the future.
+
+        The end of the minute at which the partition's clock stands: so it does not move the clock, and counts the
+        same when it is read again. At the beginning of a partition that is the minute of what comes next.
+        """
+        minute = max(self._clock, minute_of(newest_us))
+        if minute == NO_MINUTE:
+            known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
+            minute = minute_of(
+                next((at_us for at_us in known if at_us <= latest_us), self._wall_clock.now_us())
+            )
+        return (minute + 1) * MINUTE_US - 1
+
+    def _note_ahead(self, ahead_us: int) -> None:
+        now = time.monotonic()
+        if self._noted_ahead is None or now - self._noted_ahead >= NOTE_SECONDS:
+            self._noted_ahead = now
+            _LOG.warning(
+                "%s: a message is %d s in the future and counts as of now: its producer's clock is wrong, or the "
+                "broker's, or the one of this host",
+                self._part.key,
+                ahead_us // 1_000_000,
+            )
 
     def _ask_for_the_end(self) -> None:
         """Follow the wall clock where nothing older can come any more, and notice a broker that went away.
@@ -242,119 +261,19 @@ class _WallClock:
         self.now_us = now_us
         self._allowance_us = allowance_us
 
+    def latest_us(self) -> int:
+        """The latest time that a message can have if all clocks are in step to within the allowance."""
+        return self.now_us() + self._allowance_us
+
     def minute_at(self, time_us: int) -> int:
         """The minute that a partition read to its end may stand at; every message before it has arrived."""
         return minute_of(time_us - self._allowance_us)
 
 
-@dataclass(frozen=True, slots=True)
-class _End:
-    """Where a partition ended, some time after it was asked."""
-
-    offset: int
-    asked_us: int
-
-
-class _Broker:
-    """One partition as its broker holds it."""
-
-    def __init__(self, kafka: Kafka, admin: AdminClient, part: _Partition) -> None:
-        self._kafka = kafka
-        self._admin = admin
-        self._part = TopicPartition(part.topic, part.index)
-        self._name = part.key
-        self._reports = kafka.reports()
-        self._consumer = kafka.consumer(self._reports)
-        self._question: tuple[OffsetAnswer, int] | None = None
-        self._asked = 0.0
-        self._heard = time.monotonic()
-        self._away_since: float | None = None
-
-    def first_offset(self, which: Literal["earliest", "latest"]) -> int:
-        """Where a partition begins that no snapshot knows. Ends the process if the broker does not say."""
-
-        def ask() -> int:
-            return int(ask_offset(self._admin, self._part, which, START_SECONDS).result().offset)
-
-        try:
-            return patiently(ask, START_SECONDS)
-        except KafkaException as error:
-            fail(f"Kafka: {self._name}: {self._words(error)}")
-
-    def read_from(self, offset: int) -> None:
-        """Begin to read."""
-        self._consumer.assign([TopicPartition(self._part.topic, self._part.partition, offset)])
-
-    def consume(self, count: int) -> list[KafkaMessage]:
-        """What has arrived, at most so many, without waiting."""
-        try:
-            received = self._consumer.consume(count, 0)
-        except KafkaException as error:
-            fail(f"Kafka: {self._name}: {self._words(error)}")
-        if received:
-            self._hear()
-        if self._reports.fatal:
-            fail(f"Kafka: {self._name}: {self._reports.fatal}")
-        return received
-
-    def known_end(self) -> int:
-        """Where the partition ended when something was last fetched from it; -1 if nothing was."""
-        offsets = self._consumer.get_watermark_offsets(self._part, cached=True)
-        return int(offsets[1]) if offsets is not None else -1
-
-    def ask(self, now_us: int, wanted: bool) -> None:
-        """Ask where the partition ends, if that is wanted or nothing was heard for a while."""
-        now = time.monotonic()
-        if self._question is not None or now - self._asked < ASK_SECONDS:
-            return
-        if wanted or now - self._heard >= QUIET_SECONDS:
-            self._asked = now
-            self._admin.poll(0)
-            self._question = ask_offset(self._admin, self._part, "latest", QUIET_SECONDS), now_us
-
-    def end(self) -> _End | None:
-        """The answer, once, when it is there. Ends the process when the broker has been away for too long."""
-        if self._question is None or not self._question[0].done():
-            return None
-        question, asked_us = self._question
-        self._question = None
-        try:
-            offset = question.result().offset
-        except KafkaException as error:
-            self._miss(self._words(error))
-            return None
-        self._hear()
-        return _End(offset, asked_us)
-
-    def give_up(self, error: KafkaError, position: int) -> NoReturn:
-        """End the process for an error that does not mend itself."""
-        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
-            fail(
-                f"Kafka: {self._name}: offset {position}, which is to be read next, is not in the topic "
-                "(deleted by retention, or the topic was made anew): what stood there cannot be read; "
-                "start with a new recovery store to go on with what there is"
-            )
-        fail(f"Kafka: {self._name}: {self._reports.redact(error.str())}")
-
-    def close(self) -> None:
-        """Leave the broker."""
-        self._consumer.close()
-
-    def _hear(self) -> None:
-        self._heard = time.monotonic()
-        self._away_since = self._reports.last = None
-
-    def _miss(self, reason: str) -> None:
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now - QUIET_SECONDS
-            _LOG.warning("%s: the broker does not answer: %s", self._name, reason)
-        away = now - self._away_since
-        if away >= self._kafka.timeout_seconds:
-            fail(f"Kafka at {self._kafka.bootstrap} has not answered for {away:.0f} s: {reason}")
-
-    def _words(self, error: KafkaException) -> str:
-        return self._reports.last or self._reports.redact(error.args[0].str())
+def _broker_time_us(message: KafkaMessage) -> int | None:
+    """The broker's timestamp in µs; None if there is none."""
+    kind, timestamp_ms = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms * 1000
 
 
 def _clock_text(minute: int) -> str:

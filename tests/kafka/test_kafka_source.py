@@ -6,6 +6,7 @@ from broker import admin
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
+from check_in_stream import ENDLESS_SECONDS
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 from topics import messages_of, read_until, send
@@ -29,6 +30,9 @@ def never():
 
 
 def source_of(settings, now_us=LATER_US, **options):
+    if now_us is None:  # the wall clock has no say
+        settings = settings.model_copy(update={"kafka_idle_allowance_seconds": ENDLESS_SECONDS})
+        now_us = LATER_US
     return KafkaSource(settings, options.pop("stopping", never), now_us=lambda: now_us, **options)
 
 
@@ -40,7 +44,7 @@ def part_of(settings, partition=0, state=None, **options):
 def run_until(settings, count, recovery=None):
     """Run a flow that ends once it has so many messages; its batches."""
     seen = []
-    source = source_of(settings, stopping=lambda: len(messages_of(seen)) >= count, now_us=0)
+    source = source_of(settings, stopping=lambda: len(messages_of(seen)) >= count, now_us=None)
     flow = Dataflow("read")
     op.output("output", op.input("input", flow, source), TestingSink(seen))
     run_main(flow, epoch_interval=timedelta(0), recovery_config=recovery)
@@ -80,10 +84,10 @@ def test_a_snapshot_is_the_next_offset_and_the_clock(broker, settings_for):
     settings = settings_for(broker, batch_size=2)
     messages = [(T0, b"a"), (T0 + 60_000, b"b"), (T0 + 120_000, b"c")]
     send(broker.bootstrap, settings.checkins_topic, 0, messages)
-    part = part_of(settings, now_us=0)
+    part = part_of(settings, now_us=None)
     read_until(part, lambda batches: len(messages_of(batches)) >= 2)
     assert part.snapshot() == (2, MINUTE + 1)
-    part = part_of(settings, state=part.snapshot(), now_us=0)
+    part = part_of(settings, state=part.snapshot(), now_us=None)
     (batch,) = read_until(part, bool)
     assert (batch.clock_before, batch.clock_after, batch.position) == (MINUTE + 1, MINUTE + 2, 3)
     assert messages_of([batch]) == [(2, (T0 + 120_000) * 1000, b"c")]
@@ -93,7 +97,7 @@ def test_the_clock_is_the_newest_timestamp_and_never_goes_back(broker, settings_
     settings = settings_for(broker, batch_size=1)
     times = [T0, T0 + 180_000, T0 + 60_000, T0 + 240_000]
     send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
-    batches = read_until(part_of(settings, now_us=0), lambda got: len(got) >= 4)
+    batches = read_until(part_of(settings, now_us=None), lambda got: len(got) >= 4)
     clocks = [(batch.clock_before - MINUTE, batch.clock_after - MINUTE) for batch in batches]
     assert clocks == [(NO_MINUTE - MINUTE, 0), (0, 3), (3, 3), (3, 4)]
 
@@ -131,6 +135,43 @@ def test_an_idle_partition_stays_behind_the_wall_clock_by_no_less_than_the_clock
     now_us[0] += 1
     (batch,) = read_until(part, bool)
     assert (batch.clock_before, batch.clock_after) == (MINUTE + 4, MINUTE + 5)
+
+
+NEXT_DAY_MS = T0 + 86_400_000
+"""The future, as seen by these tests; a broker of today takes no message that is really an hour ahead."""
+
+
+def test_a_message_from_the_future_moves_no_clock_and_counts_as_of_the_minute_that_it_came_in(
+    broker, settings_for, caplog
+):
+    settings = settings_for(broker, batch_size=1, clock_delay_seconds=0)
+    times = [T0, NEXT_DAY_MS, T0 + 30_000, T0 + 60_000]
+    send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
+    now_us = T0 * 1000 + 90_000_000
+    batches = read_until(part_of(settings, now_us=now_us), lambda got: len(messages_of(got)) >= 4)
+    clocks = [(batch.clock_before - MINUTE, batch.clock_after - MINUTE) for batch in batches]
+    assert clocks == [(NO_MINUTE - MINUTE, 0), (0, 0), (0, 0), (0, 1)]
+    counted = [at_us - T0 * 1000 for _, at_us, _ in messages_of(batches)]
+    assert counted == [0, 59_999_999, 30_000_000, 60_000_000]
+    (line,) = [record.getMessage() for record in caplog.records if "in the future" in record.getMessage()]
+    assert line.startswith(f"{settings.checkins_topic}/0: a message is ")
+
+
+def test_a_message_from_the_future_before_all_others_counts_as_of_the_next_one(broker, settings_for):
+    settings = settings_for(broker)
+    send(broker.bootstrap, settings.checkins_topic, 0, [(NEXT_DAY_MS, b"a"), (T0, b"b")])
+    part = part_of(settings)
+    (first, *_) = read_until(part, lambda got: len(messages_of(got)) == 2)
+    assert [at_us - T0 * 1000 for _, at_us, _ in messages_of([first])] == [59_999_999, 0]
+    assert first.clock_after == MINUTE
+
+
+def test_a_control_from_the_future_counts_as_of_now(broker, settings_for):
+    settings = settings_for(broker)
+    send(broker.bootstrap, settings.controls_topic, 0, [(NEXT_DAY_MS, b"{}")])
+    part = source_of(settings).build_part("input", f"{settings.controls_topic}/0", None)
+    (batch,) = read_until(part, bool)
+    assert messages_of([batch]) == [(0, LATER_US + 59_999_999, b"{}")]
 
 
 def test_an_empty_partition_follows_the_wall_clock(broker, settings_for):
@@ -231,10 +272,10 @@ def test_new_partitions_of_a_topic_are_read_at_the_next_start(real_broker, setti
 def test_latest_begins_behind_what_is_there_and_stays_there(broker, settings_for):
     settings = settings_for(broker, kafka_start="latest")
     send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"old")])
-    part = part_of(settings, now_us=0)
+    part = part_of(settings, now_us=None)
     assert part.snapshot() == (1, NO_MINUTE)
     send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"new")])
-    part = part_of(settings, state=part.snapshot(), now_us=0)
+    part = part_of(settings, state=part.snapshot(), now_us=None)
     assert messages_of(read_until(part, bool)) == [(1, T0 * 1000, b"new")]
 
 
@@ -274,7 +315,7 @@ def test_a_clock_stands_still_while_the_broker_is_away_and_reading_goes_on_when_
 ):
     settings = settings_for(own_broker)
     send(own_broker.bootstrap, settings.checkins_topic, 0, [(T0, b"before")])
-    now_us = [0]
+    now_us = [T0 * 1000]
     source = KafkaSource(settings, never, now_us=lambda: now_us[0])
     part = source.build_part("input", f"{settings.checkins_topic}/0", None)
     read_until(part, bool)

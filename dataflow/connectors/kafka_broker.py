@@ -1,0 +1,132 @@
+"""One partition of a topic as its broker holds it: what has arrived, where it begins and ends, whether it is there."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+from confluent_kafka.admin import AdminClient
+
+from dataflow.connectors.kafka_client import START_SECONDS, Kafka, OffsetAnswer, ask_offset, patiently
+from dataflow.failure import fail
+
+ASK_SECONDS = 1.0
+"""The pause between two questions to the broker about one partition, at least."""
+QUIET_SECONDS = 5.0
+"""After so long without a word from the broker it is asked, and may take so long to answer."""
+
+_LOG = logging.getLogger("cronwax.kafka")
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a partition ended, some time after it was asked."""
+
+    offset: int
+    asked_us: int
+
+
+class PartitionBroker:
+    """One partition as its broker holds it."""
+
+    def __init__(self, kafka: Kafka, admin: AdminClient, topic: str, partition: int) -> None:
+        self._kafka = kafka
+        self._admin = admin
+        self._part = TopicPartition(topic, partition)
+        self._name = f"{topic}/{partition}"
+        self._reports = kafka.reports()
+        self._consumer = kafka.consumer(self._reports)
+        self._question: tuple[OffsetAnswer, int] | None = None
+        self._asked = 0.0
+        self._heard = time.monotonic()
+        self._away_since: float | None = None
+
+    def first_offset(self, which: Literal["earliest", "latest"]) -> int:
+        """Where a partition begins that no snapshot knows. Ends the process if the broker does not say."""
+
+        def ask() -> int:
+            return int(ask_offset(self._admin, self._part, which, START_SECONDS).result().offset)
+
+        try:
+            return patiently(ask, START_SECONDS)
+        except KafkaException as error:
+            fail(f"Kafka: {self._name}: {self._words(error)}")
+
+    def read_from(self, offset: int) -> None:
+        """Begin to read."""
+        self._consumer.assign([TopicPartition(self._part.topic, self._part.partition, offset)])
+
+    def consume(self, count: int) -> list[KafkaMessage]:
+        """What has arrived, at most so many, without waiting."""
+        try:
+            received = self._consumer.consume(count, 0)
+        except KafkaException as error:
+            fail(f"Kafka: {self._name}: {self._words(error)}")
+        if received:
+            self._hear()
+        if self._reports.fatal:
+            fail(f"Kafka: {self._name}: {self._reports.fatal}")
+        return received
+
+    def known_end(self) -> int:
+        """Where the partition ended when something was last fetched from it; -1 if nothing was."""
+        offsets = self._consumer.get_watermark_offsets(self._part, cached=True)
+        return int(offsets[1]) if offsets is not None else -1
+
+    def ask(self, now_us: int, wanted: bool) -> None:
+        """Ask where the partition ends, if that is wanted or nothing was heard for a while."""
+        now = time.monotonic()
+        if self._question is not None or now - self._asked < ASK_SECONDS:
+            return
+        if wanted or now - self._heard >= QUIET_SECONDS:
+            self._asked = now
+            self._admin.poll(0)
+            self._question = ask_offset(self._admin, self._part, "latest", QUIET_SECONDS), now_us
+
+    def end(self) -> End | None:
+        """The answer, once, when it is there. Ends the process when the broker has been away for too long."""
+        if self._question is None or not self._question[0].done():
+            return None
+        question, asked_us = self._question
+        self._question = None
+        try:
+            offset = question.result().offset
+        except KafkaException as error:
+            self._miss(self._words(error))
+            return None
+        self._hear()
+        return End(offset, asked_us)
+
+    def give_up(self, error: KafkaError, position: int) -> NoReturn:
+        """End the process for an error that does not mend itself."""
+        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
+            fail(
+                f"Kafka: {self._name}: offset {position}, which is to be read next, is not in the topic "
+                "(deleted by retention, or the topic was made anew): what stood there cannot be read; "
+                "start with a new recovery store to go on with what there is"
+            )
+        fail(f"Kafka: {self._name}: {self._reports.redact(error.str())}")
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+    def _hear(self) -> None:
+        self._heard = time.monotonic()
+        self._away_since = self._reports.last = None
+
+    def _miss(self, reason: str) -> None:
+        now = time.monotonic()
+        if self._away_since is None:
+            self._away_since = now - QUIET_SECONDS
+            _LOG.warning("%s: the broker does not answer: %s", self._name, reason)
+        away = now - self._away_since
+        if away >= self._kafka.timeout_seconds:
+            fail(f"Kafka at {self._kafka.bootstrap} has not answered for {away:.0f} s: {reason}")
+
+    def _words(self, error: KafkaException) -> str:
+        return self._reports.last or self._reports.redact(error.args[0].str())
