@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,31 @@ def _check_cluster(process_id: int | None, addresses: Sequence[str], named_by_po
     if process_id is not None and not 0 <= process_id < len(addresses):
         raise StartError(
             f"-i {process_id}: there are {len(addresses)} addresses, for the processes 0 to {len(addresses) - 1}"
+        )
+
+
+def check_metrics(environment: Mapping[str, str]) -> None:
+    """Whether the engine can serve its metrics, if it shall. Raises StartError: else it would run on without them."""
+    if "BYTEWAX_DATAFLOW_API_ENABLED" not in environment:
+        return
+    port = environment.get("BYTEWAX_DATAFLOW_API_PORT", "3030")
+    if not (port.isdecimal() and 0 < int(port) < 65536):
+        raise StartError(
+            f"BYTEWAX_DATAFLOW_API_PORT: {port!r} is no port; it must be a number from 1 to 65535"
+        )
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("0.0.0.0", int(port)))  # noqa: S104 - as the engine will
+        except OSError as error:
+            raise StartError(
+                f"BYTEWAX_DATAFLOW_API_PORT: metrics cannot be served at port {port}: {error.strerror}; "
+                "each process needs a free one of its own"
+            ) from None
+    folder = Path(environment.get("BYTEWAX_DATAFLOW_API_CACHE_PATH", "."))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StartError(
+            f"BYTEWAX_DATAFLOW_API_CACHE_PATH: the engine could not write dataflow.json into {folder}"
         )
 
 

@@ -24,10 +24,11 @@ def start() -> Dataflow:
     from dataflow.connectors.files import SourceError
     from dataflow.connectors.stopping import watch_signals
     from dataflow.flow import FLOW_ID, build
-    from dataflow.preflight import check_data_dir, check_recovery_store, read_arguments
+    from dataflow.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
     from dataflow.settings import Settings, SettingsError
 
     arguments = read_arguments(sys.argv, os.environ)
+    check_metrics(os.environ)
     try:
         settings = Settings.load()
         endpoints = open_endpoints(settings)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from bytewax.recovery import InconsistentPartitionsError, init_db_dir
-from processes import PROJECT
+from processes import PROJECT, free_ports
 
 from dataflow.breakdown import explain
 from dataflow.failure import StartError
-from dataflow.preflight import check_data_dir, check_recovery_store, read_arguments
+from dataflow.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
 from dataflow.settings import Settings, SettingsError
 
 PEERS = "10.0.0.1:2101;10.0.0.2:2101"
@@ -68,6 +69,39 @@ def test_arguments_that_the_engine_would_hang_or_panic_on_are_refused(words, sai
         arguments(*words)
     assert error.value.code == 2
     assert said in complaint(capsys)
+
+
+def served_at(port, **more):
+    return {"BYTEWAX_DATAFLOW_API_ENABLED": "1", "BYTEWAX_DATAFLOW_API_PORT": str(port), **more}
+
+
+def test_metrics_at_a_free_port_are_fine_and_nobody_need_want_them(tmp_path):
+    (port,) = free_ports(1)
+    check_metrics(served_at(port, BYTEWAX_DATAFLOW_API_CACHE_PATH=str(tmp_path)))
+    check_metrics({"BYTEWAX_DATAFLOW_API_PORT": "nonsense"})
+
+
+@pytest.mark.parametrize("port", ["", "http", "0", "65536", "-1"])
+def test_metrics_at_no_port_are_refused(port, capsys):
+    with pytest.raises(StartError):
+        check_metrics(served_at(port))
+    assert complaint(capsys).startswith(f"cronwax: BYTEWAX_DATAFLOW_API_PORT: {port!r} is no port")
+
+
+def test_metrics_at_a_port_in_use_are_refused(capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(StartError):
+            check_metrics(served_at(other.getsockname()[1]))
+    assert "Address already in use; each process needs a free one" in complaint(capsys)
+
+
+def test_metrics_need_a_folder_that_the_engine_can_write_to(tmp_path, capsys):
+    (port,) = free_ports(1)
+    with pytest.raises(StartError):
+        check_metrics(served_at(port, BYTEWAX_DATAFLOW_API_CACHE_PATH=str(tmp_path / "none")))
+    assert "BYTEWAX_DATAFLOW_API_CACHE_PATH" in complaint(capsys)
 
 
 def test_the_data_folder_is_made_and_nothing_is_left_in_it(tmp_path):
