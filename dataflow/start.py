@@ -24,6 +24,7 @@ def start() -> Dataflow:
     from dataflow.connectors.files import SourceError
     from dataflow.connectors.stopping import watch_signals
     from dataflow.flow import FLOW_ID, build
+    from dataflow.peers import report_missing
     from dataflow.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
     from dataflow.settings import Settings, SettingsError
 
@@ -40,6 +41,8 @@ def start() -> Dataflow:
     parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}
     check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
     watch_signals()
+    if arguments.addresses is not None:
+        report_missing(arguments.addresses)
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
     flow = build(settings, endpoints)
     hand_over_to_engine()

@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 FLOW = (sys.executable, "-m", "bytewax.run", "dataflow:flow")
 HANGS_AFTER_S = 120
 """A process that runs for so long counts as hung."""
-_PROGRESS = re.compile(r"cronwax: .* read, .* a second")
+_PROGRESS = re.compile(r"cronwax: .* read, .* a second|waiting for process \d")
 
 
 @dataclass(frozen=True)

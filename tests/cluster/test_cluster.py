@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 from flow.streams import streams
@@ -12,11 +13,13 @@ from hypothesis import strategies as st
 from processes import (
     assert_same,
     end,
+    free_ports,
     night,
     outcome,
     run,
     run_cluster,
     signal_after_writes,
+    start,
     start_cluster,
     write_jsonl,
 )
@@ -86,6 +89,21 @@ def test_a_replay_changes_no_row_and_leaves_the_published_file_alone(tmp_path):
             assert (ended.status, ended.complaints) == (0, [])
         assert (file.read_bytes() == before, file.stat().st_ino) == (True, inode)
     assert_same(outcome(tmp_path / "data"), night().result)
+
+
+def test_who_waits_for_another_process_says_so_once(tmp_path):
+    addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    variables = night().settings(tmp_path / "data")
+    early = start(variables, "-i", 1, "-a", addresses)
+    assert early.stderr is not None
+    line = early.stderr.readline()
+    assert line.startswith(f"waiting for process 0 at {addresses.partition(';')[0]}: Connection refused")
+    time.sleep(2.5)  # the engine tries once a second
+    late = start(variables, "-i", 0, "-a", addresses)
+    for ended in (end(early), end(late)):
+        assert (ended.status, ended.complaints) == (0, [])
+        assert "waiting" not in ended.out + ended.err
+        assert "retrying" not in ended.out + ended.err
 
 
 def test_one_process_that_is_killed_ends_the_others_with_one_line(tmp_path):
