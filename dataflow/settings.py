@@ -131,6 +131,10 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CRONWAX_VOLUME_INCIDENT_PERCENT must not be below CRONWAX_VOLUME_ABNORMAL_PERCENT"
             )
+        topics = ("checkins_topic", "controls_topic", "occurrences_topic", "dead_letter_topic")
+        if self.source == "kafka" and len({getattr(self, name) for name in topics}) < len(topics):
+            names = ", ".join(f"{PREFIX}{name.upper()}" for name in topics)
+            raise ValueError(f"{names} must be four different topics")
         return self
 
     @property

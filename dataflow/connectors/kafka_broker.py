@@ -126,7 +126,10 @@ class PartitionBroker:
             _LOG.warning("%s: the broker does not answer: %s", self._name, reason)
         away = now - self._away_since
         if away >= self._kafka.timeout_seconds:
-            fail(f"Kafka at {self._kafka.bootstrap} has not answered for {away:.0f} s: {reason}")
+            fail(
+                f"Kafka at {self._kafka.bootstrap} has not answered for {away:.0f} s when asked for {self._name}: "
+                f"{reason}"
+            )
 
     def _words(self, error: KafkaException) -> str:
         return self._reports.last or self._reports.redact(error.args[0].str())

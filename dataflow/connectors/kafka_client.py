@@ -89,6 +89,11 @@ _ONLY: dict[str, tuple[tuple[str, ...], str]] = {
 """Options that have one value only, and why."""
 _SECRET = re.compile("pass|secret|key|pem|token|oauthbearer|username")
 """Names of options whose values are never shown."""
+_SHORT = 4
+"""A secret of fewer letters is only taken for one where it is a word."""
+_UNTOLD = ("CONFWARN", "GETPID")
+"""Kinds of log lines that tell nobody anything: an option for producers given to a consumer, or the other way
+round; and that a broker which has just started is asked once more."""
 _REFUSED_LOGIN = {
     KafkaError._AUTHENTICATION,
     KafkaError._SSL,
@@ -155,7 +160,7 @@ class Reports:
     def log(self, level: int, message: str, *parts: object) -> None:
         """Take a log line, as `logging.Logger.log` would; the first part is librdkafka's kind of line."""
         kind = str(parts[0]) if parts else message
-        if kind == "CONFWARN":  # an option for producers given to a consumer, or the other way round
+        if kind in _UNTOLD:
             return
         now = time.monotonic()
         since, left_out = self._logged.get(kind, (-_LOG_PAUSE_SECONDS, 0))
@@ -171,7 +176,9 @@ class Reports:
     def redact(self, text: str) -> str:
         """A text without secrets, in one line."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
+            # One of few letters is found in many words.
+            pattern = re.escape(secret) if len(secret) >= _SHORT else rf"(?<!\w){re.escape(secret)}(?!\w)"
+            text = re.sub(pattern, "***", text)
         return " ".join(re.sub(r'Invalid value ".*?" for', "Invalid value for", text).split())
 
 

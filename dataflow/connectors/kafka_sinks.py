@@ -206,8 +206,9 @@ class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
         text = self._reports.redact(error.str())
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return f"{text}: {size} bytes; raise the topic's max.message.bytes"
-        if error.code() == KafkaError._MSG_TIMED_OUT and self._reports.last:
-            return f"{text} after {self._kafka.timeout_seconds:g} s: {self._reports.last}"
+        if error.code() == KafkaError._MSG_TIMED_OUT:
+            reason = f": {self._reports.last}" if self._reports.last else ""
+            return f"{text} after {self._kafka.timeout_seconds:g} s{reason}"
         return text
 
 

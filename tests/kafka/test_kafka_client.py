@@ -3,6 +3,7 @@ import logging
 
 import pytest
 from broker import PASSWORD, USER
+from pydantic import ValidationError
 from topics import read
 
 from dataflow.chunk import Message
@@ -152,3 +153,13 @@ def test_what_the_client_repeats_is_logged_once_a_minute_and_without_secrets(cap
         "FAIL [rdkafka#1] *** refused (0)",
         "ERROR [rdkafka#1] all down",
     ]
+
+
+def test_short_secrets_are_words_and_long_ones_are_found_anywhere():
+    reports = Kafka(settings(kafka_config={"sasl.username": "u", "sasl.password": "hunter2"})).reports()
+    assert reports.redact("producer u said 'hunter2x', u!") == "producer *** said '***x', ***!"
+
+
+def test_two_roles_cannot_share_a_topic():
+    with pytest.raises(ValidationError, match=r"CRONWAX_CHECKINS_TOPIC, .* must be four different topics"):
+        settings(occurrences_topic="ingest-monitors")

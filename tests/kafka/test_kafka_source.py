@@ -11,9 +11,11 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
 from topics import messages_of, read_until, send
 
+from dataflow.chunk import DeadLetter
 from dataflow.connectors.batch import Format
 from dataflow.connectors.kafka import KafkaSource
 from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.steps.decode import Decode
 
 pytestmark = pytest.mark.kafka
 
@@ -137,6 +139,18 @@ def test_an_idle_partition_stays_behind_the_wall_clock_by_no_less_than_the_clock
     assert (batch.clock_before, batch.clock_after) == (MINUTE + 4, MINUTE + 5)
 
 
+def test_a_message_without_a_value_is_one_that_cannot_be_read(broker, settings_for):
+    settings = settings_for(broker)
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer.produce(settings.checkins_topic, None, b"key", partition=0, timestamp=T0)
+    producer.flush(60)
+    source = source_of(settings, now_us=None)
+    (batch,) = read_until(source.build_part("input", f"{settings.checkins_topic}/0", None), bool)
+    assert messages_of([batch]) == [(0, T0 * 1000, b"")]
+    (letter,) = [each for each in Decode({}, 1)([batch]) if isinstance(each, DeadLetter)]
+    assert (letter.offset, letter.original) == (0, b"")
+
+
 NEXT_DAY_MS = T0 + 86_400_000
 """The future, as seen by these tests; a broker of today takes no message that is really an hour ahead."""
 
@@ -144,7 +158,7 @@ NEXT_DAY_MS = T0 + 86_400_000
 def test_a_message_from_the_future_moves_no_clock_and_counts_as_of_the_minute_that_it_came_in(
     broker, settings_for, caplog
 ):
-    settings = settings_for(broker, batch_size=1, clock_delay_seconds=0)
+    settings = settings_for(broker, batch_size=1)
     times = [T0, NEXT_DAY_MS, T0 + 30_000, T0 + 60_000]
     send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
     now_us = T0 * 1000 + 90_000_000
@@ -302,6 +316,21 @@ def test_lag_and_clock_are_told(broker, settings_for):
     part = part_of(settings, observe=lambda *seen: told.append(seen))
     read_until(part, lambda _: told and told[-1][2] == 0 and told[-1][3] == MINUTE + 99)
     assert {seen[:2] for seen in told} == {(settings.checkins_topic, 0)}
+
+
+def test_a_topic_that_is_deleted_while_it_is_read_ends_the_flow_with_one_line(
+    real_broker, settings_for, ending, capsys
+):
+    settings = settings_for(real_broker, kafka_delivery_timeout_seconds=1)
+    send(real_broker.bootstrap, settings.checkins_topic, 0, [(T0, b"x")])
+    part = part_of(settings)
+    read_until(part, bool)
+    client = admin(real_broker.bootstrap)
+    client.delete_topics([settings.checkins_topic])[settings.checkins_topic].result()
+    with pytest.raises(ending, match="1"):
+        read_until(part, lambda _: False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{settings.checkins_topic}/0" in line
 
 
 def test_a_request_to_stop_ends_every_partition(broker, settings_for):
