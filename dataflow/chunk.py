@@ -128,6 +128,8 @@ class Records(msgspec.Struct, array_like=True):
 
     shard: int
     rows: dict[str, list[tuple[Any, ...]]]
+    sent_at: float = 0.0
+    """With several shards, of what goes to all of them: the machine's time, in seconds since the epoch; 0: unknown."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _decode_records, (_encode(self),)

@@ -3,6 +3,7 @@ gate, and what volume decides about the ticks goes to transition."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import bytewax.operators as op
@@ -110,12 +111,21 @@ def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Any] = Ch
 
 
 def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Records]:
-    """The records of a stream, keyed by state shard."""
+    """The records of a stream, keyed by state shard. With several, all of them are told the inputs' positions."""
 
     def keyed(items: list[Any]) -> list[tuple[str, Records]]:
         return [(str(item.shard % shards), item) for item in items if type(item) is Records]
 
-    return op.flat_map_batch(step_id, stream, keyed)
+    def keyed_with_positions(items: list[Any]) -> list[tuple[str, Records]]:
+        out = keyed(items)
+        now = time.time()
+        for _, item in list(out):
+            if positions := item.rows.get("partitions"):
+                everyone = Records(0, {"partitions": positions}, now)
+                out += [(str(shard), everyone) for shard in range(shards)]
+        return out
+
+    return op.flat_map_batch(step_id, stream, keyed if shards == 1 else keyed_with_positions)
 
 
 def _only(step_id: str, stream: Stream[Any], kind: type[Any]) -> KeyedStream[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,27 +23,35 @@ _INFO = """
     FROM partitions"""
 
 
-def assemble(copy: Path, data_dir: Path, published_at: float, started: float) -> int:
-    """Make a snapshot of a copy of a writer's file; returns its size in bytes.
+@contextmanager
+def opened(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of a writer's file, to make a snapshot of it. Raises StateError for whatever goes wrong meanwhile."""
+    try:
+        # Of a process that died here with an older copy; it would be applied to this one.
+        copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
+        with duckdb.connect(copy, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+    except (duckdb.Error, OSError) as error:
+        raise StateError(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
+
+
+def assemble(
+    connection: duckdb.DuckDBPyConnection, copy: Path, data_dir: Path, published_at: float, started: float
+) -> int:
+    """Make a snapshot of an opened copy; returns its size in bytes.
 
     1. Views over the history.
     2. The views and macros that answer questions.
     3. What it covers: `published_at` in seconds since the epoch; `started` is time.perf_counter() of when the work
        began.
 
-    Raises StateError.
+    Raises duckdb.Error or OSError.
     """
-    try:
-        # Of a process that died here with an older copy; it would be applied to this one.
-        copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
-        with duckdb.connect(copy, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            add_history(connection, data_dir)
-            apply_answers(connection)
-            connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC)])
-            return _measure(connection, copy, started)
-    except (duckdb.Error, OSError) as error:
-        raise StateError(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
+    add_history(connection, data_dir)
+    apply_answers(connection)
+    connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC)])
+    return _measure(connection, copy, started)
 
 
 def _measure(connection: duckdb.DuckDBPyConnection, copy: Path, started: float) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import duckdb
 
-from state.assembly import assemble, quoted
+from state.assembly import assemble, opened, quoted
 from state.cold import LEDGER
 from state.errors import StateError, reason
+from state.history_files import sync
 from state.snapshot_views import SNAPSHOT, hot_name
 from state.tables import TABLES
 from state.writer import StateWriter
@@ -21,7 +21,7 @@ from state.writer import StateWriter
 HOLD_SECONDS = 600.0
 """So long at most is publishing put off while the flow reads again what it had written before."""
 
-_UNFINISHED = ".monitors.duckdb.unfinished"
+UNFINISHED = ".monitors.duckdb.unfinished"
 
 
 class Published(NamedTuple):
@@ -42,20 +42,24 @@ class Publisher:
     def __init__(
         self, writer: StateWriter, data_dir: Path, interval_seconds: float, clock: Callable[[], float]
     ) -> None:
-        if writer.shards > 1:
-            # Each would replace the others' snapshot; docs/history.md says what publishing all of them takes.
-            raise StateError("CRONWAX_STATE_SHARDS: publishing is only possible with 1 shard")
         self._writer = writer
         self._snapshot = data_dir / SNAPSHOT
-        self._unfinished = data_dir / _UNFINISHED
+        self._unfinished = data_dir / UNFINISHED
         self._interval_seconds = interval_seconds
         self._clock = clock
         self._published_at: float | None = None
         self._held_since: float | None = None
         # The writer's commits as of the last snapshot; what an earlier process committed may not be in one.
         self._commits = -1
+        self._is_shown = False
+        self.was_last = True
+        """What was published last completed the snapshot: there is no other writer."""
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        """Remove what a process that died has left."""
         try:
-            _remove(self._unfinished)
+            remove(self._unfinished)
         except OSError as error:
             raise StateError(f"{self._unfinished}: cannot be removed: {reason(error)}") from None
 
@@ -67,7 +71,8 @@ class Publisher:
         better one, and stays.
         """
         now = self._clock()
-        if self._commits == self._writer.commits or not (force or self._is_due(now)):
+        due = self._is_due(now)
+        if self._commits == self._writer.commits or not (force or due):
             return None
         if force and input_ended:
             self._writer.accept_positions()
@@ -75,7 +80,12 @@ class Publisher:
             return None
         self._commits = self._writer.commits
         self._published_at = now
-        return None if self._is_current() else self._replace(now)
+        return self._show(now)
+
+    def has_shown(self) -> bool:
+        """Whether something of this writer's has come into a snapshot since the last time that this was asked."""
+        shown, self._is_shown = self._is_shown, False
+        return shown
 
     def _is_due(self, now: float) -> bool:
         # A clock that was set back must not put it off for long.
@@ -94,60 +104,76 @@ class Publisher:
         self._held_since = None
         return False
 
-    def _replace(self, now: float) -> Published:
+    def _show(self, now: float) -> Published | None:
+        if is_published(self._snapshot, self._writer.connection):
+            return None
         started = time.perf_counter()
         try:
             self._writer.copy_to(self._unfinished)
-            size = assemble(self._unfinished, self._snapshot.parent, now, started)
-            # Left by somebody who opened the last snapshot for writing; it does not fit the new one.
-            self._snapshot.with_name(f"{SNAPSHOT}.wal").unlink(missing_ok=True)
-            self._unfinished.replace(self._snapshot)
-            _sync_folder(self._snapshot.parent)
-        except OSError as error:
-            raise StateError(f"{self._snapshot}: cannot publish: {reason(error)}") from None
+            with opened(self._unfinished) as copy:
+                size = assemble(copy, self._unfinished, self._snapshot.parent, now, started)
+            put_in_place(self._unfinished, self._snapshot)
         finally:
             with contextlib.suppress(OSError):
-                _remove(self._unfinished)
+                remove(self._unfinished)
+        self._is_shown = True
         return Published(time.perf_counter() - started, size)
 
-    def _is_current(self) -> bool:
-        """Whether the published snapshot holds the very rows that the writer has."""
-        if not self._snapshot.exists():
-            return False
-        connection = self._writer.connection
-        try:
-            connection.execute(f"ATTACH '{quoted(self._snapshot)}' AS published (READ_ONLY)")
-        except duckdb.Error:
-            return False  # damaged, of another release, or opened by somebody for writing: replace it
-        try:
-            return all(
-                _content(connection, f"published.main.{hot_name(connection, 'published', name)}")
-                == _content(connection, name)
-                for name in _TABLES
-            )
-        except duckdb.Error:
-            return False
-        finally:
-            connection.execute("DETACH published")
+
+def put_in_place(unfinished: Path, snapshot: Path) -> None:
+    """Let a file that is complete and on disk be the snapshot. Raises StateError."""
+    try:
+        # Left by somebody who opened the last snapshot for writing; it does not fit the new one.
+        snapshot.with_name(f"{snapshot.name}.wal").unlink(missing_ok=True)
+        unfinished.replace(snapshot)
+        sync(snapshot.parent)
+    except OSError as error:
+        raise StateError(f"{snapshot}: cannot publish: {reason(error)}") from None
 
 
 _TABLES = ["partitions", "schema_info", *(name for name in TABLES if name != "partitions"), *LEDGER]
 """Positions first: while the flow moves on they differ, and nothing else has to be read."""
+_ONE_FOR_ALL = ("partitions", "schema_info")
+"""Every shard has all rows of these."""
 
 
-def _content(connection: duckdb.DuckDBPyConnection, name: str) -> Any:
-    query = f"SELECT count(*), sum(hash(columns)) FROM (FROM {name}) AS columns"  # noqa: S608
-    return connection.execute(query).fetchone()
+def is_published(
+    snapshot: Path, connection: duckdb.DuckDBPyConnection, prefixes: Sequence[str] = ("",)
+) -> bool:
+    """Whether the published snapshot holds the very rows that the shards have, whose tables' names in
+    `connection` begin with these prefixes."""
+    if not snapshot.exists():
+        return False
+    try:
+        connection.execute(f"ATTACH '{quoted(snapshot)}' AS published (READ_ONLY)")
+    except duckdb.Error:
+        return False  # damaged, of another release, or opened by somebody for writing: replace it
+    try:
+        return all(
+            _content(connection, [f"published.main.{hot_name(connection, 'published', name)}"])
+            == _content(
+                connection, [prefix + name for prefix in prefixes[: 1 if name in _ONE_FOR_ALL else None]]
+            )
+            for name in _TABLES
+        )
+    except duckdb.Error:
+        return False
+    finally:
+        connection.execute("DETACH published")
 
 
-def _remove(file: Path) -> None:
+def _content(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> list[int]:
+    """Number of rows and sum of their hashes, over several tables."""
+    figures = [
+        connection.execute(
+            f"SELECT count(*), coalesce(sum(hash(columns)), 0) FROM (FROM {name}) AS columns"  # noqa: S608
+        ).fetchall()[0]
+        for name in names
+    ]
+    return [sum(column) for column in zip(*figures, strict=True)]
+
+
+def remove(file: Path) -> None:
+    """Remove a DuckDB file, if it is there, and its log. Raises OSError."""
     file.unlink(missing_ok=True)
     file.with_name(f"{file.name}.wal").unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

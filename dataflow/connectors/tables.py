@@ -13,7 +13,8 @@ from dataflow.operations.metrics import count_open_incidents, count_published
 from dataflow.settings import Settings
 from state.errors import StateError
 from state.history import History, Limits
-from state.publish import Publisher
+from state.publish import Published, Publisher
+from state.shared_publish import SharedPublisher
 from state.summary import print_summary, summarize
 from state.writer import StateWriter
 
@@ -22,34 +23,50 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
     def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
         self._data_dir = settings.data_dir
         self._bounded = bounded
-        self._summary = bounded and shard == 0
+        self._shard = shard
         self._in_epoch = False
         """Records were written that no snapshot covers yet."""
-        limits = Limits(settings.history_hot_rows, settings.retention)
+        self._shards = settings.state_shards
+        self._sent_at = 0.0
+        """When the newest positions of this epoch were sent to all shards; 0: none were."""
+        limits = Limits(max(1, settings.history_hot_rows // self._shards), settings.retention)
         try:
-            self._writer = StateWriter.open(self._data_dir, shard, settings.state_shards)
+            self._writer = StateWriter.open(self._data_dir, shard, self._shards)
             self._history = History(self._writer, self._data_dir, limits, time.time)
-            self._publisher = Publisher(self._writer, self._data_dir, settings.publish_interval, time.time)
+            self._publisher = self._open_publisher(settings.publish_interval)
         except StateError as error:
             raise StartError(str(error)) from None
-        count_open_incidents(self._writer.connection)
+        count_open_incidents(self._writer.connection, shard)
+
+    def _open_publisher(self, interval_seconds: float) -> Publisher:
+        if self._shards == 1:
+            return Publisher(self._writer, self._data_dir, interval_seconds, time.time)
+        return SharedPublisher(self._writer, self._data_dir, interval_seconds, lambda: self._sent_at)
 
     def write_batch(self, items: list[Records]) -> None:
         self._in_epoch = True
         for records in items:
             self._writer.write(records.rows)
+            self._sent_at = max(self._sent_at, records.sent_at)
 
     def snapshot(self) -> None:
         self._in_epoch = False
         try:
             if self._writer.commit():
                 self._history.maintain()
-            if published := self._publisher.publish():
-                count_published(published)
-                count_open_incidents(self._writer.connection)
-                self._history.clean_up()
+            # Without positions in this epoch the other shards may have had none of it.
+            if self._shards == 1 or self._sent_at:
+                self._published(self._publisher.publish())
         except StateError as error:
             fail(str(error))
+        self._sent_at = 0.0
+
+    def _published(self, published: Published | None) -> None:
+        if published is not None:
+            count_published(published)
+        if self._publisher.has_shown():
+            count_open_incidents(self._writer.connection, self._shard)
+            self._history.clean_up()
 
     def close(self) -> None:
         if self._in_epoch or not (self._bounded or stopping()):
@@ -57,7 +74,7 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
         try:
             self._publisher.publish(force=True, input_ended=not stopping())
             self._writer.close()
-            if self._summary and not stopping():
+            if self._bounded and self._publisher.was_last and not stopping():
                 print_summary(summarize(self._data_dir))
         except StateError as error:
             fail(str(error))

@@ -39,6 +39,8 @@ STALLED = Gauge(
     "cronwax_stalled", "1 while the watchdog says that this is stalled or too far behind.", ["subject"]
 )
 
+_open_incidents: dict[int, int] = {}
+"""By shard."""
 _STATUS = 4
 """The column of a check-in's status."""
 _RESOLVING = 7
@@ -83,10 +85,11 @@ def count_published(published: Published) -> None:
     PUBLISHED_TIME.set_to_current_time()
 
 
-def count_open_incidents(connection: duckdb.DuckDBPyConnection) -> None:
-    """Take the number of open incidents from the tables."""
+def count_open_incidents(connection: duckdb.DuckDBPyConnection, shard: int) -> None:
+    """Take the number of open incidents from the tables of a shard; the metric sums up those of this process."""
     row = connection.execute("SELECT count(*) FROM incidents WHERE resolving_timestamp IS NULL").fetchone()
-    INCIDENTS_OPEN.set(row[0] if row is not None else 0)
+    _open_incidents[shard] = row[0] if row is not None else 0
+    INCIDENTS_OPEN.set(sum(_open_incidents.values()))
 
 
 def _tally(counts: dict[str, int], labels: Iterable[str]) -> None:

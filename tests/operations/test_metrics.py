@@ -73,5 +73,5 @@ def test_open_incidents_are_those_in_the_tables():
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE incidents (resolving_timestamp TIMESTAMPTZ)")
         connection.execute("INSERT INTO incidents VALUES (NULL), ('2025-03-03T00:00:00Z'), (NULL)")
-        metrics.count_open_incidents(connection)
+        metrics.count_open_incidents(connection, 0)
     assert REGISTRY.get_sample_value("cronwax_incidents_open") == 2

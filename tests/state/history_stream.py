@@ -16,6 +16,7 @@ from state_rows import MINUTE_US, START_US, Row, guid, monitor, partition
 import state.history
 from state.history import History, Limits
 from state.publish import Publisher
+from state.shared_publish import SharedPublisher
 from state.writer import StateWriter
 
 STEPS = 150
@@ -79,7 +80,7 @@ def expected(steps: int = STEPS) -> tuple[dict[bytes, str], set[bytes]]:
     return statuses, {failure(step, number)[0] for step in range(steps) for number in range(10)}
 
 
-def work(data_dir: Path, kill_at: int, steps: int) -> None:
+def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
     """Write the stream from where it was; die before the `kill_at`-th time that something must reach the disk."""
     if kill_at:
         die_at(kill_at)
@@ -89,18 +90,40 @@ def work(data_dir: Path, kill_at: int, steps: int) -> None:
     def now() -> float:
         return float(next(clock))
 
-    writer = StateWriter.open(data_dir)
-    history = History(writer, data_dir, LIMITS, now)
-    publisher = Publisher(writer, data_dir, 3, now)
-    ((position,),) = writer.connection.execute("SELECT coalesce(max(position), 0) FROM partitions").fetchall()
-    for step in range(max(0, position - REPLAYED), steps):
-        writer.write(records(step))
-        writer.commit()
-        history.maintain()
-        if publisher.publish():
-            history.clean_up()
-    publisher.publish(force=True)
-    writer.close()
+    writers = [StateWriter.open(data_dir, shard, shards) for shard in range(shards)]
+    limits = LIMITS._replace(hot_rows=LIMITS.hot_rows // shards)
+    histories = [History(writer, data_dir, limits, now) for writer in writers]
+    step = 0
+    if shards == 1:
+        publishers = [Publisher(writers[0], data_dir, 3, now)]
+    else:
+        publishers = [SharedPublisher(writer, data_dir, 3, lambda: float(step)) for writer in writers]
+    for step in range(max(0, min(map(position, writers)) - REPLAYED), steps):
+        for shard, writer in enumerate(writers):
+            writer.write(share(records(step), shard, shards))
+            writer.commit()
+            histories[shard].maintain()
+            publishers[shard].publish()
+            if publishers[shard].has_shown():
+                histories[shard].clean_up()
+    for publisher, writer in zip(publishers, writers, strict=True):
+        publisher.publish(force=True)
+        writer.close()
+
+
+def position(writer: StateWriter) -> int:
+    ((found,),) = writer.connection.execute("SELECT coalesce(max(position), 0) FROM partitions").fetchall()
+    return found
+
+
+def share(rows: dict[str, list[Row]], shard: int, shards: int) -> dict[str, list[Row]]:
+    """What of an epoch's records goes to one shard: rows of a monitor to one, positions to all."""
+    by_monitor = {
+        name: [row for row in rows[name] if int(row[1].removeprefix("m")) % shards == shard]
+        for name in ("monitors", "check_ins")
+    }
+    errors = [row for row in rows["processing_errors"] if row[-1] % shards == shard]
+    return {**by_monitor, "processing_errors": errors, "partitions": rows["partitions"]}
 
 
 def die_at(count: int) -> None:
@@ -121,4 +144,4 @@ def die_at(count: int) -> None:
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    work(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -274,13 +274,6 @@ def test_what_somebody_wrote_into_the_last_snapshot_does_not_spoil_the_next(star
     assert answer(snapshot, "SELECT count(*) FROM check_ins") == [(2,)]
 
 
-def test_several_shards_do_not_overwrite_each_others_snapshot(tmp_path):
-    writer = StateWriter.open(tmp_path, shard=1, shards=2)
-    with pytest.raises(StateError, match="CRONWAX_STATE_SHARDS"):
-        Publisher(writer, tmp_path, 10.0, lambda: START)
-    writer.close()
-
-
 def test_the_file_is_in_the_format_of_duckdb_1_0(start, snapshot):
     """The format's number is in the 8 bytes from 12: 64 is that of DuckDB 0.10 to 1.1."""
     start().epoch(check_in(1), at=1)
