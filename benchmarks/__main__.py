@@ -9,7 +9,7 @@ import sys
 from benchmarks.contender import Failed
 from benchmarks.report import publish
 
-NAMES = ("replay", "steps", "clock", "scale", "restart", "sampling", "kafka", "latency")
+NAMES = ("replay", "steps", "clock", "scale", "restart", "sampling", "kafka", "latency", "readers", "history")
 
 
 def main(arguments: list[str]) -> int:

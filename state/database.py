@@ -88,8 +88,7 @@ def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int,
     found = check_version(connection, path)
     if found is None:
         connection.begin()
-        for name in (*LAYOUT, "history.sql"):
-            connection.execute(_sql(name))
+        _create_tables(connection)
         connection.execute("INSERT INTO schema_info VALUES (?, ?, ?)", [SCHEMA_VERSION, shard, shards])
         connection.commit()
     elif found != (shard, shards):
@@ -105,22 +104,32 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
     """Bring a file of an older version to the current one."""
     connection.begin()
     (version,) = connection.execute("SELECT version FROM schema_info").fetchone() or (SCHEMA_VERSION,)
+    if version == SCHEMA_VERSION:
+        connection.rollback()
+        return
     if version < 2:
         connection.execute("ALTER TABLE snapshot_info ADD COLUMN publish_seconds DOUBLE")
         connection.execute("ALTER TABLE snapshot_info ADD COLUMN size_bytes BIGINT")
-        connection.execute(_sql("history.sql"))
+    _create_tables(connection)
     if version < 3:
-        connection.execute(_sql("volume.sql"))
-        connection.execute(_sql("reasons.sql"))
+        connection.execute(
+            "INSERT INTO monitor_status_history SELECT project_id, slug, updated_at, status FROM monitors"
+            " WHERE status = 'disabled'"
+        )
         connection.execute("ALTER TABLE monitor_environments ADD COLUMN is_flapping BOOLEAN")
         connection.execute("UPDATE monitor_environments SET is_flapping = false")
-    if version < SCHEMA_VERSION:
-        connection.execute("UPDATE schema_info SET version = ?", [SCHEMA_VERSION])
+    connection.execute("UPDATE schema_info SET version = ?", [SCHEMA_VERSION])
     connection.commit()
 
 
-def _sql(name: str) -> str:
-    return files("state").joinpath(name).read_text(encoding="utf-8")
+def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables that are not there yet."""
+    there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    for name in (*LAYOUT, "history.sql"):
+        text = files("state").joinpath(name).read_text(encoding="utf-8")
+        for table in re.findall(r"^CREATE TABLE .*?(?=^CREATE TABLE |\Z)", text, re.DOTALL | re.MULTILINE):
+            if table.split()[2] not in there:
+                connection.execute(table)
 
 
 def _cannot_open(path: Path, error: duckdb.Error) -> StateError:

@@ -72,6 +72,19 @@ COMMENT ON COLUMN monitors.recovery_threshold IS 'So many consecutive ok check-i
 COMMENT ON COLUMN monitors.created_at IS 'When the monitor was created (event time).';
 COMMENT ON COLUMN monitors.updated_at IS 'When monitor or config changed last (event time).';
 
+CREATE TABLE monitor_status_history (
+    project_id UBIGINT,
+    slug VARCHAR,
+    changed_at TIMESTAMPTZ,
+    status VARCHAR
+);
+COMMENT ON TABLE monitor_status_history IS
+    'Since when monitors were disabled, and since when no more: one row a change. One that has always been active has none.';
+COMMENT ON COLUMN monitor_status_history.project_id IS 'The project that the monitor belongs to.';
+COMMENT ON COLUMN monitor_status_history.slug IS 'The monitor.';
+COMMENT ON COLUMN monitor_status_history.changed_at IS 'When its status became this (event time).';
+COMMENT ON COLUMN monitor_status_history.status IS 'As in monitors.status: active or disabled.';
+
 CREATE TABLE monitor_environments (
     project_id UBIGINT,
     slug VARCHAR,

@@ -41,6 +41,15 @@ TABLES: dict[str, Table] = {
         ),
         2,
     ),
+    "monitor_status_history": Table(
+        (
+            ("project_id", "int"),
+            ("slug", "text"),
+            ("changed_at", "time"),
+            ("status", "text"),
+        ),
+        3,
+    ),
     "monitor_environments": Table(
         (
             ("project_id", "int"),

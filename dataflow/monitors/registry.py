@@ -74,6 +74,10 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
             config.recovery_threshold,
         )
 
+    def status_row(self, at_us: int) -> Row:
+        """A row of `monitor_status_history`: it became what it is at this time."""
+        return (self.project_id, self.slug, at_us, "disabled" if self.is_disabled else "active")
+
 
 class Retrieval(NamedTuple):
     """What came of looking for a check-in's monitor."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataflow.chunk import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
 from dataflow.keys import group_keys
-from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
@@ -41,14 +41,15 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         items: list[Item] = []
         rejected: list[Row] = []
         monitors: list[Row] = []
+        statuses: list[Row] = []
         advanced = False
         for chunk in chunks:
             for item in chunk.items:
                 if isinstance(item, CheckIn):
-                    self._check_in(item, items, monitors, rejected)
+                    self._check_in(item, items, monitors, statuses, rejected)
                 else:
                     assert isinstance(item, Control)
-                    if errors := self._control(item, items, monitors):
+                    if errors := self._control(item, items, monitors, statuses):
                         rejected.append(rejection(item, errors))
             if chunk.clock_minute != NO_MINUTE:
                 advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
@@ -60,13 +61,22 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         rows = {"monitors": monitors} if monitors else {}
         if self._replaced:
             rows["monitor_config_history"], self._replaced = self._replaced, []
+        if statuses:
+            rows["monitor_status_history"] = statuses
         if rejected:
             rows["processing_errors"] = rejected
         if rows:
             out.append(Records(group, rows))
         return out
 
-    def _check_in(self, item: CheckIn, items: list[Item], monitors: list[Row], rejected: list[Row]) -> None:
+    def _check_in(
+        self,
+        item: CheckIn,
+        items: list[Item],
+        monitors: list[Row],
+        statuses: list[Row],
+        rejected: list[Row],
+    ) -> None:
         if self._registry.is_ready(item):
             items.append(item)
             return
@@ -77,6 +87,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             self._replace(before, monitor, item.received_us)
             monitors.append(monitor.row())
             items.append(_changed(monitor, item, False))
+            if item.seat in (Seat.CREATE_DISABLED, Seat.ENABLE):
+                statuses.append(monitor.status_row(item.received_us))
         if errors is not None:
             rejected.append(rejection(item, errors))
             return
@@ -88,7 +100,9 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if before is not None and before is not monitor.config:  # equal ones are one object
             self._replaced.append(monitor.replaced_row(before, at_us))
 
-    def _control(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
+    def _control(
+        self, control: Control, items: list[Item], monitors: list[Row], statuses: list[Row]
+    ) -> Errors | None:
         if control.kind == "upsert_monitor":
             before = self._registry.config_of(control)
             monitor, reschedule = self._registry.upsert_monitor(control)
@@ -96,16 +110,18 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             monitors.append(monitor.row())
             items.append(_changed(monitor, control, reschedule))
             if control.flag is False:
+                statuses.append(monitor.status_row(control.received_us))
                 return [{"type": ErrorType.MONITOR_DISABLED_NO_QUOTA}]
         elif control.kind == "set_monitor_status":
             changed = self._registry.set_status(control)
             if changed is not None:
                 monitors.append(changed.row())
+                statuses.append(changed.status_row(control.received_us))
                 items.append(_changed(changed, control, False))
         elif control.kind == "mute":
             return self._mute(control, items, monitors)
         elif control.kind == "delete_monitor":
-            return self._delete(control, items, monitors)
+            return self._delete(control, items, monitors, statuses)
         return None
 
     def _mute(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
@@ -128,7 +144,9 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             )
         return None
 
-    def _delete(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
+    def _delete(
+        self, control: Control, items: list[Item], monitors: list[Row], statuses: list[Row]
+    ) -> Errors | None:
         if errors := self._registry.delete(control):
             return errors
         assert control.project_id is not None
@@ -136,6 +154,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if control.environment is None:
             monitors.append((control.project_id, control.slug))
             self._replaced.append((control.project_id, control.slug))
+            statuses.append((control.project_id, control.slug))
         items.append(
             MonitorDeleted(
                 control.project_id,

@@ -8,6 +8,11 @@ WITH happened AS (
     WHERE (of_project IS NULL OR c.project_id = of_project) AND c.slug = of_slug
         AND c.date_added >= from_time::TIMESTAMPTZ AND c.date_added < to_time::TIMESTAMPTZ
     UNION ALL
+    SELECT h.changed_at, 0, h.project_id, NULL, 'monitor', h.status, NULL, NULL, NULL, NULL
+    FROM monitor_status_history AS h
+    WHERE (of_project IS NULL OR h.project_id = of_project) AND h.slug = of_slug
+        AND h.changed_at >= from_time::TIMESTAMPTZ AND h.changed_at < to_time::TIMESTAMPTZ
+    UNION ALL
     SELECT i.starting_timestamp, 2, i.project_id, i.environment, 'incident', 'opened', NULL, NULL, i.starting_check_in_id,
         i.incident_id
     FROM incidents AS i
@@ -35,4 +40,4 @@ SELECT h.moment, h.project_id, h.environment, h.event, h.what, h.duration_ms, h.
 FROM happened AS h
 ORDER BY h.moment, h.place, h.project_id, h.environment, h.check_in_id;
 COMMENT ON MACRO TABLE timeline IS
-    'timeline(of_project, of_slug, from_time, to_time): everything that happened to one monitor (of_project NULL: to those of that slug in any project), in order, from from_time to just before to_time. event and what: check-in with its status, at the time the run began or should have; incident opened or resolved; message with its payload type; rejected with the types of its errors. duration_ms and expected_time as in check_ins; check_in_id and incident_id: what it is about.';
+    'timeline(of_project, of_slug, from_time, to_time): everything that happened to one monitor (of_project NULL: to those of that slug in any project), in order, from from_time to just before to_time. event and what: check-in with its status, at the time the run began or should have; incident opened or resolved; monitor disabled or active again (in all environments, so without one); message with its payload type; rejected with the types of its errors. duration_ms and expected_time as in check_ins; check_in_id and incident_id: what it is about.';

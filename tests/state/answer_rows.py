@@ -49,6 +49,10 @@ class World:
         of_environment = {"project_id": 1, "slug": slug, "environment": environment, "is_muted": False}
         self.insert("monitor_environments", **(of_environment | {"status": "ok"} | states))
 
+    def becomes(self, status: str, minutes: float, slug: str = "backup") -> None:
+        """The monitor's status changes: active or disabled."""
+        self.insert("monitor_status_history", project_id=1, slug=slug, changed_at=at(minutes), status=status)
+
     def check_in(self, minutes: float, status: str = "ok", **values: object) -> UUID:
         self._ids += 1
         row = {"project_id": 1, "slug": "backup", "environment": "production", "status": status}

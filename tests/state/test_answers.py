@@ -59,7 +59,10 @@ def test_a_run_that_fails_again_and_again_is_not_overdue():
 
 def test_a_disabled_monitor_is_due_at_no_time():
     world = World(now=100)
-    world.monitor(monitor_status="disabled", updated_at=at(60), next_checkin=at(70))
+    world.monitor(monitor_status="disabled", updated_at=at(80), next_checkin=at(70))
+    world.becomes("disabled", 20)
+    world.becomes("active", 30)
+    world.becomes("disabled", 60)
     assert world.answer("status, since, next_expected, overdue_by", "monitor_status") == [
         ("disabled", at(60), None, None)
     ]
@@ -96,10 +99,35 @@ def test_uptime_ends_at_the_event_clock():
 
 def test_uptime_of_a_disabled_monitor_ends_when_it_was_disabled():
     world = World(now=1_000)
-    world.monitor(monitor_status="disabled", updated_at=at(40), created_at=at(-500))
+    world.monitor(monitor_status="disabled", created_at=at(-500))
+    world.becomes("disabled", 40)
     world.incident(30)
     assert world.uptime("ok, failing, unknown", 0, 100) == [(minutes(30), minutes(10), minutes(0))]
     assert world.uptime("ok, failing, unknown, uptime", 50, 100) == [(*[minutes(0)] * 3, None)]
+
+
+def test_disabled_periods_that_are_over_count_neither_as_up_nor_as_down_nor_as_unknown():
+    world = World(now=1_000)
+    world.monitor(created_at=at(-500))
+    world.check_in(20)
+    for disabled, enabled in [(-50, 5), (15, 25), (40, 45), (55, 70)]:
+        world.becomes("disabled", disabled)
+        world.becomes("active", enabled)
+    world.incident(50, 60)  # half of it while disabled
+    world.incident(62, 68)  # all of it
+    world.incident(90, 95)
+    assert world.uptime("ok, failing, unknown, uptime, incidents", 0, 100) == [
+        (minutes(80 - 5 - 5 - 15 - 5 - 5), minutes(5 + 5), minutes(20 - 5 - 5), 45 / 55, 2)
+    ]
+
+
+def test_a_status_that_came_out_of_order_leaves_no_period_open():
+    world = World(now=1_000)
+    world.monitor(created_at=at(-500))
+    world.becomes("active", 20)
+    world.becomes("disabled", 30)
+    assert world.answer("disabled_at, enabled_at", "disabled_periods") == [(at(30), at(30))]
+    assert world.uptime("ok", 0, 100) == [(minutes(100),)]
 
 
 def test_nothing_is_known_of_an_environment_in_which_nothing_has_finished():
@@ -362,7 +390,7 @@ def test_every_view_column_and_macro_is_described():
         WHERE NOT internal AND comment IS NULL"""
     )
     assert nameless == []
-    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE NOT internal")) == 11
+    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE NOT internal")) == 12
 
 
 def published(folder):

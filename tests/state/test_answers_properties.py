@@ -76,13 +76,30 @@ def world_of(told: dict[str, list]) -> tuple[World, dict[str, History]]:
     return world, of_environments
 
 
+disabled_times = st.lists(st.integers(min_value=0, max_value=NOW), unique=True, max_size=9).map(sorted)
+"""When the monitor was disabled, enabled again, disabled, ..., in minutes."""
+
+
 @some_settings
-@given(histories, st.integers(min_value=0, max_value=NOW), st.integers(min_value=0, max_value=WEEK))
-def test_uptime_is_what_a_walk_over_every_minute_finds(told, starts, length):
+@given(
+    histories,
+    disabled_times,
+    st.integers(min_value=0, max_value=NOW),
+    st.integers(min_value=0, max_value=WEEK),
+)
+def test_uptime_is_what_a_walk_over_every_minute_finds(told, switched, starts, length):
     world, of_environments = world_of(told)
+    disabled: set[int] = set()
+    for number, moment in enumerate(switched):
+        world.becomes("active" if number % 2 else "disabled", moment)
+        if number % 2 == 0:
+            disabled.update(range(moment, switched[number + 1] if number + 1 < len(switched) else NOW))
+    if len(switched) % 2:
+        world.rows("UPDATE monitors SET status = 'disabled'")
     expected = []
     for name, history in of_environments.items():
-        states = [history.state(moment) for moment in range(starts, min(starts + length, NOW))]
+        counted = [moment for moment in range(starts, min(starts + length, NOW)) if moment not in disabled]
+        states = [history.state(moment) for moment in counted]
         spans = [minutes(states.count(state)) for state in ("ok", "failing", "unknown")]
         ratio = spans[0] / (spans[0] + spans[1]) if spans[0] + spans[1] else None
         expected.append((name, *spans, ratio))

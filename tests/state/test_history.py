@@ -337,7 +337,15 @@ def test_an_old_client_reads_the_history(start):
 
 def test_a_state_of_the_first_version_is_brought_up_to_date(start, tmp_path):
     state = start(hot_rows=10_000)
-    state.write(5, monitors=[monitor()], monitor_environments=[environment()], check_ins=[check_in(1)])
+    disabled = list(monitor(slug="off"))
+    disabled[5] = "disabled"
+    environments = [environment()]
+    state.write(
+        5,
+        monitors=[monitor(), tuple(disabled)],
+        monitor_environments=environments,
+        check_ins=[check_in(1)],
+    )
     state.writer.close()
     with duckdb.connect(shard_path(tmp_path, 0)) as connection:
         names = connection.execute(
@@ -345,6 +353,7 @@ def test_a_state_of_the_first_version_is_brought_up_to_date(start, tmp_path):
         ).fetchall()
         for (name,) in names:
             connection.execute(f"DROP TABLE {name}")
+        connection.execute("DROP TABLE monitor_status_history")
         connection.execute("ALTER TABLE snapshot_info DROP COLUMN publish_seconds")
         connection.execute("ALTER TABLE snapshot_info DROP COLUMN size_bytes")
         connection.execute("ALTER TABLE monitor_environments DROP COLUMN is_flapping")
@@ -353,3 +362,5 @@ def test_a_state_of_the_first_version_is_brought_up_to_date(start, tmp_path):
     assert state.ask("SELECT version FROM schema_info") == [(SCHEMA_VERSION,)]
     assert state.ask("SELECT count(*) FROM check_ins") == [(577,)]
     assert state.ask("SELECT slug, is_flapping FROM monitor_environments") == [("backup", False)]
+    since = "SELECT slug, status, epoch_us(changed_at) FROM monitor_status_history"
+    assert state.ask(since) == [("off", "disabled", START_US)]
