@@ -53,12 +53,14 @@ def render_page(day: Day) -> str:
 
 
 def bars_of(job: Job) -> list[Bar]:
-    """A job's day in the order to be painted: well, unknown or not observed; failing; single failures."""
-    bars = [Bar("ok", 100 * job.known_from, 100 * (job.observed_to - job.known_from), "well")]
+    """A job's day in the order to be painted: well or unknown; failing; disabled; single failures."""
+    bars = [Bar("ok", 100 * job.known_from, 100 * (1 - job.known_from), "well")]
     if job.known_from > 0:
         bars.append(Bar("unknown", 0, 100 * job.known_from, "nothing known yet"))
     for starts, ends in job.failing:
         bars.append(Bar("failing", 100 * starts, max(100 * (ends - starts), 0.2), "incident"))
+    for starts, ends in job.disabled:
+        bars.append(Bar("off", 100 * starts, 100 * (ends - starts), "disabled"))
     for moment, status in job.failures:
         bars.append(Bar(status, 100 * moment, 0.35, status))
     return [bar._replace(left=round(bar.left, 2), width=round(bar.width, 2)) for bar in bars if bar.width > 0]

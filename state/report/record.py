@@ -20,10 +20,15 @@ MOST_JOBS = 10
 
 _JOBS = """
     SELECT s.project_id, s.slug, s.environment, s.status, s.since, s.last_run, s.next_expected, s.overdue_by, s.owner,
-        u.uptime, u.unknown, u.ok + u.failing + u.unknown AS observed
+        u.uptime, u.unknown
     FROM monitor_status AS s
     JOIN uptime($begins, $ends) AS u USING (project_id, slug, environment)
     ORDER BY s.project_id, s.slug, s.environment"""
+_DISABLED = """
+    SELECT e.project_id, e.slug, e.environment, d.disabled_at, coalesce(d.enabled_at, $ends) AS enabled_at
+    FROM disabled_periods AS d JOIN monitor_environments AS e ON e.project_id = d.project_id AND e.slug = d.slug
+    WHERE d.disabled_at < $ends AND (d.enabled_at IS NULL OR d.enabled_at > $begins)
+    ORDER BY d.disabled_at"""
 _INCIDENTS = """
     SELECT project_id, slug, environment, starting_timestamp, coalesce(resolving_timestamp, $ends) AS ended
     FROM incidents
@@ -62,7 +67,8 @@ class Job:
     owner: str | None
     uptime: float | None
     known_from: float
-    observed_to: float
+    disabled: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when its monitor was disabled, in order."""
     failing: list[tuple[float, float]] = field(default_factory=list)
     """Open incidents, from when to when."""
     failures: list[tuple[float, str]] = field(default_factory=list)
@@ -126,17 +132,18 @@ def _jobs(connection: duckdb.DuckDBPyConnection, span: dict[str, datetime]) -> l
         return min(max((moment - span["begins"]) / DAY, 0.0), 1.0)
 
     jobs: dict[Key, Job] = {}
-    for *key, status, since, last_run, due, overdue, owner, uptime, unknown, observed in _rows(
-        connection, _JOBS, span
-    ):
-        job = Job(
-            _key(key), status, since, last_run, due, overdue, owner, uptime, unknown / DAY, observed / DAY
-        )
+    for *key, status, since, last_run, due, overdue, owner, uptime, unknown in _rows(connection, _JOBS, span):
+        job = Job(_key(key), status, since, last_run, due, overdue, owner, uptime, unknown / DAY)
         jobs[job.key] = job
+    for *key, disabled_at, enabled_at in _rows(connection, _DISABLED, span):
+        job = jobs[_key(key)]
+        job.disabled.append((share(disabled_at), share(enabled_at)))
+        if share(disabled_at) < job.known_from:
+            job.known_from += share(enabled_at) - share(disabled_at)  # disabled time is not among the unknown
     for *key, starts, ended in _rows(connection, _INCIDENTS, span):
         failing = jobs.get(_key(key))
-        if failing is not None and share(starts) < failing.observed_to:
-            failing.failing.append((share(starts), min(share(ended), failing.observed_to)))
+        if failing is not None:
+            failing.failing.append((share(starts), share(ended)))
     for *key, moment, status in _rows(connection, _FAILURES, span):
         failed = jobs.get(_key(key))
         if failed is not None:

@@ -45,7 +45,7 @@ def texts(page: str) -> list[str]:
 
 def test_a_job_s_day_is_what_it_was_in_shares_of_it():
     (job,) = read_day(a_day().connection).jobs
-    assert (job.known_from, job.observed_to) == (1 / 24, 1.0)
+    assert (job.known_from, job.disabled) == (1 / 24, [])
     assert job.failing == [(0.25, 0.5), (0.75, 1.0)]
     assert job.failures == [(0.25, "missed"), (0.75, "missed")]
     assert bars_of(job) == [
@@ -58,12 +58,21 @@ def test_a_job_s_day_is_what_it_was_in_shares_of_it():
     ]
 
 
-def test_what_a_disabled_monitor_did_before_is_shown_and_the_rest_left_empty():
+def test_the_time_for_which_a_monitor_was_disabled_is_neither_well_nor_failing_nor_unknown():
     world = World(now=DAY)
-    world.monitor(monitor_status="disabled", updated_at=at(DAY / 2), created_at=at(-500))
-    world.incident(DAY / 4)
+    world.monitor(monitor_status="disabled", created_at=at(-500))
+    for status, part in [("disabled", 0.1), ("active", 0.2), ("disabled", 0.5)]:
+        world.becomes(status, DAY * part)
+    world.check_in(DAY * 0.25)
+    world.incident(DAY * 0.4)
     (job,) = read_day(world.connection).jobs
-    assert [(bar.kind, bar.left, bar.width) for bar in bars_of(job)] == [("ok", 0, 50), ("failing", 25, 25)]
+    assert [(bar.kind, bar.left, bar.width) for bar in bars_of(job)] == [
+        ("ok", 25, 75),
+        ("unknown", 0, 25),
+        ("failing", 40, 60),
+        ("off", 10, 10),
+        ("off", 50, 50),
+    ]
 
 
 def test_the_day_is_counted_by_hours_and_the_lists_by_weeks():
