@@ -390,7 +390,7 @@ def test_every_view_column_and_macro_is_described():
         WHERE NOT internal AND comment IS NULL"""
     )
     assert nameless == []
-    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE NOT internal")) == 12
+    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE NOT internal")) == 13
 
 
 def published(folder):
