@@ -67,6 +67,11 @@ def column_list(columns: Iterable[str]) -> str:
     return ", ".join(f'"{column}"' for column in columns)
 
 
+def day_condition(column: str, day_us: int) -> str:
+    """SQL: a time lies within a day."""
+    return f"epoch_us({column}) - {day_us} BETWEEN 0 AND {DAY_US - 1}"
+
+
 def without_late(name: str, source: str) -> str:
     """SQL for the rows of `source` whose identity is not in `late_TABLE`."""
     return f"{source} ANTI JOIN late_{name} USING ({column_list(identity(name))})"

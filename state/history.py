@@ -15,18 +15,8 @@ from typing import NamedTuple
 
 import duckdb
 
-from state.cold import (
-    COLD_TABLES,
-    DAY_US,
-    HOUR_US,
-    Part,
-    cold_queries,
-    column_list,
-    delete_lengths_query,
-    only_late,
-    parts_query,
-    without_late,
-)
+from state.cold import COLD_TABLES, DAY_US, HOUR_US, column_list, parts_query, without_late
+from state.compaction import Compaction
 from state.errors import StateError, reason
 from state.history_files import HistoryFiles, NewFile
 from state.retention import drop_old
@@ -68,29 +58,47 @@ class History:
         self._day = -1
         """The event clock's day as of the last `maintain`; -1: none yet."""
         self._dirty_days: list[tuple[str, int]] = []
+        self._compaction: Compaction | None = None
+        self._data_dir = data_dir
+        self._scratch = writer.path.with_suffix(".compaction")
         try:
             self._files = HistoryFiles(writer.connection, data_dir, writer.shard)
-            self._root = "'" + str(data_dir).replace("'", "''") + "/'"
         except duckdb.Error as error:
             raise StateError(f"{writer.path}: cannot open the history: {reason(error)}") from None
 
     def maintain(self) -> bool:
-        """Do what is due after a commit, at most one step of each kind; whether anything changed."""
+        """Do what is due after a commit, at most one step of each kind; whether anything changed.
+
+        Days are compacted in a thread; what came of it is taken over by a later call.
+        """
         try:
             clock_us = self._event_clock_us()
             if clock_us is None:
                 return False
-            changed = self._begin_day(clock_us)
+            changed = self._begin_day(clock_us) | self._finish_compaction()
             for name in COLD_TABLES:
-                changed |= self._move(name, clock_us) | self._compact(name)
+                changed |= self._move(name, clock_us)
                 self._note_late(name)
-            changed |= self._compact_dirty()
+            self._start_compaction()
             if changed:
                 self._writer.late.reload()
                 self._writer.commits += 1
         except duckdb.Error as error:
             raise StateError(f"{self._writer.path}: cannot move to the history: {reason(error)}") from None
         return changed
+
+    def wait(self) -> bool:
+        """Wait for the thread that compacts a day; whether there was one."""
+        if self._compaction is None:
+            return False
+        self._compaction.wait()
+        return True
+
+    def close(self) -> None:
+        """Stop what the thread does; the day stays as it is."""
+        if self._compaction is not None:
+            self._compaction.abandon()
+            self._compaction = None
 
     def clean_up(self) -> int:
         """Remove files that have been superseded for long, once a snapshot without them is published."""
@@ -199,70 +207,41 @@ class History:
         if deleted != file.rows:
             raise StateError(f"{file.path}: holds {file.rows} rows, {deleted} were to be moved")
 
-    def _compact(self, name: str) -> bool:
-        """Make one file of one closed day's."""
-        rows = self._connection.execute(
-            """
-            SELECT epoch_us(day) FROM history_files
-            WHERE table_name = $1 AND superseded_at IS NULL
-                AND epoch_us(day) + $2 <= (
-                    SELECT epoch_us(moved_until) FROM history_progress WHERE table_name = $1)
-            GROUP BY day
-            HAVING count(*) >= $3 OR count(*) > 1 AND NOT bool_or(is_whole_day)
-            ORDER BY day LIMIT 1""",
-            [name, DAY_US, _MAX_PARTS],
-        ).fetchall()
-        for (day_us,) in rows:
-            self._rewrite(name, day_us)
-        return bool(rows)
+    def _start_compaction(self) -> None:
+        if self._compaction is not None:
+            return
+        for name, day_us in self._next_days():
+            self._compaction = Compaction(
+                self._connection, self._files, self._data_dir, name, day_us, self._scratch
+            )
+            return
 
-    def _compact_dirty(self) -> bool:
+    def _finish_compaction(self) -> bool:
+        if self._compaction is None or not self._compaction.is_done:
+            return False
+        done, self._compaction = self._compaction, None
+        with self._transaction():
+            return done.finish(self._now())
+
+    def _next_days(self) -> Iterator[tuple[str, int]]:
+        """Closed days of several files, then those with many late rows."""
+        for name in COLD_TABLES:
+            rows = self._connection.execute(
+                """
+                SELECT epoch_us(day) FROM history_files
+                WHERE table_name = $1 AND superseded_at IS NULL
+                    AND epoch_us(day) + $2 <= (
+                        SELECT epoch_us(moved_until) FROM history_progress WHERE table_name = $1)
+                GROUP BY day
+                HAVING count(*) >= $3 OR count(*) > 1 AND NOT bool_or(is_whole_day)
+                ORDER BY day LIMIT 1""",
+                [name, DAY_US, _MAX_PARTS],
+            ).fetchall()
+            yield from ((name, day_us) for (day_us,) in rows)
         while self._dirty_days:
             name, day_us = self._dirty_days.pop()
             if day_us in self._dirty(name):
-                self._rewrite(name, day_us)
-                return True
-        return False
-
-    def _rewrite(self, name: str, day_us: int) -> None:
-        """One new file for a day's: without rows replaced or deleted since, and with those that replace them."""
-        columns = self._columns(name)
-        rows = self._connection.execute(parts_query(name, f"epoch_us(f.day) = {day_us}")).fetchall()
-        lengths = [length for (length,) in self._connection.execute(delete_lengths_query(name)).fetchall()]
-        queries = cold_queries(name, columns, [Part(*row) for row in rows], lengths, self._root)
-        late = only_late(name, self._hot(name, day_us, day_us + DAY_US))
-        queries.append(f"SELECT {columns} FROM {late}")  # noqa: S608
-        file = self._files.write(name, day_us, " UNION ALL ".join(queries))
-        with self._transaction():
-            self._supersede(name, day_us)
-            identity = column_list(column for column, _ in TABLES[name].columns[: TABLES[name].identity])
-            self._connection.execute(
-                f"DELETE FROM {name} WHERE ({identity}) IN (SELECT ({identity}) FROM {late})"  # noqa: S608
-            )
-            self._forget_late(name, day_us)
-            self._files.list_new([file] if file else [], whole_day=True)
-            self._forget_deletes(name)
-
-    def _supersede(self, name: str, day_us: int) -> None:
-        self._connection.execute(
-            "UPDATE history_files SET superseded_at = ?"
-            " WHERE table_name = ? AND epoch_us(day) = ? AND superseded_at IS NULL",
-            [self._now(), name, day_us],
-        )
-
-    def _forget_late(self, name: str, day_us: int) -> None:
-        # Those still hot, being in progress, are in no file any more either.
-        self._connection.execute(
-            f"DELETE FROM late_{name} WHERE epoch_us({COLD_TABLES[name].time}) - {day_us}"  # noqa: S608
-            f" BETWEEN 0 AND {DAY_US - 1}"
-        )
-
-    def _forget_deletes(self, name: str) -> None:
-        """Forget deletes that all files are younger than."""
-        self._connection.execute(
-            f"DELETE FROM deleted_{name} WHERE up_to_file < (SELECT coalesce(min(file_id), 1 << 60)"  # noqa: S608
-            f" FROM history_files WHERE table_name = '{name}' AND superseded_at IS NULL)"
-        )
+                yield name, day_us
 
     def _movable(self, name: str, from_us: int, to_us: int) -> str:
         """SQL for the rows that can be moved as they are: those of this time, and in no file yet."""

@@ -24,7 +24,7 @@ _NAME = re.compile(r"\.?(\d{3})-\d{6,}\.(parquet|unfinished)")
 
 
 class NewFile(NamedTuple):
-    """A file that is complete and on disk, but not listed yet."""
+    """A file that is not listed yet: to be written (without rows), or complete and on disk."""
 
     table: str
     file_id: int
@@ -49,15 +49,23 @@ class HistoryFiles:
 
     def write(self, table: str, day_us: int, query: str) -> NewFile | None:
         """Write what a query gives, all of one day, to a file; None if that is nothing."""
+        return self.fill(self._connection, self.reserve(table, day_us), query)
+
+    def reserve(self, table: str, day_us: int) -> NewFile:
+        """A name for a file that is to be written."""
         file_id = self._take_id(table)
         day = _EPOCH + timedelta(microseconds=day_us)
         path = f"{FOLDER}/{table}/date={day:%Y-%m-%d}/{self._shard:03d}-{file_id:06d}.parquet"
-        target = self._data_dir / path
+        return NewFile(table, file_id, path, day_us, 0, 0)
+
+    def fill(self, connection: duckdb.DuckDBPyConnection, file: NewFile, query: str) -> NewFile | None:
+        """Write what a query gives to a file whose name was reserved, by any connection; None if that is nothing."""
+        target = self._data_dir / file.path
         unfinished = target.with_name(f".{target.stem}.unfinished")
-        order = ", ".join(COLD_TABLES[table].order)
+        order = ", ".join(COLD_TABLES[file.table].order)
         try:
             _make_folder(target.parent, self._data_dir)
-            ((rows,),) = self._connection.execute(
+            ((rows,),) = connection.execute(
                 f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO '{quoted(unfinished)}'"  # noqa: S608
                 " (FORMAT parquet, COMPRESSION zstd)"
             ).fetchall()
@@ -67,7 +75,7 @@ class HistoryFiles:
             sync(unfinished)
             unfinished.replace(target)
             sync(target.parent)
-            return NewFile(table, file_id, path, day_us, rows, target.stat().st_size)
+            return file._replace(rows=rows, size_bytes=target.stat().st_size)
         except OSError as error:
             raise StateError(f"{target}: cannot write: {reason(error)}") from None
 
@@ -88,8 +96,12 @@ class HistoryFiles:
             "DELETE FROM history_files WHERE superseded_at < ? RETURNING path", [before]
         ).fetchall()
         for (path,) in paths:
-            self._remove(self._data_dir / path)
+            self.remove(path)
         return len(paths)
+
+    def remove(self, path: str) -> None:
+        """Remove a file that is not part of the history, by its path below the data folder."""
+        self._remove(self._data_dir / path)
 
     def _make_counters(self) -> None:
         for table in COLD_TABLES:

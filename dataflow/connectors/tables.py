@@ -72,6 +72,7 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
         if self._in_epoch or not (self._bounded or stopping()):
             return  # not the end of the input, behind which the engine takes a snapshot: another process died
         try:
+            self._history.close()
             self._publisher.publish(force=True, input_ended=not stopping())
             self._writer.close()
             if self._bounded and self._publisher.was_last and not stopping():

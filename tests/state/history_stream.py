@@ -103,10 +103,13 @@ def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
             writer.write(share(records(step), shard, shards))
             writer.commit()
             histories[shard].maintain()
+            if step % 3:
+                histories[shard].wait()
             publishers[shard].publish()
             if publishers[shard].has_shown():
                 histories[shard].clean_up()
     for publisher, writer in zip(publishers, writers, strict=True):
+        histories[writer.shard].close()
         publisher.publish(force=True)
         writer.close()
 

@@ -1,0 +1,60 @@
+"""A state with a history, and its rows in the fewest words."""
+
+from __future__ import annotations
+
+from state_rows import START_US, answer, check_in, partition, write
+
+from state.history import History, Limits
+from state.publish import Publisher
+from state.snapshot_views import SNAPSHOT
+from state.writer import StateWriter
+
+DAY = 1_440
+COUNT = "SELECT count(*), count(DISTINCT check_in_id) FROM check_ins"
+LIVE = "SELECT path FROM history_files WHERE superseded_at IS NULL"
+
+
+class State:
+    """A state with a history; `hot_rows` is how many rows may stay in the database."""
+
+    def __init__(self, folder, hot_rows=100, **retention_days):
+        self.folder = folder
+        self.is_patient = True
+        """Each write waits for what is done in the background."""
+        self.snapshot = folder / SNAPSHOT
+        self.now = START_US / 1_000_000
+        self.writer = StateWriter.open(folder)
+        self.history = History(self.writer, folder, Limits(hot_rows, retention_days), lambda: self.now)
+        self.publisher = Publisher(self.writer, folder, 0, lambda: self.now)
+
+    def write(self, at_minute=None, **rows):
+        if at_minute is not None:
+            rows["partitions"] = [partition(at_minute, at_minute)]
+        write(self.writer, **rows)
+        changed = self.history.maintain()
+        while self.is_patient and self.history.wait():
+            changed |= self.history.maintain()
+        return changed
+
+    def fill(self, first_day=0, days=1, status="ok"):
+        """Check-ins, one every five minutes, numbered by their minute; an hour a commit, the clock behind it."""
+        for hour in range(first_day * DAY, (first_day + days) * DAY, 60):
+            rows = [check_in(minute, status, minute=minute) for minute in range(hour, hour + 60, 5)]
+            self.write(hour + 60, check_ins=rows)
+        return self
+
+    def next_day(self, day):
+        """The event clock moves on, and what is due once a day is worked off."""
+        self.write(day * DAY)
+        while self.history.maintain() or self.history.wait():
+            pass
+
+    def ask(self, query):
+        self.publisher.publish(force=True)
+        return answer(self.snapshot, query)
+
+    def hot(self, name="check_ins"):
+        return self.writer.connection.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0]
+
+    def live(self):
+        return [self.folder / path for (path,) in self.writer.connection.execute(LIVE).fetchall()]
