@@ -41,6 +41,10 @@ EVERY_TABLE = {
     "check_in_samples": [
         (guid(1), "checkins", 0, 5, 1, "backup", "production", 1, 0.5, START_US, b'{"status": "ok"}')
     ],
+    "monitor_status_history": [(1, "backup", START_US, "disabled")],
+    "broken_monitors": [(1, "backup", "production", "ab" * 16, START_US, START_US + 1, None)],
+    "monitor_config_history": [(1, "backup", START_US, "crontab", "* * * * *", "UTC", 1, 30, 1, 1)],
+    "mute_history": [(1, "backup", "production", START_US, True, False)],
     "clock_ticks": [(START_US, 5, 400.5, -98.8, "incident", START_US + 60_000_000)],
     "system_incident_spans": [("ef" * 16, START_US, None, START_US, None, 5, 400.5)],
     "system_incident_losses": [("ef" * 16, 7, 1, 2, 3)],
