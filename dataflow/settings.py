@@ -142,6 +142,7 @@ class Settings(BaseSettings):
         """What is set about the rules."""
         return Rules(
             early_tolerance_us=round(self.early_tolerance_seconds * 1_000_000),
+            clock_delay_us=self.clock_delay_us,
             flapping_changes=self.flapping_changes or 0,
             flapping_window_minutes=self.flapping_window,
         )

@@ -133,11 +133,10 @@ def minute_of(time_us: int) -> int:
     return time_us // MINUTE_US
 
 
-def first_tick_after(item: CheckIn | Control) -> int:
-    """The first tick (minute) at which a deadline may fire that this message sets.
+def first_tick_after(item: CheckIn | Control, clock_delay_us: int) -> int:
+    """The first tick (minute) that can come after this message was applied.
 
-    The message itself is applied before the tick that it causes (SPEC, section 6); if its minute had been reached
-    before it came, the next tick is that of the following minute. Ticks before its minute, which a clock that
-    stays behind may still bring, do not fire what it sets.
+    The message itself is applied before the tick that it causes (SPEC, section 6); if that minute had been reached
+    before it came, the next tick is that of the following minute.
     """
-    return max(item.received_us // MINUTE_US, item.clock_minute + 1)
+    return max((item.received_us - clock_delay_us) // MINUTE_US, item.clock_minute + 1)

@@ -165,11 +165,14 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
             for run in self.runs.values():
                 if run.due_minute < due:
                     due = run.due_minute
-        if self.flapping is not None and self.flapping.calm_minute < due:
-            due = self.flapping.calm_minute
-        if self.incident is not None and self.incident.due_minute < due:
-            due = self.incident.due_minute
+        if self.flapping is not None or self.incident is not None:
+            return min(due, self.wait_minute())
         return due
+
+    def wait_minute(self) -> int:
+        """The first tick that ends a wait: it no longer flaps, or it is found broken, or muted for that."""
+        calm = self.flapping.calm_minute if self.flapping is not None else FAR_MINUTE
+        return min(calm, self.incident.due_minute) if self.incident is not None else calm
 
     @property
     def is_flapping(self) -> bool:

@@ -116,7 +116,7 @@ def _begin(
         FAR_MINUTE,
         duration_ms,
         check_in.trace_id,
-        first_tick_after(check_in),
+        first_tick_after(check_in, monitor.rules.clock_delay_us),
     )
     if check_in.status == IN_PROGRESS:
         _limit(monitor, run, added_us // MINUTE_US, check_in)
@@ -133,7 +133,7 @@ def _begin(
 def _limit(monitor: Monitor, run: Run, from_minute: int, check_in: CheckIn) -> None:
     timeout = from_minute + monitor.max_runtime_minutes
     run.timeout_minute = timeout
-    run.due_minute = max(timeout, first_tick_after(check_in))
+    run.due_minute = max(timeout, first_tick_after(check_in, monitor.rules.clock_delay_us))
 
 
 def _update(
@@ -206,7 +206,8 @@ def _advance(
         environment.last_checkin_us = added_us
     if monitor.rules.early_tolerance_us:
         start_us = _reference(monitor, run, start_us)
-    environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick_after(check_in))
+    first_tick = first_tick_after(check_in, monitor.rules.clock_delay_us)
+    environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick)
     if status == OK:
         holding.succeed(monitor, environment, run, check_in.received_us, journal)
     elif status == ERROR:
@@ -236,11 +237,16 @@ def fire_due(
             _miss(monitor, environment, minute, decisions, journal)
         elif due := [run for run in (environment.runs or {}).values() if run.due_minute == minute]:
             _time_out(monitor, environment, min(due, key=_in_order), minute, decisions, journal)
-        elif environment.flapping is not None and environment.flapping.calm_minute == minute:
-            flapping.calm_if_due(monitor, environment, minute, journal)
         else:
-            assert environment.incident is not None
-            broken.fire(monitor, environment, environment.incident, minute, journal)
+            _end_wait(monitor, environment, minute, journal)
+
+
+def _end_wait(monitor: Monitor, environment: Environment, minute: int, journal: Journal) -> None:
+    if environment.flapping is not None and environment.flapping.calm_minute == minute:
+        flapping.calm_if_due(monitor, environment, minute, journal)
+    else:
+        assert environment.incident is not None
+        broken.fire(monitor, environment, environment.incident, minute, journal)
 
 
 def fire_late(
@@ -260,9 +266,12 @@ def fire_late(
                 first is not None and timeout == minute and _in_order(run) < _in_order(first)
             ):
                 minute, first = timeout, run
-        if minute > until_minute:
+        waiting = environment.wait_minute()
+        if min(minute, waiting) > until_minute:
             return
-        if first is None:
+        if waiting < minute:
+            _end_wait(monitor, environment, waiting, journal)
+        elif first is None:
             _miss(monitor, environment, minute, decisions, journal)
         else:
             _time_out(monitor, environment, first, minute, decisions, journal)

@@ -10,6 +10,8 @@ class Rules(msgspec.Struct, frozen=True, gc=False):
 
     early_tolerance_us: int = 0
     """A run that begins up to so long (µs) before its scheduled time counts for that time."""
+    clock_delay_us: int = 0
+    """How far partitions' clocks stay behind their newest broker timestamps, in µs."""
     flapping_changes: int = 0
     """More changes between ok and error than that, within the window, are flapping; 0: none ever are."""
     flapping_window_minutes: int = 60

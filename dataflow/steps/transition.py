@@ -128,8 +128,6 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 self._events += chunk.events
                 self._ticks_minute = max(self._ticks_minute, chunk.clock_minute)
                 self._decisions.clear_until = max(self._decisions.clear_until, chunk.clear_until)
-                # As what comes from now on, these go ahead of the ticks: nothing hangs on when this became known.
-                self._unpark(self._decisions.clear_until, journal)
             else:
                 for item in chunk.items:
                     self._take(item, journal)
@@ -328,7 +326,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             journal.mute(monitor, "", item.at_us, item.is_muted, True)
         monitor.name, monitor.is_disabled, monitor.is_muted = item.name, item.is_disabled, item.is_muted
         monitor.configure(item.config)
-        first_tick = max(item.at_us // MINUTE_US, item.clock_minute + 1)
+        reached_minute = (item.at_us - self._rules.clock_delay_us) // MINUTE_US
+        first_tick = max(reached_minute, item.clock_minute + 1)
         for environment in monitor.environments.values():
             if enabled:
                 lifecycle.watch_again(monitor, environment, item.at_us, first_tick, journal)

@@ -6,20 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import msgspec
-
-from dataflow.chunk import Message
 from dataflow.monitors import identity
 from dataflow.monitors.broken import BROKEN_MINUTES, MUTE_MINUTES
-from dataflow.monitors.journal import BrokenNotice, Row
+from dataflow.monitors.journal import BrokenNotice
 
 _DAY_MINUTES = 24 * 60
 
 
-def broken_message(notice: BrokenNotice) -> tuple[Message, Row]:
-    """The message that a notice calls for, and its row in `status_changes`."""
+def broken_monitor(notice: BrokenNotice) -> dict[str, Any]:
+    """The message that a notice calls for."""
     incident = notice.incident
-    body: dict[str, Any] = {
+    return {
         "payload_type": notice.kind,
         "id": identity.message_id(f"{notice.kind} {notice.at_us}", incident.id, notice.guid),
         "fingerprint": [incident.fingerprint],
@@ -35,19 +32,6 @@ def broken_message(notice: BrokenNotice) -> tuple[Message, Row]:
         "detection_time": notice.at_us / 1e6,
         "text": _text(notice),
     }
-    payload = msgspec.json.encode(body)
-    row = (
-        body["id"],
-        notice.kind,
-        notice.project_id,
-        notice.slug,
-        notice.environment,
-        incident.id,
-        notice.guid,
-        notice.at_us,
-        payload,
-    )
-    return Message(body["id"], incident.fingerprint, payload), row
 
 
 def _text(notice: BrokenNotice) -> str:

@@ -14,7 +14,7 @@ from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
 from dataflow.monitors.incident import failure_reason
 from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice, Row
-from dataflow.wire.broken_monitors import broken_message
+from dataflow.wire.broken_monitors import broken_monitor
 
 MONITOR_FAILURE = 4001
 """Sentry's number of the occurrence type "a cron monitor fails"."""
@@ -35,16 +35,19 @@ def iso_time(time_us: int) -> str:
 def message_of(notice: Notice) -> tuple[Message, Row]:
     """The message that a notice calls for, and its row in `status_changes`."""
     if isinstance(notice, BrokenNotice):
-        return broken_message(notice)
+        return _sent(broken_monitor(notice), notice)
     if isinstance(notice, FailureNotice):
-        kind, body = "occurrence", _occurrence(notice)
-    else:
-        kind, body = "status_change", _status_change(notice)
+        return _sent(_occurrence(notice), notice)
+    return _sent(_status_change(notice), notice)
+
+
+def _sent(body: dict[str, Any], notice: Notice) -> tuple[Message, Row]:
+    """The message of a notice that has this body, with `id` and `payload_type`; and its row."""
     payload = msgspec.json.encode(body)
     incident = notice.incident
     row = (
         body["id"],
-        kind,
+        body["payload_type"],
         notice.project_id,
         notice.slug,
         notice.environment,

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
 from builders import START_S, check_in, control, pulse
-from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
+from flow.memory import run
+from flow.same import same_after_a_crash, same_in_any_order, same_in_batches
 from flow.streams import batchings
-from flow.test_properties import assert_same, few, several
+from flow.test_properties import few, several
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -171,29 +168,19 @@ def long_streams(draw, slugs):
 @several
 @given(long_streams(["alpha", "beta"]), batchings())
 def test_any_batching_gives_the_same(lines, sizes):
-    assert_same(run(lines, **FAST), run(lines, {"checkins.jsonl": Plan(sizes)}, **FAST))
+    same_in_batches(lines, sizes, **FAST)
 
 
 @few
 @given(st.tuples(long_streams(["alpha"]), long_streams(["beta"])), st.tuples(batchings(), batchings()))
 def test_any_interleaving_and_number_of_workers_give_the_same(partitions, sizes):
-    inputs = {f"{n}.jsonl": lines for n, lines in enumerate(partitions)}
-    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
-    alone = run(inputs, **FAST)
-    assert_same(alone, run(inputs, plans, **FAST))
-    assert_same(alone, run(inputs, plans, workers=2, **FAST))
+    same_in_any_order(partitions, sizes, workers=2, **FAST)
 
 
 @few
 @given(long_streams(["alpha", "beta"]), st.integers(0, 8))
 def test_stopping_at_any_batch_and_resuming_gives_the_same(lines, crash_at):
-    with TemporaryDirectory() as folder:
-        init_db_dir(Path(folder), 1)
-        world = World()
-        stored = {"world": world, "recovery": RecoveryConfig(folder), "epoch_interval": timedelta(0), **FAST}
-        run_until_crash(lines, {"checkins.jsonl": Plan([2] * 20, crash_at)}, **stored)
-        run(lines, {"checkins.jsonl": Plan([2] * 20)}, **stored)
-        assert_same(run(lines, **FAST), world)
+    same_after_a_crash(lines, crash_at, **FAST)
 
 
 @several

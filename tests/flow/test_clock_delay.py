@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
 import pytest
 from builders import START_S, check_in, pulse
-from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
+from flow.memory import Plan, run
+from flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
 from flow.streams import batchings, streams
 from flow.test_properties import assert_same, few, several
 from hypothesis import given
@@ -79,51 +75,29 @@ def test_the_delay_is_five_seconds_with_kafka_and_none_elsewhere_unless_it_is_se
 @several
 @given(streams(["alpha", "beta", "gamma"]), batchings(), delays)
 def test_any_batching_gives_the_same(lines, sizes, delay):
-    options = {"clock_delay_seconds": delay}
-    assert_same(run(lines, **options), run(lines, {"checkins.jsonl": Plan(sizes)}, **options))
+    same_in_batches(lines, sizes, clock_delay_seconds=delay)
 
 
 @several
 @given(st.tuples(streams(["alpha", "beta"]), streams(["gamma"])), st.tuples(batchings(), batchings()), delays)
 def test_any_interleaving_gives_the_same(partitions, sizes, delay):
-    inputs = {f"{n}.jsonl": lines for n, lines in enumerate(partitions)}
-    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
-    options = {"clock_delay_seconds": delay}
-    assert_same(run(inputs, **options), run(inputs, plans, **options))
+    same_in_any_order(partitions, sizes, clock_delay_seconds=delay)
 
 
 @several
 @given(streams(["alpha", "beta"]), st.integers(1, 400), delays)
 def test_ticks_one_by_one_or_all_at_once_give_the_same(lines, minutes, delay):
-    end_s = max(line["ts"] for line in lines if isinstance(line, dict)) - START_S
-    at_once = [*lines, pulse(end_s + 60 * minutes)]
-    one_by_one = lines + [pulse(end_s + 60 * minute) for minute in range(1, minutes + 1)]
-    left, right = (run(each, clock_delay_seconds=delay) for each in (at_once, one_by_one))
-    for world in (left, right):
-        world.tables["partitions"].clear()
-    assert_same(left, right)
+    same_in_ticks(lines, minutes, clock_delay_seconds=delay)
 
 
 @few
 @given(streams(["alpha", "beta"]), st.integers(0, 12), delays)
 def test_stopping_at_any_batch_and_resuming_gives_the_same(lines, crash_at, delay):
-    sizes = [2] * 20
-    with TemporaryDirectory() as folder:
-        init_db_dir(Path(folder), 1)
-        world = World()
-        options = {
-            "world": world,
-            "recovery": RecoveryConfig(folder),
-            "epoch_interval": timedelta(0),
-            "clock_delay_seconds": delay,
-        }
-        run_until_crash(lines, {"checkins.jsonl": Plan(sizes, crash_at)}, **options)
-        run(lines, {"checkins.jsonl": Plan(sizes)}, **options)
-        assert_same(run(lines, clock_delay_seconds=delay), world)
+    same_after_a_crash(lines, crash_at, clock_delay_seconds=delay)
 
 
-def test_check_ins_that_come_before_anything_is_known_of_ticks_go_ahead_of_them_as_later_ones_do():
-    """The second one sets a deadline at its own minute, which the clock, half a second behind, has not reached."""
+def test_a_deadline_that_a_late_message_sets_is_due_at_the_tick_that_the_clock_has_not_reached():
+    """Its own minute is one further than the clock, half a second behind, comes to with it."""
     alpha = [
         check_in(0, "alpha", config=FIVE_MINUTES),
         check_in(900, "alpha", number=2, start_s=200),
@@ -132,9 +106,8 @@ def test_check_ins_that_come_before_anything_is_known_of_ticks_go_ahead_of_them_
     ]
     inputs = {"0.jsonl": alpha, "1.jsonl": [check_in(0, "gamma", number=4, config=FIVE_MINUTES), pulse(3600)]}
     at_once = run(inputs, clock_delay_seconds=0.5)
-    bit_by_bit = run(inputs, {"0.jsonl": Plan([2])}, clock_delay_seconds=0.5)
-    assert_same(at_once, bit_by_bit)
+    assert_same(at_once, run(inputs, {"0.jsonl": Plan([2])}, clock_delay_seconds=0.5))
     missed = [
         row for row in at_once.rows("check_ins") if row["status"] == "missed" and row["slug"] == "alpha"
     ]
-    assert min((row["date_updated"] / 1e6 - START_S) for row in missed) == 360
+    assert min((row["date_updated"] / 1e6 - START_S) for row in missed) == 14 * 60

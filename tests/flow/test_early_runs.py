@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from builders import HOURLY, START_S, check_in, pulse
-from flow.memory import Plan, run
+from flow.memory import run
+from flow.same import same_in_batches
 from flow.streams import batchings, streams
-from flow.test_properties import assert_same, several
+from flow.test_properties import several
 from hypothesis import given
 
 HOUR = 3600
@@ -82,5 +83,4 @@ def test_an_early_run_of_an_interval_leaves_its_times_where_they_are():
 @several
 @given(streams(["alpha", "beta"]), batchings())
 def test_any_batching_gives_the_same(lines, sizes):
-    options = {"early_tolerance_seconds": 45}
-    assert_same(run(lines, **options), run(lines, {"checkins.jsonl": Plan(sizes)}, **options))
+    same_in_batches(lines, sizes, early_tolerance_seconds=45)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from builders import START_S, check_in, control, guid, pulse
-from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
+from flow.memory import run
+from flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
 from flow.streams import batchings, streams
-from flow.test_properties import assert_same, few, several
+from flow.test_properties import few, several
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -164,7 +161,7 @@ QUIET = ("status_changes", "monitor_environments")
 @several
 @given(streams(["alpha", "beta"]), batchings(), hypothesis_options)
 def test_any_batching_gives_the_same(lines, sizes, options):
-    assert_same(run(lines, **options), run(lines, {"checkins.jsonl": Plan(sizes)}, **options))
+    same_in_batches(lines, sizes, **options)
 
 
 @few
@@ -174,36 +171,19 @@ def test_any_batching_gives_the_same(lines, sizes, options):
     hypothesis_options,
 )
 def test_any_interleaving_and_number_of_workers_give_the_same(partitions, sizes, options):
-    inputs = {f"{n}.jsonl": lines for n, lines in enumerate(partitions)}
-    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
-    alone = run(inputs, **options)
-    assert_same(alone, run(inputs, plans, **options))
-    assert_same(alone, run(inputs, plans, workers=2, **options))
+    same_in_any_order(partitions, sizes, workers=2, **options)
 
 
 @several
 @given(streams(["alpha", "beta"]), st.integers(1, 400), hypothesis_options)
 def test_ticks_one_by_one_or_all_at_once_give_the_same(lines, minutes, options):
-    end_s = max(line["ts"] for line in lines if isinstance(line, dict)) - START_S
-    at_once = [*lines, pulse(end_s + 60 * minutes)]
-    one_by_one = lines + [pulse(end_s + 60 * minute) for minute in range(1, minutes + 1)]
-    left, right = run(at_once, **options), run(one_by_one, **options)
-    for world in (left, right):
-        world.tables["partitions"].clear()
-    assert_same(left, right)
+    same_in_ticks(lines, minutes, **options)
 
 
 @settings(several, max_examples=20)
 @given(streams(["alpha", "beta"]), st.integers(0, 12), hypothesis_options)
 def test_stopping_at_any_batch_and_resuming_gives_the_same(lines, crash_at, options):
-    with TemporaryDirectory() as folder:
-        init_db_dir(Path(folder), 1)
-        world = World()
-        stored = {"world": world, "recovery": RecoveryConfig(folder), "epoch_interval": timedelta(0)}
-        plans = {"checkins.jsonl": Plan([2] * 20, crash_at)}
-        run_until_crash(lines, plans, **stored, **options)
-        run(lines, {"checkins.jsonl": Plan([2] * 20)}, **stored, **options)
-        assert_same(run(lines, **options), world)
+    same_after_a_crash(lines, crash_at, **options)
 
 
 @several
