@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from builders import HOURLY, START_S, check_in, control, pulse
 from flow.memory import run
-from flow.same import same_in_batches
-from flow.streams import batchings, streams
-from flow.test_properties import several
-from hypothesis import given
 
 NAMES = {"project_id": 1, "monitor_slug": "m"}
 OTHER = {"schedule": {"type": "interval", "value": 2, "unit": "hour"}, "checkin_margin": 9}
@@ -62,9 +58,3 @@ def test_a_deleted_monitor_leaves_neither():
     ]
     world = run(lines)
     assert (configs(world), mutes(world)) == ([], [])
-
-
-@several
-@given(streams(["alpha", "beta"]), batchings())
-def test_any_batching_gives_the_same(lines, sizes):
-    same_in_batches(lines, sizes)
