@@ -193,7 +193,8 @@ def test_only_messages_are_held_back_nothing_that_is_recorded(lines, options):
     for table in plain.tables.keys() - set(QUIET):
         assert plain.tables[table] == quiet.tables[table], table
     for key, row in plain.tables["monitor_environments"].items():
-        assert quiet.tables["monitor_environments"][key][:-1] == row[:-1]
+        # Without updated_at and is_flapping: that it is calm changes these.
+        assert quiet.tables["monitor_environments"][key][:-2] == row[:-2]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
