@@ -82,6 +82,12 @@ def parse_condition(value: object) -> Condition:
     return Condition(text, _compiled(tree), _slugs(tree))
 
 
+def slug_condition(slug: str) -> Condition:
+    """What `parse_condition` makes of "monitor.slug is this slug", in a tenth of the time."""
+    text = f'{{"op":"eq","name":"monitor.slug","value":"{slug}"}}'
+    return Condition(text, _compared(attrgetter("slug"), operator.eq, slug), frozenset((slug,)))
+
+
 def restore_condition(text: str) -> Condition:
     """A condition from its canonical JSON, as `Condition.text` had it."""
     tree = json.loads(text)

@@ -15,6 +15,7 @@ from dataflow.monitors.conditions import (
     Subject,
     parse_condition,
     project_id_of,
+    slug_condition,
     text_of,
 )
 
@@ -69,7 +70,7 @@ class RuleRequest:
 
 def new_monitor_rule(project_id: int, slug: str, at_us: int) -> RuleRequest:
     """The rule that shows what a monitor really sends once it was created, or changed, at `at_us`."""
-    condition = parse_condition({"op": "eq", "name": "monitor.slug", "value": slug})
+    condition = slug_condition(slug)
     end_us = at_us + NEW_MONITOR_US
     return RuleRequest(
         (project_id,), condition, at_us, end_us, NEW_MONITOR_SAMPLES, 1.0, f"monitor.slug:{slug}"

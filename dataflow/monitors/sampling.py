@@ -6,15 +6,14 @@ Times are µs since the epoch. `now_us` is event time: a rule is active until it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from hashlib import blake2b
 from heapq import heapify, heappop, heappush
-from itertools import count, product
 from typing import NamedTuple
 
 import msgspec
 
-from dataflow.monitors.conditions import Condition, Subject, Test, restore_condition
+from dataflow.monitors.conditions import Condition, Subject, restore_condition
+from dataflow.monitors.rule_index import RuleIndex
 from dataflow.monitors.rule_request import InvalidRule, RuleRequest, new_monitor_rule, parse_rule
 
 __all__ = [
@@ -35,8 +34,6 @@ MAX_RULES = 2000
 MAX_RULES_OF_A_PROJECT = 50
 """Active rules that hold for one project, those of the whole organization among them."""
 EXTERNAL_ID_OFFSET = 3000
-_MAX_INDEXED_SLUGS = 10
-"""A condition that names more slugs is tried for every slug."""
 
 
 class Rule(msgspec.Struct, array_like=True):
@@ -106,7 +103,17 @@ def share_of(guid: bytes) -> float:
 class OrganizationRules:
     """The active rules of one organization; past ones are forgotten once `take_changed` has named them."""
 
-    __slots__ = ("_base_rate", "_by_hash", "_by_id", "_changed", "_ends", "_open", "_per_project")
+    __slots__ = (
+        "_base_rate",
+        "_by_hash",
+        "_by_id",
+        "_changed",
+        "_ends",
+        "_free_ids",
+        "_newest_id",
+        "_open",
+        "_per_project",
+    )
 
     def __init__(self, base_rate: float = 0.0) -> None:
         """`base_rate`: the share (0 to 1) of check-ins that is kept without any rule."""
@@ -118,7 +125,12 @@ class OrganizationRules:
         """How many active rules name a project; None: hold for the whole organization."""
         self._ends: list[tuple[int, int]] = []
         """A heap of (time, rule id), one a rule: when its id is released, or earlier if its end has moved."""
-        self._open = _OpenRules()
+        self._newest_id = 0
+        """No rule has ever had a greater id."""
+        self._free_ids: list[int] = []
+        """A heap of the ids up to there that no rule has."""
+        self._open = RuleIndex[int, Rule]()
+        """The active ones that have not kept all of their samples, by id."""
         self._changed: dict[tuple[int, int], Rule] = {}
         """By id and creation: what identifies a rule's row."""
 
@@ -133,6 +145,8 @@ class OrganizationRules:
             if rule.is_active:
                 rules._activate(rule, restore_condition(rule.condition))
         heapify(rules._ends)
+        rules._newest_id = max(rules._by_id, default=0)
+        rules._free_ids = [one for one in range(1, rules._newest_id) if one not in rules._by_id]
         for changed in state.changed:
             rules._mark(changed)
         return rules
@@ -140,6 +154,11 @@ class OrganizationRules:
     def to_state(self) -> RulesState:
         """What a snapshot holds; to be encoded before anything changes."""
         return RulesState(list(self._by_id.values()), list(self._changed.values()))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to remember: it is as good as new."""
+        return not self._by_id and not self._changed
 
     @property
     def any_active(self) -> bool:
@@ -153,14 +172,15 @@ class OrganizationRules:
         has ended by now is created inactive, and no limit stands against it.
         """
         self.expire(now_us)
-        rule = self._by_hash.get(request.condition_hash)
+        condition_hash = request.condition_hash
+        rule = self._by_hash.get(condition_hash)
         if rule is not None:
             self._grow(rule, request)
             return rule
         is_active = request.end_us > now_us
         if is_active and (refused := self._refused(request.project_ids)):
             return refused
-        rule = _created(next(n for n in count(1) if n not in self._by_id), request, now_us, is_active)
+        rule = _created(self._take_id(), request, condition_hash, now_us, is_active)
         self._by_id[rule.rule_id] = rule
         heappush(self._ends, (rule.releases_id_us, rule.rule_id))
         if is_active:
@@ -178,14 +198,22 @@ class OrganizationRules:
                 heappush(self._ends, (rule.releases_id_us, rule_id))
                 continue
             del self._by_id[rule_id]
+            heappush(self._free_ids, rule_id)
             if rule.is_active:
                 self._deactivate(rule)
                 expired.append(rule)
         return expired
 
+    def _take_id(self) -> int:
+        """The smallest that is free."""
+        if self._free_ids:
+            return heappop(self._free_ids)
+        self._newest_id += 1
+        return self._newest_id
+
     def might_match(self, subject: Subject) -> bool:
         """Whether an active rule without all of its samples is about such check-ins, at whatever time."""
-        return any(candidate.matches(subject) for candidate in self._open.candidates(subject))
+        return self._open.might_match(subject)
 
     def sample(self, subject: Subject, guid: bytes, at_us: int) -> tuple[int | None, float] | None:
         """What keeps the check-in: the rule's id (None: the base rate) and the rate; None if nothing does.
@@ -214,7 +242,7 @@ class OrganizationRules:
     def _decisive(self, subject: Subject, at_us: int) -> Rule | None:
         best: Rule | None = None
         for candidate in self._open.candidates(subject):
-            rule = candidate.rule
+            rule = candidate.value
             if not rule.start_us <= at_us < rule.end_us:
                 continue
             if best is not None and (best.sample_rate, -best.rule_id) > (rule.sample_rate, -rule.rule_id):
@@ -236,7 +264,7 @@ class OrganizationRules:
         rule.sample_rate = max(rule.sample_rate, request.sample_rate)
         if (rule.end_us, rule.num_samples, rule.sample_rate) != before:
             self._mark(rule)
-            self._open.add(rule, request.condition)
+            self._index(rule, request.condition)
 
     def _refused(self, project_ids: tuple[int, ...]) -> TooManyRules | None:
         """Why there can be no further active rule, if so. One for the whole organization is one more for each
@@ -254,7 +282,11 @@ class OrganizationRules:
     def _activate(self, rule: Rule, condition: Condition) -> None:
         self._by_hash[rule.condition_hash] = rule
         self._per_project.update(rule.project_ids or (None,))
-        self._open.add(rule, condition)
+        self._index(rule, condition)
+
+    def _index(self, rule: Rule, condition: Condition) -> None:
+        if rule.kept < rule.num_samples:
+            self._open.add(rule.rule_id, rule.project_ids, condition, rule)
 
     def _deactivate(self, rule: Rule) -> None:
         rule.is_active = False
@@ -270,13 +302,13 @@ class OrganizationRules:
         self._changed[rule.rule_id, rule.created_us] = rule
 
 
-def _created(rule_id: int, request: RuleRequest, now_us: int, is_active: bool) -> Rule:
+def _created(rule_id: int, request: RuleRequest, condition_hash: str, now_us: int, is_active: bool) -> Rule:
     return Rule(
         rule_id,
         now_us,
         request.project_ids,
         request.condition.text,
-        request.condition_hash,
+        condition_hash,
         request.start_us,
         request.end_us,
         request.num_samples,
@@ -285,58 +317,3 @@ def _created(rule_id: int, request: RuleRequest, now_us: int, is_active: bool) -
         request.created_by_id,
         is_active=is_active,
     )
-
-
-_Key = tuple[int | None, str | None]
-
-
-class _Candidate(NamedTuple):
-    rule: Rule
-    matches: Test
-    keys: tuple[_Key, ...]
-
-
-class _OpenRules:
-    """Active rules that have not kept all of their samples, by project (None: all) and slug (None: any).
-
-    The limit of rules for a project bounds how many of them a check-in meets; the slug spares it those that
-    are about other monitors.
-    """
-
-    __slots__ = ("_by_id", "_by_key")
-
-    def __init__(self) -> None:
-        self._by_id: dict[int, _Candidate] = {}
-        self._by_key: dict[_Key, dict[int, _Candidate]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._by_id)
-
-    def add(self, rule: Rule, condition: Condition) -> None:
-        """Take in a rule, unless it has all of its samples; one that is there stays."""
-        if rule.kept >= rule.num_samples:
-            return
-        slugs: tuple[str | None, ...] = (None,)
-        if condition.slugs is not None and len(condition.slugs) <= _MAX_INDEXED_SLUGS:
-            slugs = tuple(condition.slugs)
-        keys = tuple(product(rule.project_ids or (None,), slugs))
-        candidate = self._by_id[rule.rule_id] = _Candidate(rule, condition.matches, keys)
-        for key in keys:
-            self._by_key.setdefault(key, {})[rule.rule_id] = candidate
-
-    def discard(self, rule_id: int) -> None:
-        """Let go of a rule, if it is there."""
-        candidate = self._by_id.pop(rule_id, None)
-        for key in candidate.keys if candidate is not None else ():
-            bucket = self._by_key[key]
-            del bucket[rule_id]
-            if not bucket:
-                del self._by_key[key]
-
-    def candidates(self, subject: Subject) -> Iterator[_Candidate]:
-        """The rules that may match the check-in, each once: all that do are among them."""
-        project_id, slug = subject.project_id, subject.slug
-        for key in ((project_id, slug), (project_id, None), (None, slug), (None, None)):
-            bucket = self._by_key.get(key)
-            if bucket is not None:
-                yield from bucket.values()

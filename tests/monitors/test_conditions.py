@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from fnmatch import fnmatchcase
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from dataflow.monitors.conditions import (
     glob_regex,
     parse_condition,
     restore_condition,
+    slug_condition,
 )
 
 FULL = Subject(7, "nightly", "production", "ok", 1500, "0af7651916cd43dd8448eb211c80319c", "sentry.go/0.28")
@@ -296,3 +298,12 @@ def test_no_pattern_backtracks_without_end():
     assert not glob_regex("a*" * 5000 + "b").fullmatch("a" * 5000 + "c")
     assert not glob_regex("*a?" * 5000 + "b").fullmatch("a" * 20_000)
     assert glob_regex("*a*" * 3000 + "b").fullmatch("a" * 3000 + "b")
+
+
+@given(st.from_regex(r"[a-z0-9]{1,20}([_-][a-z0-9]{1,20})?", fullmatch=True), subjects())
+def test_the_condition_of_one_slug_is_the_one_that_is_read_from_json(slug, seen):
+    read = parse_condition({"op": "eq", "name": "monitor.slug", "value": slug})
+    made = slug_condition(slug)
+    assert (made, made.slugs) == (read, read.slugs)
+    assert made.matches(seen) == read.matches(seen)
+    assert made.matches(msgspec.structs.replace(seen, slug=slug))
