@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn
 
 
 class Format(IntEnum):
@@ -19,6 +19,10 @@ class Format(IntEnum):
     """The wire format of `ingest-monitors`."""
     CONTROLS = 2
     """Controls as JSON objects."""
+
+
+Message = tuple[int, int | None, bytes]
+"""Offset, broker's timestamp in µs or None if it has none that can be read, the message."""
 
 
 class SourceBatch(msgspec.Struct, array_like=True):
@@ -34,17 +38,19 @@ class SourceBatch(msgspec.Struct, array_like=True):
     clock_before: int
     """The partition's clock before the first message: the minute of its newest broker timestamp less the clock's delay;
     NO_MINUTE if it had none."""
-    messages: list[tuple[int, int | None, bytes]]
-    """(offset, broker's timestamp in µs or None if it has none that can be read, the message)."""
+    messages: list[Message]
     clock_after: int = NO_MINUTE
     """The partition's clock behind the last message. Further than the messages say when the partition is idle."""
     position: int = 0
     """The offset that is read next."""
     ended: bool = False
     """Nothing will ever come any more; the clock stays, or no longer counts if there never was one."""
+    check_ins: list[CheckIn | None] = []
+    """With `LINES`: the check-in in each message, if the source has read it (without its `clock_minute`). Empty:
+    it has read none."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _decode, (_encode(self),)
+        return _decode, (_encode(msgspec.structs.replace(self, check_ins=[])),)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -54,7 +54,12 @@ def open_endpoints(settings: Settings) -> Endpoints:
         assert settings.checkins_path is not None
         progress = Progress.create(None, "bytes")
         source = FileSource(
-            settings.checkins_path, settings.batch_size, stopping, progress, settings.clock_delay_us
+            settings.checkins_path,
+            settings.batch_size,
+            stopping,
+            progress,
+            settings.clock_delay_us,
+            projects,
         )
     else:
         progress = Progress.create(None, "messages")

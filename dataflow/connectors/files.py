@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
-from dataflow.connectors.batch import Format, SourceBatch
+from dataflow.connectors.batch import Format, Message, SourceBatch
 from dataflow.connectors.line_reader import LineReader
 from dataflow.connectors.progress import Progress
 from dataflow.failure import fail
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, minute_of
+from dataflow.wire.check_ins import CheckInDecoder
+from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -45,7 +47,9 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         stopping: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
         clock_delay_us: int = 0,
+        projects: dict[int, int] | None = None,
     ) -> None:
+        """`projects`: organizations by project, for check-ins to be decoded as they are read; None: they are not."""
         files = sorted(_find(path))
         # The engine makes no sink where there is no input: of files that are all empty one stays.
         self._paths = {file.name: file for file in files if not _is_empty(file)} or {files[0].name: files[0]}
@@ -53,6 +57,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         self._stopping = stopping
         self._progress = progress
         self._clock_delay_us = clock_delay_us
+        self._check_ins = CheckInDecoder(projects) if projects is not None else None
         self.origins = sorted(self._paths)
         """The partitions in the order of their `SourceBatch.origin`."""
 
@@ -68,6 +73,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
             self._batch_size,
             self._stopping,
             self._progress,
+            self._check_ins,
             resume_state,
             self._clock_delay_us,
         )
@@ -93,6 +99,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         batch_size: int,
         stopping: Callable[[], bool],
         progress: Progress | None,
+        check_ins: CheckInDecoder | None,
         resume_state: FileState | None,
         clock_delay_us: int,
     ) -> None:
@@ -101,6 +108,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
+        self._read = LineDecoder(check_ins, path.name, 0).read if check_ins is not None else _read_time
         version, offset, self._line, self._clock, self._tail = resume_state or (
             _STATE_VERSION,
             0,
@@ -129,7 +137,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         if self._ended or self._stopping():
             raise StopIteration
         clock_before = self._clock
-        messages = list(self._messages())
+        messages, check_ins = self._messages()
         if self._reader.exhausted and self._reader.problem is not None:
             if not messages:
                 self._fail_when_safe()
@@ -150,6 +158,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
                 clock_after=self._clock,
                 position=self._line + 1 + (self._tail > 0),
                 ended=self._ended,
+                check_ins=check_ins if any(check_ins) else [],
             )
         ]
 
@@ -164,26 +173,33 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         if self._progress is not None:
             self._progress.finish(self._path.name)
 
-    def _messages(self) -> Iterator[tuple[int, int | None, bytes]]:
-        for line in self._reader.read(self._batch_size):
-            self._line += 1
-            known, self._tail = self._tail, 0
-            if len(line.rstrip()) > known:
-                yield self._message(self._line, line)
+    def _messages(self) -> tuple[list[Message], list[CheckIn | None]]:
+        texts = self._reader.read(self._batch_size)
+        first, known = self._line + 1, self._tail
+        self._line += len(texts)
+        if texts:
+            self._tail = 0
         if self._reader.exhausted and self._reader.problem is None:
-            tail = self._reader.tail()
-            known, self._tail = self._tail, len(tail.rstrip())
-            if self._tail > known:
-                yield self._message(self._line + 1, tail)
-
-    def _message(self, number: int, line: bytes) -> tuple[int, int | None, bytes]:
-        if number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
-        line = line.removesuffix(b"\r")
-        ts = read_ts(line)
-        if ts is not None and ts > self._newest_us:
-            self._newest_us = ts
-        return number, ts, line
+            texts.append(self._reader.tail())
+            self._tail = len(texts[-1].rstrip())
+        messages: list[Message] = []
+        check_ins: list[CheckIn | None] = []
+        newest_us, read = self._newest_us, self._read
+        for number, text in enumerate(texts, first):
+            is_new, known = len(text.rstrip()) > known, 0
+            if not is_new:
+                continue
+            if number == 1:
+                text = text.removeprefix(_BYTE_ORDER_MARK)
+            if text.endswith(b"\r"):
+                text = text[:-1]
+            received_us, check_in = read(text, number)
+            if received_us is not None and received_us > newest_us:
+                newest_us = received_us
+            messages.append((number, received_us, text))
+            check_ins.append(check_in)
+        self._newest_us = newest_us
+        return messages, check_ins
 
     def _fail_when_safe(self) -> None:
         """The engine asks for the next batch only when all that belongs to snapshots before has gone through
@@ -195,6 +211,10 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
     def _report(self, messages: int) -> None:
         if self._progress is not None:
             self._progress.advance(self._path.name, self._reader.position(), messages, self._clock)
+
+
+def _read_time(line: bytes, _: int) -> tuple[int | None, None]:
+    return read_ts(line), None
 
 
 def _find(path: Path) -> list[Path]:

@@ -86,11 +86,13 @@ class CheckIn(msgspec.Struct, array_like=True, tag=0, gc=False):
     source: int
     """Tells partitions apart (see `source_of`)."""
     payload: bytes
-    """The payload as it came."""
+    """The payload as it came; with `is_line` the line that holds it (see `wire.check_ins.payload_of`)."""
     problem: bytes | None = None
     """Why the payload is not valid: one error as JSON; None if it is."""
     seat: int = 0
     """A `Seat`; set by the gate."""
+    is_line: bool = False
+    """Hardly any payload is looked at again: where it came in a line, it is not copied out of it."""
 
 
 class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
@@ -139,4 +141,5 @@ def first_tick_after(item: CheckIn | Control, clock_delay_us: int) -> int:
     The message itself is applied before the tick that it causes (SPEC, section 6); if that minute had been reached
     before it came, the next tick is that of the following minute.
     """
-    return max((item.received_us - clock_delay_us) // MINUTE_US, item.clock_minute + 1)
+    reached, following = (item.received_us - clock_delay_us) // MINUTE_US, item.clock_minute + 1
+    return reached if reached > following else following

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET
 
 from dataflow.chunk import END_OF_TIME, Chunk, DeadLetter, Item, Records
 from dataflow.connectors.batch import Format, SourceBatch
@@ -15,16 +16,9 @@ from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, s
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
 from dataflow.steps.rejections import unread
-from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place, Wrapper
+from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
-
-
-class _Line(msgspec.Struct, gc=False):
-    message: Wrapper | UnsetType = UNSET
-    control: Raw | UnsetType = UNSET
-
-
-_line = msgspec.json.Decoder(_Line).decode
+from dataflow.wire.line import decode_line
 
 Output = Chunk | Records | DeadLetter
 
@@ -60,11 +54,16 @@ class Decode:
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
         clock, is_clocked, delay_us = batch.clock_before, batch.origin >= 0, self._clock_delay_us
-        for offset, received_us, message in batch.messages:
+        known = batch.check_ins or repeat(None)
+        for (offset, received_us, message), check_in in zip(batch.messages, known, strict=False):
             try:
-                if received_us is None:
+                item: CheckIn | Control | None = check_in
+                if check_in is not None:
+                    check_in.clock_minute = clock
+                elif received_us is None:
                     raise MalformedMessage(_without_time(message, batch.format))
-                item = read(message, Place(topic, partition, offset, received_us, clock, source))
+                else:
+                    item = read(message, Place(topic, partition, offset, received_us, clock, source))
             except MalformedMessage as problem:
                 reason = str(problem)
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
@@ -92,12 +91,12 @@ class Decode:
 
     def _line(self, message: bytes, place: Place) -> CheckIn | Control | None:
         try:
-            line = _line(message)
+            line = decode_line(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedMessage(str(error)) from None
-        if isinstance(line.message, Wrapper):
+        if line.message is not UNSET:
             return self._check_ins.unpacked(line.message, place)
-        if isinstance(line.control, Raw):
+        if line.control is not UNSET:
             return self._controls.decode(bytes(line.control), place)
         raise MalformedMessage("neither message nor control")
 
@@ -107,7 +106,7 @@ def _without_time(message: bytes, format_: int) -> str:
     if format_ != Format.LINES:
         return "no broker timestamp"
     try:
-        _line(message)
+        decode_line(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return str(error)
     return "no ts that is a time"

@@ -7,6 +7,7 @@ import msgspec
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckIn, Control, Errors
 from dataflow.monitors.journal import Row
+from dataflow.wire.check_ins import payload_of
 
 _encode = msgspec.json.encode
 
@@ -24,7 +25,7 @@ def rejection(item: CheckIn | Control, errors: Errors) -> Row:
         item.received_us,
         types,
         _encode(errors),
-        item.payload.decode("utf-8", "replace"),
+        payload_of(item).decode("utf-8", "replace"),
         item.project_id,
         item.slug or None,
         environment,

@@ -23,6 +23,7 @@ from dataflow.monitors.rule_request import RuleRequest, new_monitor_rule, parse_
 from dataflow.monitors.sampling import OrganizationRules, Rule, TooManyRules
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.rejections import rejection
+from dataflow.wire.check_ins import payload_of
 
 Waiting = CheckIn | Control | RuleRequested
 
@@ -56,6 +57,8 @@ class Sample(KeyGroup[Chunk, Records]):
         """Per organization, what the controls that wait ask for."""
         self._configured: dict[tuple[int, str], int] = {}
         """For which monitors (project, slug) a rule is called for by what waits, and how often."""
+        self._watched: set[int] = set()
+        """The organizations that may want to keep a check-in, beside those of monitors for which a rule waits."""
         self._group = 0
         if snapshot is not None:
             self._restore(read_snapshot("sample", self.VERSION, snapshot, SampleState))
@@ -68,6 +71,7 @@ class Sample(KeyGroup[Chunk, Records]):
         for item in self._waiting:
             if not isinstance(item, CheckIn):
                 self._ask(item)
+        self._watched |= {key for key, rules in self._rules.items() if rules.any_active}
 
     def _ask(self, item: Control | RuleRequested) -> None:
         """Note a request that waits. Those of monitors are found by name: there may be very many at once."""
@@ -76,6 +80,7 @@ class Sample(KeyGroup[Chunk, Records]):
             self._configured[name] = self._configured.get(name, 0) + 1
         else:
             self._asked.setdefault(item.organization_id, {})[_place(item)] = _rule_of(item)
+            self._watched.add(item.organization_id)
 
     def _take_request(self, item: Control | RuleRequested) -> RuleRequest:
         """What a request asks for, which no longer waits."""
@@ -97,14 +102,23 @@ class Sample(KeyGroup[Chunk, Records]):
         self._group = chunks[0].target
         for chunk in chunks:
             for item in chunk.items:
-                if isinstance(item, CheckIn):
+                if type(item) is CheckIn:
                     if self._might_keep(item):
-                        insort(self._waiting, item, key=_order)
+                        # As snapshots hold it since the first release.
+                        item.payload, item.is_line = payload_of(item), False
+                        self._wait(item)
                 elif isinstance(item, Control | RuleRequested):
-                    insort(self._waiting, item, key=_order)
+                    self._wait(item)
                     self._ask(item)
             self._minute = max(self._minute, chunk.clock_minute)
         return self._decide(self._minute * MINUTE_US)
+
+    def _wait(self, item: Waiting) -> None:
+        waiting = self._waiting
+        if not waiting or _order(waiting[-1]) <= _order(item):
+            waiting.append(item)
+        else:
+            insort(waiting, item, key=_order)
 
     def on_eof(self) -> tuple[list[Records], bool]:
         """The engine's call at the end of the input: nothing will come any more.
@@ -116,15 +130,15 @@ class Sample(KeyGroup[Chunk, Records]):
     def _might_keep(self, item: CheckIn) -> bool:
         if self._base_rate > 0:
             return True
-        if (item.project_id, item.slug) in self._configured:
+        if self._configured and (item.project_id, item.slug) in self._configured:
             return True
-        asked = self._asked.get(item.organization_id)
-        rules = self._rules.get(item.organization_id)
-        if not asked and (rules is None or not rules.any_active):
+        if item.organization_id not in self._watched:
             return False
         subject = _subject(item)
+        rules = self._rules.get(item.organization_id)
         if rules is not None and rules.might_match(subject):
             return True
+        asked = self._asked.get(item.organization_id)
         return asked is not None and any(request.matches(subject) for request in asked.values())
 
     def _decide(self, before_us: int | None) -> list[Records]:
@@ -183,10 +197,15 @@ class Sample(KeyGroup[Chunk, Records]):
 
     def _changed_rules(self, now_us: int | None) -> list[Row]:
         rows: list[Row] = []
+        self._asked = {key: asked for key, asked in self._asked.items() if asked}
+        self._watched = set(self._asked)
         for organization_id, rules in self._rules.items():
             if now_us is not None:
                 rules.expire(now_us)
             rows.extend(_rule_row(organization_id, rule) for rule in rules.take_changed())
+            if rules.any_active:
+                self._watched.add(organization_id)
+        self._rules = {key: rules for key, rules in self._rules.items() if not rules.is_empty}
         return rows
 
 

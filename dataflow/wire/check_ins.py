@@ -6,17 +6,18 @@ The usual message takes the strict path, two msgspec decodes; whatever that refu
 from __future__ import annotations
 
 from sys import intern
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Meta, Raw, UnsetType
 
-from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, NIL_GUID, REPORTED, CheckIn
+from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, REPORTED, CheckIn, Control
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import field_errors, parse_duration, parse_guid, slugify
 
 MAX_PROJECT_ID = 2**64 - 1
 _GUID_DIGITS = 32
+_GUID_BYTES = 16
 _MAX_SECONDS = 253_402_300_800.0
 _MESSAGE_TYPES = ("check_in", "clock_pulse")
 
@@ -40,24 +41,6 @@ class Place(msgspec.Struct, array_like=True, gc=False):
 _NO_CONFIG = Raw()
 
 
-class Wrapper(msgspec.Struct, gc=False):
-    """A message of `ingest-monitors`, in JSON."""
-
-    message_type: str
-    payload: Raw | UnsetType = UNSET
-    start_time: float | UnsetType = UNSET
-    project_id: int | UnsetType = UNSET
-    sdk: str | None = None
-
-
-class _PackedWrapper(msgspec.Struct, gc=False):
-    message_type: str
-    payload: Any = UNSET
-    start_time: float | UnsetType = UNSET
-    project_id: int | UnsetType = UNSET
-    sdk: str | None = None
-
-
 class _Trace(msgspec.Struct, gc=False):
     trace_id: str | None = None
 
@@ -76,12 +59,64 @@ class _Payload(msgspec.Struct, gc=False):
     monitor_config: Raw = _NO_CONFIG
 
 
+class Wrapper(msgspec.Struct, gc=False):
+    """A message of `ingest-monitors`, in JSON."""
+
+    message_type: str
+    payload: Raw | UnsetType = UNSET
+    start_time: float | UnsetType = UNSET
+    project_id: int | UnsetType = UNSET
+    sdk: str | None = None
+
+
+class LineMessage(msgspec.Struct, tag_field="message_type", tag="check_in", gc=False):
+    """A check-in of `ingest-monitors` in JSON, as nearly all are: together with its payload, an object."""
+
+    payload: _Payload
+    start_time: Annotated[float, Meta(ge=0, lt=_MAX_SECONDS)]
+    project_id: Annotated[int, Meta(ge=0)]
+    sdk: str | None = None
+
+
+class LinePulse(msgspec.Struct, tag_field="message_type", tag="clock_pulse", gc=False):
+    """A clock pulse in JSON."""
+
+
+class _PackedWrapper(msgspec.Struct, gc=False):
+    message_type: str
+    payload: Any = UNSET
+    start_time: float | UnsetType = UNSET
+    project_id: int | UnsetType = UNSET
+    sdk: str | None = None
+
+
+class _LineMessage(msgspec.Struct, gc=False):
+    payload: Raw
+
+
+class _Line(msgspec.Struct, gc=False):
+    message: _LineMessage
+
+
 _packed = msgspec.msgpack.Decoder(_PackedWrapper).decode
 _text = msgspec.json.Decoder(str).decode
+_line = msgspec.json.Decoder(_Line).decode
 _payload = msgspec.json.Decoder(_Payload).decode
 _object = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.encode
 _from_hex = bytes.fromhex
+
+
+_Fields = tuple[str, str, bytes, int, int | None, bytes | None, bytes | None]
+"""Slug, environment, guid, status, duration in ms, trace id, config."""
+_NOTHING_READ: _Fields = ("", DEFAULT_ENVIRONMENT, b"", -1, None, None, None)
+
+
+def payload_of(check_in: CheckIn | Control) -> bytes:
+    """The payload as it came: found in its line, if that is what is kept."""
+    if isinstance(check_in, CheckIn) and check_in.is_line:
+        return bytes(_line(check_in.payload).message.payload)
+    return check_in.payload
 
 
 class CheckInDecoder:
@@ -112,6 +147,14 @@ class CheckInDecoder:
                 payload = _text(payload).encode()
         return self._check_in(wrapper, payload, place)
 
+    def read(self, message: LineMessage, line: bytes, place: Place) -> CheckIn | None:
+        """A message from a line, decoded with its payload; None if it is not valid, which `unpacked` can say more
+        about."""
+        fields = _read(message.payload)
+        if fields is None or message.project_id > MAX_PROJECT_ID:
+            return None
+        return self._made(message.project_id, fields, message.start_time, message.sdk, place, line, True)
+
     def _check_in(
         self, wrapper: Wrapper | _PackedWrapper, payload: bytes | UnsetType, place: Place
     ) -> CheckIn | None:
@@ -126,60 +169,82 @@ class CheckInDecoder:
             raise MalformedMessage("start_time must be seconds since 1970")
         if not 0 <= project_id <= MAX_PROJECT_ID:
             raise MalformedMessage("project_id must be a 64-bit number, 0 or above")
-        check_in = CheckIn(
+        try:
+            fields = _read(_payload(payload))
+        except msgspec.ValidationError:
+            fields = None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedMessage(f"payload: {error}") from None
+        check_in = self._made(project_id, fields or _NOTHING_READ, start, wrapper.sdk, place, payload, False)
+        if fields is None:
+            _read_loosely(check_in, payload)
+        return check_in
+
+    def _made(
+        self,
+        project_id: int,
+        fields: _Fields,
+        start_s: float,
+        sdk: str | None,
+        place: Place,
+        payload: bytes,
+        is_line: bool,
+    ) -> CheckIn:
+        slug, environment, guid, status, duration_ms, trace_id, config = fields
+        received_us = place.received_us
+        start_us = round(start_s * 1e6) if start_s < _MAX_SECONDS else received_us
+        return CheckIn(
             self._projects.get(project_id, 1),
             project_id,
-            "",
-            DEFAULT_ENVIRONMENT,
-            b"",
-            -1,
-            None,
-            None,
-            None,
-            wrapper.sdk,
-            min(round(start * 1e6), place.received_us) if start < _MAX_SECONDS else place.received_us,
-            place.received_us,
+            slug,
+            environment,
+            guid,
+            status,
+            duration_ms,
+            trace_id,
+            config,
+            sdk,
+            start_us if start_us < received_us else received_us,
+            received_us,
             place.clock_minute,
             place.topic,
             place.partition,
             place.offset,
             place.source,
             payload,
+            None,
+            0,
+            is_line,
         )
-        try:
-            fields = _payload(payload)
-        except msgspec.ValidationError:
-            _read_loosely(check_in, payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedMessage(f"payload: {error}") from None
-        else:
-            if not _read(check_in, fields):
-                _read_loosely(check_in, payload)
-        return check_in
 
 
-def _read(check_in: CheckIn, fields: _Payload) -> bool:
-    """Take over the fields of a valid payload; False if it is not valid after all."""
-    guid = _guid(fields.check_in_id)
-    slug = slugify(fields.monitor_slug)
-    status = REPORTED.get(fields.status)
+def _read(payload: _Payload) -> _Fields | None:
+    """The fields of a valid payload; None if it is not valid after all."""
+    guid = _guid(payload.check_in_id)
+    slug = slugify(payload.monitor_slug)
+    status = REPORTED.get(payload.status)
     if guid is None or not slug or status is None:
-        return False
-    check_in.guid, check_in.slug, check_in.status = guid, slug, status
-    if fields.environment:
-        check_in.environment = intern(fields.environment)  # every environment keeps its name
-    if fields.duration is not None:
-        check_in.duration_ms = parse_duration(fields.duration)
-        if check_in.duration_ms is None:
-            return False
-    if fields.monitor_config is not _NO_CONFIG:
-        config = bytes(fields.monitor_config)
-        check_in.config = config if config != b"null" else None
-    contexts = fields.contexts
+        return None
+    environment = payload.environment
+    if not environment or environment == DEFAULT_ENVIRONMENT:
+        environment = DEFAULT_ENVIRONMENT
+    else:
+        environment = intern(environment)  # every environment keeps its name
+    duration_ms = trace_id = config = None
+    if payload.duration is not None:
+        duration_ms = parse_duration(payload.duration)
+        if duration_ms is None:
+            return None
+    if payload.monitor_config is not _NO_CONFIG:
+        config = bytes(payload.monitor_config)
+        if config == b"null":
+            config = None
+    contexts = payload.contexts
     if contexts is not None and contexts.trace is not None and contexts.trace.trace_id is not None:
-        check_in.trace_id = _guid(contexts.trace.trace_id)
-        return check_in.trace_id is not None
-    return True
+        trace_id = _guid(contexts.trace.trace_id)
+        if trace_id is None:
+            return None
+    return slug, environment, guid, status, duration_ms, trace_id, config
 
 
 def _guid(text: str) -> bytes | None:
@@ -189,7 +254,7 @@ def _guid(text: str) -> bytes | None:
             guid = _from_hex(text)
         except ValueError:
             return None
-        return guid if len(guid) == len(NIL_GUID) else None  # blanks were passed over
+        return guid if len(guid) == _GUID_BYTES else None  # blanks were passed over
     return parse_guid(text)
 
 

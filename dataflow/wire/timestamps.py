@@ -9,6 +9,7 @@ import msgspec
 
 LATEST_US = 253_402_300_799_999_999
 """The last µs of the year 9999, the end of what datetime and DuckDB can both tell."""
+_LATEST_S = LATEST_US // 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -34,6 +35,13 @@ def read_ts(line: bytes) -> int | None:
         return _read_unusual_ts(line)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
+    return time_of(ts)
+
+
+def time_of(ts: datetime | int | float) -> int | None:
+    """A time in µs, from what msgspec makes of one; None as in `parse_time`."""
+    if type(ts) is float and 0 <= ts < _LATEST_S:  # the usual one; NaN compares as False
+        return round(ts * 1e6)
     return _from_datetime(ts) if isinstance(ts, datetime) else parse_time(ts)
 
 
