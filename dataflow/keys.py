@@ -13,7 +13,6 @@ def _bucket(text: str, count: int) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()) % count
 
 
-@lru_cache(maxsize=1_000_000)
 def monitor_group(project_id: int, slug: str, groups: int) -> int:
     """The key group of a monitor, 0 to `groups` - 1; the same in every process and release."""
     return _bucket(f"monitor/{project_id}/{slug}", groups)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -88,7 +88,7 @@ def shared(config: MonitorConfig) -> MonitorConfig:
     return config
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConfigUpdate:
     """What one text asks for. Shared by all who read the same text: not to be changed."""
 
@@ -96,14 +96,19 @@ class ConfigUpdate:
     """Fields of MonitorConfig by name: type, schedule, and what else the text named (null is None)."""
     owner: str | None
     """`user:...` or `team:...`; None leaves the owner as it is."""
+    _unchanged: MonitorConfig | None = field(default=None, init=False, repr=False, compare=False)
+    """The last config that this changed nothing in: that of most monitors that send it, as they share one."""
 
     def merged_into(self, old: MonitorConfig | None) -> MonitorConfig:
         """The old config with the changes; without an old one, a new config."""
         if old is None:
             return shared(MonitorConfig(**self.changes))
+        if old is self._unchanged:
+            return old
         for name, value in self.changes.items():
             if getattr(old, name) != value:
                 return shared(msgspec.structs.replace(old, **self.changes))
+        self._unchanged = old
         return old
 
 

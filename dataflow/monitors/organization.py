@@ -13,6 +13,8 @@ from dataflow.monitors.errors import ErrorType
 
 UNLIMITED = -1
 """Stands for seats without a limit."""
+NO_KEY_GROUP = -1
+"""Stands for a key group that nobody has asked for yet."""
 _KILLED: Errors = [{"type": ErrorType.ORGANIZATION_KILLSWITCH_ENABLED}]
 _RATE_LIMITED: Errors = [{"type": ErrorType.MONITOR_ENVIRONMENT_RATELIMITED}]
 _OVER_QUOTA: Errors = [{"type": ErrorType.MONITOR_OVER_QUOTA}]
@@ -38,6 +40,16 @@ class Holder(IntEnum):
     """Somebody disabled it, which freed its seat."""
 
 
+class Member(msgspec.Struct, gc=False):
+    """A monitor as its organization knows it."""
+
+    holder: Holder
+    config: MonitorConfig | None = None
+    """As the check-ins and controls that were let in made it."""
+    key_group: int = NO_KEY_GROUP
+    """Where its items go: kept here for the gate, which is asked with every check-in."""
+
+
 class OrganizationState(msgspec.Struct, array_like=True):
     """An organization as a snapshot holds it."""
 
@@ -49,16 +61,15 @@ class OrganizationState(msgspec.Struct, array_like=True):
 class Organization:
     """One organization: whether it is switched off, its monitors and who of them holds a seat."""
 
-    __slots__ = ("_configs", "_limits", "_monitors", "_seats", "_taken", "killed")
+    __slots__ = ("_limits", "_seats", "_taken", "killed", "members")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self.killed = False
         self._seats: int | None = None
         """As a control set them; None: as the settings say."""
-        self._monitors: dict[tuple[int, str], Holder] = {}
-        self._configs: dict[tuple[int, str], MonitorConfig] = {}
-        """As the check-ins and controls that were let in made them."""
+        self.members: dict[tuple[int, str], Member] = {}
+        """By (project id, slug); to be read only."""
         self._taken = 0
 
     @classmethod
@@ -69,9 +80,8 @@ class Organization:
         organization.killed = state.killed
         organization._seats = state.seats
         for project_id, slug, holder, config in state.monitors:
-            organization._monitors[project_id, slug] = Holder(holder)
-            if config is not None:
-                organization._configs[project_id, slug] = shared(config)
+            known = shared(config) if config is not None else None
+            organization.members[project_id, slug] = Member(Holder(holder), known)
             organization._taken += holder == Holder.SEATED
         return organization
 
@@ -80,7 +90,7 @@ class Organization:
         return OrganizationState(
             self.killed,
             self._seats,
-            [(*key, int(holder), self._configs.get(key)) for key, holder in self._monitors.items()],
+            [(*key, int(member.holder), member.config) for key, member in self.members.items()],
         )
 
     def check_in(self, check_in: CheckIn, over_rate_limit: bool) -> Errors | None:
@@ -94,7 +104,8 @@ class Organization:
         if over_rate_limit:
             return _RATE_LIMITED
         key = (check_in.project_id, check_in.slug)
-        holder = self._monitors.get(key)
+        member = self.members.get(key)
+        holder = member.holder if member is not None else None
         if holder is Holder.SEATLESS and not self._has_seat():
             return _OVER_QUOTA
         if check_in.problem is not None:
@@ -113,18 +124,17 @@ class Organization:
 
     def configures(self, item: CheckIn | Control) -> bool:
         """Note the config of a check-in or control that was let in; whether it is new, or changes the monitor's."""
-        key = (item.project_id, item.slug)
-        if item.config is None or key not in self._monitors:
+        assert item.project_id is not None
+        assert item.slug is not None
+        member = self.members.get((item.project_id, item.slug))
+        if item.config is None or member is None:
             return False
         parsed = parse_config(item.config)
         if isinstance(parsed, InvalidConfig):
             return False
-        assert item.project_id is not None
-        assert item.slug is not None
-        before = self._configs.get((item.project_id, item.slug))
-        after = parsed.merged_into(before)
-        self._configs[item.project_id, item.slug] = after
-        return before != after
+        before = member.config
+        member.config = parsed.merged_into(before)
+        return before is not member.config and before != member.config
 
     def control(self, control: Control) -> Errors | None:
         """Apply a control as far as the organization is concerned; why it is rejected, if it is."""
@@ -139,40 +149,39 @@ class Organization:
         return None
 
     def _monitor_control(self, control: Control, key: tuple[int, str]) -> Errors | None:
-        holder = self._monitors.get(key)
+        member = self.members.get(key)
         if control.kind == "upsert_monitor":
-            if holder is None and self._create(key) is None:
+            if member is None and self._create(key) is None:
                 return _LIMIT_EXCEEDED
-            if holder is None:
-                control.flag = self._monitors[key] is Holder.SEATED
+            if member is None:
+                control.flag = self.members[key].holder is Holder.SEATED
             return None
-        if holder is None:
+        if member is None:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
         if control.kind == "set_monitor_status":
-            return self._set_status(control, key, holder)
+            return self._set_status(control, key, member)
         if control.kind == "delete_monitor" and control.environment is None:
-            self._taken -= holder is Holder.SEATED
-            del self._monitors[key]
-            self._configs.pop(key, None)
+            self._taken -= member.holder is Holder.SEATED
+            del self.members[key]
         return None
 
-    def _set_status(self, control: Control, key: tuple[int, str], holder: Holder) -> Errors | None:
+    def _set_status(self, control: Control, key: tuple[int, str], member: Member) -> Errors | None:
         if control.status == "disabled":
-            self._taken -= holder is Holder.SEATED
-            self._monitors[key] = Holder.DISABLED
-        elif holder is not Holder.SEATED:
+            self._taken -= member.holder is Holder.SEATED
+            member.holder = Holder.DISABLED
+        elif member.holder is not Holder.SEATED:
             if not self._has_seat():
                 return [{"type": ErrorType.INVALID_CONTROL, "reason": "no seat is free"}]
             self._take(key)
         return None
 
     def _create(self, key: tuple[int, str]) -> Seat | None:
-        if len(self._monitors) >= self._limits.monitors:
+        if len(self.members) >= self._limits.monitors:
             return None
         if self._has_seat():
             self._take(key)
             return Seat.CREATE
-        self._monitors[key] = Holder.SEATLESS
+        self.members[key] = Member(Holder.SEATLESS)
         return Seat.CREATE_DISABLED
 
     def _has_seat(self) -> bool:
@@ -180,5 +189,9 @@ class Organization:
         return seats == UNLIMITED or self._taken < seats
 
     def _take(self, key: tuple[int, str]) -> None:
-        self._monitors[key] = Holder.SEATED
+        member = self.members.get(key)
+        if member is None:
+            self.members[key] = Member(Holder.SEATED)
+        else:
+            member.holder = Holder.SEATED
         self._taken += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -34,7 +35,7 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
     created_us: int
     updated_us: int
     environments: dict[str, bool]
-    """Names, and whether they are muted."""
+    """Names, and whether they are muted. With a single one, many monitors share the dictionary (`_only`)."""
 
     def row(self) -> Row:
         """The monitor as a row of `monitors`."""
@@ -102,11 +103,21 @@ class Registry:
 
     def is_ready(self, check_in: CheckIn) -> bool:
         """Whether monitor and environment are there and nothing about them changes: the usual case, told fast."""
-        if check_in.config is not None or check_in.seat:
-            return False
         monitor = self.monitors.get((check_in.project_id, check_in.slug))
+        if (
+            monitor is None
+            or check_in.seat
+            or monitor.is_disabled
+            or check_in.environment not in monitor.environments
+        ):
+            return False
+        if check_in.config is None:
+            return True
+        parsed = parse_config(check_in.config)
         return (
-            monitor is not None and not monitor.is_disabled and check_in.environment in monitor.environments
+            isinstance(parsed, ConfigUpdate)
+            and parsed.merged_into(monitor.config) is monitor.config
+            and (not parsed.owner or parsed.owner == monitor.owner)
         )
 
     def config_of(self, item: CheckIn | Control) -> MonitorConfig | None:
@@ -180,7 +191,7 @@ class Registry:
                 problem = ErrorType.MONITOR_ENVIRONMENT_LIMIT_EXCEEDED
             if problem is not None:
                 return Retrieval(monitor, changed, (complaint or []) + [{"type": problem}])
-            monitor.environments[name] = False
+            _set_environment(monitor, name, False)
         return Retrieval(monitor, changed, None, complaint)
 
     def upsert_monitor(self, control: Control) -> tuple[KnownMonitor, bool]:
@@ -232,7 +243,7 @@ class Registry:
         elif control.environment not in monitor.environments:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         else:
-            monitor.environments[control.environment] = bool(control.flag)
+            _set_environment(monitor, control.environment, bool(control.flag))
         return monitor
 
     def delete(self, control: Control) -> Errors | None:
@@ -245,6 +256,7 @@ class Registry:
         elif control.environment not in monitor.environments:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         else:
+            monitor.environments = dict(monitor.environments)
             del monitor.environments[control.environment]
         return None
 
@@ -261,7 +273,26 @@ class Registry:
         """Take over what a snapshot held."""
         for monitor in monitors:
             monitor.config = shared(monitor.config)
+            if len(monitor.environments) == 1:
+                ((name, is_muted),) = monitor.environments.items()
+                monitor.environments = _only(name, is_muted)
             self.monitors[monitor.project_id, monitor.slug] = monitor
+
+
+@lru_cache(maxsize=1_024)
+def _only(name: str, is_muted: bool) -> dict[str, bool]:
+    """The environments of monitors that have this one: a dictionary for all of them. Not to be changed."""
+    return {name: is_muted}
+
+
+def _set_environment(monitor: KnownMonitor, name: str, is_muted: bool) -> None:
+    environments = monitor.environments
+    if not environments.keys() - {name}:
+        monitor.environments = _only(name, is_muted)
+        return
+    if len(environments) == 1:
+        environments = monitor.environments = dict(environments)
+    environments[name] = is_muted
 
 
 def _update(monitor: KnownMonitor, parsed: ConfigUpdate, at_us: int) -> bool:

@@ -10,11 +10,12 @@ import msgspec
 from dataflow.chunk import Chunk, Item, Records, RuleRequested, Sampled, Volumes
 from dataflow.keys import monitor_group
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors, Seat
-from dataflow.monitors.organization import Limits, Organization
+from dataflow.monitors.organization import NO_KEY_GROUP, Holder, Limits, Member, Organization
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.rejections import rejection
 from dataflow.watermark import Watermark
 
+_CREATE_DISABLED = int(Seat.CREATE_DISABLED)
 _LATE_MINUTES = 2
 """Counts of the rate limit are kept so long behind the watermark, for broker timestamps that are out of order."""
 
@@ -79,18 +80,21 @@ class Gate(KeyGroup[Chunk, Output]):
 
     def apply(self, chunks: list[Chunk]) -> list[Output]:
         """Let through what may pass; reject the rest with one processing error each."""
-        by_group: dict[int, list[Item]] = {}
+        by_group: list[list[Item]] = [[] for _ in range(self._key_groups)]
         passed: list[Item] = []
         rejected: list[tuple[Any, ...]] = []
         advanced = False
         for chunk in chunks:
             for item in chunk.items:
-                assert isinstance(item, CheckIn | Control)
-                errors = self._check_in(item) if isinstance(item, CheckIn) else self._control(item)
-                if errors:
-                    rejected.append(rejection(item, errors))
+                if type(item) is CheckIn:
+                    if errors := self._check_in(item, by_group, passed):
+                        rejected.append(rejection(item, errors))
                 else:
-                    self._pass(item, by_group, passed)
+                    assert isinstance(item, Control)
+                    if errors := self._control(item):
+                        rejected.append(rejection(item, errors))
+                    else:
+                        self._pass_control(item, by_group, passed)
             if chunk.clock_minute != NO_MINUTE and chunk.origin >= 0:
                 advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
         group = chunks[0].target
@@ -99,49 +103,68 @@ class Gate(KeyGroup[Chunk, Output]):
             minute = self._watermark.minute
             out.append(self._take_volumes(group, minute))
             self._forget_counts(minute - _LATE_MINUTES)
-            for target in range(self._key_groups):
-                out.append(Chunk(group, target, by_group.get(target, []), minute))
+            out += [Chunk(group, target, items, minute) for target, items in enumerate(by_group)]
         else:
-            for target, items in by_group.items():
-                out.append(Chunk(group, target, items))
+            out += [Chunk(group, target, items) for target, items in enumerate(by_group) if items]
         if passed or advanced:
             out.append(Sampled(group, group, passed, self._watermark.minute if advanced else NO_MINUTE))
         if rejected:
             out.append(Records(group, {"processing_errors": rejected}))
         return out
 
-    def _pass(self, item: CheckIn | Control, by_group: dict[int, list[Item]], passed: list[Item]) -> None:
-        if item.slug is None or item.project_id is None:
-            if isinstance(item, Control) and item.rule is not None:
-                passed.append(item)
-            return
-        target = monitor_group(item.project_id, item.slug, self._key_groups)
-        if target in by_group:
-            by_group[target].append(item)
+    def _check_in(self, item: CheckIn, by_group: list[list[Item]], passed: list[Item]) -> Errors | None:
+        """Let a check-in through, or say why not. Of a monitor that holds a seat there is little to ask."""
+        organization = self._organizations.get(item.organization_id)
+        if organization is None:
+            organization = self._organization(item.organization_id)
+        minute = item.received_us // MINUTE_US
+        over = not organization.killed and self._is_over_rate_limit(item, minute)
+        key = (item.project_id, item.slug)
+        member = organization.members.get(key)
+        if (
+            over
+            or member is None
+            or member.holder is not Holder.SEATED
+            or organization.killed
+            or item.problem is not None
+        ):
+            if errors := organization.check_in(item, over):
+                return errors
+            member = organization.members.get(key)
+        if member is None or member.key_group == NO_KEY_GROUP:
+            by_group[self._key_group(member, *key)].append(item)
         else:
-            by_group[target] = [item]
-        configures = item.config is not None and self._organizations[item.organization_id].configures(item)
-        if isinstance(item, CheckIn):
-            self._count(item)
-        if isinstance(item, CheckIn) and item.seat != Seat.CREATE_DISABLED:
-            if configures and self._sample_new_monitors:
-                passed.append(
-                    RuleRequested(
-                        item.organization_id,
-                        item.project_id,
-                        item.slug,
-                        item.received_us,
-                        item.topic,
-                        item.partition,
-                        item.offset,
-                    )
-                )
+            by_group[member.key_group].append(item)
+        self._count(item, minute)
+        configures = item.config is not None and organization.configures(item)
+        if item.seat == _CREATE_DISABLED:
+            return None
+        if configures and self._sample_new_monitors:
+            passed.append(_rule_request(item))
+        passed.append(item)
+        return None
+
+    def _pass_control(self, item: Control, by_group: list[list[Item]], passed: list[Item]) -> None:
+        if item.project_id is not None and item.slug is not None:
+            organization = self._organizations[item.organization_id]
+            member = organization.members.get((item.project_id, item.slug))
+            by_group[self._key_group(member, item.project_id, item.slug)].append(item)
+            organization.configures(item)
+        elif item.rule is not None:
             passed.append(item)
 
-    def _count(self, item: CheckIn) -> None:
+    def _key_group(self, member: Member | None, project_id: int, slug: str) -> int:
+        if member is None:
+            return monitor_group(project_id, slug, self._key_groups)
+        if member.key_group == NO_KEY_GROUP:
+            member.key_group = monitor_group(project_id, slug, self._key_groups)
+        return member.key_group
+
+    def _count(self, item: CheckIn, minute: int) -> None:
         """Count a check-in in the minute that its partition's clock shows behind it: a broker timestamp that is out
         of order cannot come to a minute that has been judged."""
-        minute = max(item.received_us // MINUTE_US, item.clock_minute)
+        if item.clock_minute > minute:
+            minute = item.clock_minute
         self._volumes[minute] = self._volumes.get(minute, 0) + 1
 
     def _take_volumes(self, group: int, minute: int) -> Volumes:
@@ -157,22 +180,29 @@ class Gate(KeyGroup[Chunk, Output]):
             organization = self._organizations[organization_id] = Organization(self._limits)
         return organization
 
-    def _check_in(self, item: CheckIn) -> Errors | None:
-        organization = self._organizations.get(item.organization_id)
-        if organization is None:
-            organization = self._organization(item.organization_id)
-        over = False
-        if item.slug and not organization.killed:
-            minute = item.received_us // MINUTE_US
-            counts = self._counts.get(minute)
-            if counts is None:
-                counts = self._counts[minute] = {}
-            key = (item.project_id, item.slug, item.environment)
-            count = counts.get(key, 0) + 1
-            counts[key] = count
-            over = count > self._rate_limit
-        return organization.check_in(item, over)
+    def _is_over_rate_limit(self, item: CheckIn, minute: int) -> bool:
+        if not item.slug:
+            return False
+        counts = self._counts.get(minute)
+        if counts is None:
+            counts = self._counts[minute] = {}
+        key = (item.project_id, item.slug, item.environment)
+        count = counts.get(key, 0) + 1
+        counts[key] = count
+        return count > self._rate_limit
 
     def _forget_counts(self, before_minute: int) -> None:
         for minute in [minute for minute in self._counts if minute < before_minute]:
             del self._counts[minute]
+
+
+def _rule_request(item: CheckIn) -> RuleRequested:
+    return RuleRequested(
+        item.organization_id,
+        item.project_id,
+        item.slug,
+        item.received_us,
+        item.topic,
+        item.partition,
+        item.offset,
+    )

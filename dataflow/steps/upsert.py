@@ -43,10 +43,14 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         monitors: list[Row] = []
         statuses: list[Row] = []
         advanced = False
+        is_ready = self._registry.is_ready
         for chunk in chunks:
             for item in chunk.items:
-                if isinstance(item, CheckIn):
-                    self._check_in(item, items, monitors, statuses, rejected)
+                if type(item) is CheckIn:
+                    if is_ready(item):
+                        items.append(item)
+                    else:
+                        self._check_in(item, items, monitors, statuses, rejected)
                 else:
                     assert isinstance(item, Control)
                     if errors := self._control(item, items, monitors, statuses):
@@ -77,9 +81,6 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         statuses: list[Row],
         rejected: list[Row],
     ) -> None:
-        if self._registry.is_ready(item):
-            items.append(item)
-            return
         before = self._registry.config_of(item)
         monitor, changed, errors, complaint = self._registry.retrieve(item)
         if changed:
