@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from heapq import heappop, heappush
+from typing import Any
 
 from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor
 
@@ -19,21 +20,25 @@ class Deadlines:
     __slots__ = ("_entries", "_minutes")
 
     def __init__(self) -> None:
-        self._entries: dict[int, list[Entry]] = {}
+        self._entries: dict[int, list[Monitor | Environment]] = {}
+        """By minute: a monitor, its environment, the next monitor; a pair each would be half of the memory."""
         self._minutes: list[int] = []
 
     def schedule(self, monitor: Monitor, environment: Environment) -> None:
         """Make sure that the environment comes up at its earliest deadline."""
         due = environment.earliest_due()
-        if due >= environment.scheduled_minute:
-            return
+        if due < environment.scheduled_minute:
+            self._enter(monitor, environment, due)
+
+    def _enter(self, monitor: Monitor, environment: Environment, due: int) -> None:
         environment.scheduled_minute = due
         entries = self._entries.get(due)
         if entries is None:
-            self._entries[due] = [(monitor, environment)]
+            self._entries[due] = [monitor, environment]
             heappush(self._minutes, due)
         else:
-            entries.append((monitor, environment))
+            entries.append(monitor)
+            entries.append(environment)
 
     @property
     def first_minute(self) -> int:
@@ -51,23 +56,27 @@ class Deadlines:
         """
         while self._minutes and self._minutes[0] <= until_minute:
             minute = heappop(self._minutes)
-            due = [entry for entry in self._entries.pop(minute) if self._falls_due(entry, minute)]
-            if due:
+            if due := self._due_at(minute):
                 due.sort(key=_name)
                 return minute, due
         return None
 
-    def _falls_due(self, entry: Entry, minute: int) -> bool:
-        monitor, environment = entry
-        if environment.scheduled_minute != minute:
-            return False  # gone, or entered again for an earlier minute
-        environment.scheduled_minute = FAR_MINUTE
-        if monitor.is_disabled:
-            return False
-        if environment.earliest_due() <= minute:
-            return True
-        self.schedule(monitor, environment)
-        return False
+    def _due_at(self, minute: int) -> list[Entry]:
+        """What really falls due then; what is not due before later is entered again."""
+        entries: Any = self._entries.pop(minute)
+        due: list[Entry] = []
+        for monitor, environment in zip(entries[::2], entries[1::2], strict=True):
+            if environment.scheduled_minute != minute:
+                continue  # gone, or entered again for an earlier minute
+            environment.scheduled_minute = FAR_MINUTE
+            if monitor.is_disabled:
+                continue
+            earliest = environment.earliest_due()
+            if earliest <= minute:
+                due.append((monitor, environment))
+            elif earliest < FAR_MINUTE:
+                self._enter(monitor, environment, earliest)
+        return due
 
 
 def _name(entry: Entry) -> tuple[int, str, str]:

@@ -119,13 +119,17 @@ class Loss(msgspec.Struct, array_like=True):
 
 
 class Journal:
-    """Collects what happens while a chunk is applied, in order."""
+    """Collects what happens while a chunk is applied, in order.
+
+    Check-ins and environments are noted, and written down once, as they are in the end: most runs begin and end
+    within one chunk.
+    """
 
     __slots__ = (
         "_deleted",
+        "_runs",
         "_touched",
         "broken",
-        "check_ins",
         "incidents",
         "losses",
         "mutes",
@@ -134,7 +138,6 @@ class Journal:
     )
 
     def __init__(self) -> None:
-        self.check_ins: list[Row] = []
         self.incidents: list[Row] = []
         self.broken: list[Row] = []
         self.mutes: list[Row] = []
@@ -144,6 +147,7 @@ class Journal:
         """By the first minute of the system incident."""
         self._deleted: list[Row] = []
         self._touched: dict[int, tuple[Monitor, Environment, int]] = {}
+        self._runs: dict[int, tuple[Monitor, Environment, Run]] = {}
 
     def touch(self, monitor: Monitor, environment: Environment, at_us: int) -> None:
         """The environment changed, as of `at_us`."""
@@ -163,24 +167,8 @@ class Journal:
         return loss
 
     def run(self, monitor: Monitor, environment: Environment, run: Run) -> None:
-        """A check-in that may still change was made or changed."""
-        timeout = run.timeout_minute
-        expected = run.expected_minute
-        self.check_ins.append(
-            (
-                monitor.project_id,
-                monitor.slug,
-                environment.name,
-                run.guid,
-                STATUS_NAMES[run.status],
-                run.duration_ms,
-                run.date_added_us,
-                run.date_updated_us,
-                expected * MINUTE_US if expected != NO_MINUTE else None,
-                timeout * MINUTE_US if timeout != FAR_MINUTE else None,
-                run.trace_id,
-            )
-        )
+        """A check-in was made or changed."""
+        self._runs[id(run)] = (monitor, environment, run)
 
     def incident(
         self, monitor: Monitor, environment: Environment, incident: Incident, resolving: Run | None
@@ -203,13 +191,35 @@ class Journal:
     def delete(self, monitor: Monitor, environment: Environment | None) -> None:
         """The monitor, or one of its environments, is gone with all that was its own."""
         key: Row = (monitor.project_id, monitor.slug)
-        gone = monitor.environments.values() if environment is None else (environment,)
+        gone = (
+            {id(each) for each in monitor.environments.values()} if environment is None else {id(environment)}
+        )
         for each in gone:
-            self._touched.pop(id(each), None)
+            self._touched.pop(each, None)
+        self._runs = {at: noted for at, noted in self._runs.items() if id(noted[1]) not in gone}
         if environment is not None:
             key = (*key, environment.name)
-        for rows in (self._deleted, self.check_ins, self.incidents, self.broken, self.mutes):
+        for rows in (self._deleted, self.incidents, self.broken, self.mutes):
             rows.append(key)
+
+    def check_in_rows(self) -> list[Row]:
+        """The rows of `check_ins` that changed, each once, behind the deleted ones."""
+        return self._deleted + [
+            (
+                monitor.project_id,
+                monitor.slug,
+                environment.name,
+                run.guid,
+                STATUS_NAMES[run.status],
+                run.duration_ms,
+                run.date_added_us,
+                run.date_updated_us,
+                expected * MINUTE_US if (expected := run.expected_minute) != NO_MINUTE else None,
+                timeout * MINUTE_US if (timeout := run.timeout_minute) != FAR_MINUTE else None,
+                run.trace_id,
+            )
+            for monitor, environment, run in self._runs.values()
+        ]
 
     def environment_rows(self) -> list[Row]:
         """The rows of `monitor_environments` that changed, each once, behind the deleted ones."""

@@ -30,6 +30,7 @@ from dataflow.monitors.journal import Journal
 
 LATE_MINUTES = 31 * 24 * 60
 """Deadlines that a late report set when they had passed are worked off for so many minutes at most."""
+_RESULTS = (OK, ERROR)
 
 
 def awaited_tick(environment: Environment, check_in: CheckIn) -> int:
@@ -69,7 +70,12 @@ def receive(
     """
     if environment.source != check_in.source:
         environment.source = check_in.source if environment.source is None else SPREAD
-    if environment.earliest_due() <= check_in.clock_minute and environment.source != SPREAD:
+    clock_minute = check_in.clock_minute
+    if (
+        (environment.runs or environment.due_minute <= clock_minute)
+        and environment.earliest_due() <= clock_minute
+        and environment.source != SPREAD
+    ):
         fire_due(monitor, environment, check_in.clock_minute, decisions, journal)
     start_minute = check_in.start_us // MINUTE_US
     if environment.latest_minute <= start_minute:
@@ -104,22 +110,23 @@ def _begin(
     monitor: Monitor, environment: Environment, guid: bytes, check_in: CheckIn, journal: Journal
 ) -> None:
     """A new check-in."""
-    duration_ms = check_in.duration_ms
-    added_us = check_in.start_us - (duration_ms * 1000 if duration_ms else 0)
+    duration_ms, start_us, status = check_in.duration_ms, check_in.start_us, check_in.status
+    added_us = start_us - duration_ms * 1000 if duration_ms else start_us
+    first_tick = first_tick_after(check_in, monitor.rules.clock_delay_us)
     run = Run(
         guid,
-        check_in.status,
+        status,
         added_us,
-        check_in.start_us,
+        start_us,
         environment.next_minute,
         FAR_MINUTE,
         FAR_MINUTE,
         duration_ms,
         check_in.trace_id,
-        first_tick_after(check_in, monitor.rules.clock_delay_us),
+        first_tick,
     )
-    if check_in.status == IN_PROGRESS:
-        _limit(monitor, run, added_us // MINUTE_US, check_in)
+    if status == IN_PROGRESS:
+        _limit(monitor, run, added_us // MINUTE_US, first_tick)
         if environment.runs is None:
             environment.runs = {}
         environment.runs[guid] = run
@@ -127,13 +134,13 @@ def _begin(
         environment.remember(guid)
     monitor.learn(guid)
     journal.run(monitor, environment, run)
-    _advance(monitor, environment, run, check_in, journal)
+    _advance(monitor, environment, run, check_in, first_tick, journal)
 
 
-def _limit(monitor: Monitor, run: Run, from_minute: int, check_in: CheckIn) -> None:
+def _limit(monitor: Monitor, run: Run, from_minute: int, first_tick: int) -> None:
     timeout = from_minute + monitor.max_runtime_minutes
     run.timeout_minute = timeout
-    run.due_minute = max(timeout, first_tick_after(check_in, monitor.rules.clock_delay_us))
+    run.due_minute = timeout if timeout > first_tick else first_tick
 
 
 def _update(
@@ -143,17 +150,18 @@ def _update(
     duration_ms = _duration(run, check_in, journal)
     if duration_ms is None:
         return
+    first_tick = first_tick_after(check_in, monitor.rules.clock_delay_us)
     run.duration_ms = duration_ms
     run.date_updated_us = check_in.start_us
     if check_in.status == IN_PROGRESS:
-        _limit(monitor, run, check_in.start_us // MINUTE_US, check_in)
+        _limit(monitor, run, check_in.start_us // MINUTE_US, first_tick)
     else:
         environment.end(run)
         environment.remember(run.guid)
         run.status = check_in.status
         run.timeout_minute = FAR_MINUTE
     journal.run(monitor, environment, run)
-    _advance(monitor, environment, run, check_in, journal)
+    _advance(monitor, environment, run, check_in, first_tick, journal)
 
 
 def _late_result(
@@ -175,7 +183,9 @@ def _late_result(
     else:
         holding.report_late(monitor, environment, run, check_in.status, check_in.received_us, journal)
     journal.run(monitor, environment, run)
-    _advance(monitor, environment, run, check_in, journal)
+    _advance(
+        monitor, environment, run, check_in, first_tick_after(check_in, monitor.rules.clock_delay_us), journal
+    )
 
 
 def _duration(run: Run, check_in: CheckIn, journal: Journal) -> int | None:
@@ -191,14 +201,19 @@ def _duration(run: Run, check_in: CheckIn, journal: Journal) -> int | None:
 
 
 def _advance(
-    monitor: Monitor, environment: Environment, run: Run, check_in: CheckIn, journal: Journal
+    monitor: Monitor,
+    environment: Environment,
+    run: Run,
+    check_in: CheckIn,
+    first_tick: int,
+    journal: Journal,
 ) -> None:
     """What a check-in does to its environment, once it is written down ("Then" in SPEC, section 7)."""
     added_us, start_us, status = run.date_added_us, check_in.start_us, run.status
-    if status in (OK, ERROR):
-        environment.newest_result_us = max(environment.newest_result_us, added_us)
-        if status == OK:
-            environment.last_ok_us = max(environment.last_ok_us, added_us)
+    if status in _RESULTS and added_us > environment.newest_result_us:
+        environment.newest_result_us = added_us
+    if status == OK and added_us > environment.last_ok_us:
+        environment.last_ok_us = added_us
     if environment.last_checkin_us > (added_us if status == ERROR else start_us):
         return  # a newer one has been seen
     journal.touch(monitor, environment, check_in.received_us)
@@ -206,7 +221,6 @@ def _advance(
         environment.last_checkin_us = added_us
     if monitor.rules.early_tolerance_us:
         start_us = _reference(monitor, run, start_us)
-    first_tick = first_tick_after(check_in, monitor.rules.clock_delay_us)
     environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick)
     if status == OK:
         holding.succeed(monitor, environment, run, check_in.received_us, journal)

@@ -17,15 +17,13 @@ class Parking:
     Whatever comes for a monitor that has items here waits behind them.
     """
 
-    __slots__ = ("_items", "_ticks")
+    __slots__ = ("_ticks", "items")
 
     def __init__(self, parked: list[tuple[int, int, str, list[Item]]] = []) -> None:  # noqa: B006 - read only
-        self._items = {(project_id, slug): items for _, project_id, slug, items in parked}
+        self.items = {(project_id, slug): items for _, project_id, slug, items in parked}
+        """To be read only."""
         self._ticks = [(tick, project_id, slug) for tick, project_id, slug, _ in parked]
         heapify(self._ticks)
-
-    def __contains__(self, key: Key) -> bool:
-        return key in self._items
 
     @property
     def first_tick(self) -> int:
@@ -34,9 +32,9 @@ class Parking:
 
     def clock_minute(self, key: Key) -> int:
         """The clock before the first item of a monitor, behind which ticks come after it; FAR_MINUTE: it has none."""
-        if key not in self._items:
+        if key not in self.items:
             return FAR_MINUTE
-        first = self._items[key][0]
+        first = self.items[key][0]
         assert not isinstance(first, RuleRequested)
         return first.clock_minute
 
@@ -46,12 +44,12 @@ class Parking:
 
     def park_all(self, key: Key, items: list[Item], tick: int) -> None:
         """Keep all that there is of a monitor until the tick, for the first of which it has to wait."""
-        self._items[key] = items
+        self.items[key] = items
         heappush(self._ticks, (tick, *key))
 
     def append(self, key: Key, item: Item) -> None:
         """Keep another item of a monitor that has some here."""
-        self._items[key].append(item)
+        self.items[key].append(item)
 
     def take(self, tick: int) -> tuple[Key, list[Item]] | None:
         """All items of a monitor whose first one waits for this tick or an earlier one; None if there are none.
@@ -59,8 +57,8 @@ class Parking:
         if not self._ticks or self._ticks[0][0] > tick:
             return None
         _, project_id, slug = heappop(self._ticks)
-        return (project_id, slug), self._items.pop((project_id, slug))
+        return (project_id, slug), self.items.pop((project_id, slug))
 
     def state(self) -> list[tuple[int, int, str, list[Item]]]:
         """What a snapshot needs."""
-        return [(*entry, self._items[entry[1:]]) for entry in sorted(self._ticks)]
+        return [(*entry, self.items[entry[1:]]) for entry in sorted(self._ticks)]

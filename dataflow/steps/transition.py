@@ -130,7 +130,10 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 self._decisions.clear_until = max(self._decisions.clear_until, chunk.clear_until)
             else:
                 for item in chunk.items:
-                    self._take(item, journal)
+                    if type(item) is CheckIn:
+                        self._take_check_in(item, journal)
+                    else:
+                        self._take(item, journal)
                 self._clock = max(self._clock, chunk.clock_minute)
             self._work_off(journal)
         self._group = chunks[0].target
@@ -147,7 +150,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _outputs(self, journal: Journal) -> list[Records | Message]:
         out: list[Records | Message] = []
         rows: dict[str, list[Row]] = {
-            "check_ins": journal.check_ins,
+            "check_ins": journal.check_in_rows(),
             "monitor_environments": journal.environment_rows(),
             "incidents": journal.incidents,
             "broken_monitors": journal.broken,
@@ -179,12 +182,27 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _take(self, item: Item, journal: Journal) -> None:
         assert not isinstance(item, Control | RuleRequested)
         key = (item.project_id, item.slug)
-        if key in self._parking:
+        if key in self._parking.items:
             self._parking.append(key, item)
         elif (tick := self._awaited_tick(item)) > self._decisions.known_until:
             self._parking.park(key, item, tick)
         else:
             self._apply(item, journal)
+
+    def _take_check_in(self, item: CheckIn, journal: Journal) -> None:
+        """As `_take`, for nearly all that comes: a check-in that waits for nothing."""
+        key = (item.project_id, item.slug)
+        if key not in self._parking.items:
+            monitor = self._monitors[key]
+            environment = monitor.environments.get(item.environment)
+            if (
+                environment is None
+                or item.received_us // MINUTE_US <= self._decisions.clear_until
+                or lifecycle.awaited_tick(environment, item) <= self._decisions.known_until
+            ):
+                self._receive(monitor, environment, item, journal)
+                return
+        self._take(item, journal)
 
     def _awaited_tick(self, item: Item) -> int:
         """The last tick that must be known before the item can be applied; NO_MINUTE: none."""
@@ -209,7 +227,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def _check_in(self, item: CheckIn, journal: Journal) -> None:
         monitor = self._monitors[item.project_id, item.slug]
-        environment = monitor.environments.get(item.environment)
+        self._receive(monitor, monitor.environments.get(item.environment), item, journal)
+
+    def _receive(
+        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
+    ) -> None:
         if environment is None:
             environment = monitor.environments[item.environment] = Environment(item.environment)
             journal.touch(monitor, environment, item.received_us)
@@ -267,8 +289,10 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def _rescheduled(self, monitor: Monitor, environment: Environment) -> None:
         """Something of the environment has happened: see to its next deadline, and to what it holds."""
-        self._deadlines.schedule(monitor, environment)
-        self._note_held(monitor, environment)
+        if environment.runs or environment.due_minute < environment.scheduled_minute:
+            self._deadlines.schedule(monitor, environment)
+        if environment.held is not None:
+            self._note_held(monitor, environment)
 
     def _note_held(self, monitor: Monitor, environment: Environment) -> None:
         if environment.held is not None:
