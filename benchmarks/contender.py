@@ -136,7 +136,9 @@ def _run_flow(recovery: Path | None) -> Figures:
     from dataflow.connectors.endpoints import open_endpoints
     from dataflow.flow import build
     from dataflow.settings import Settings
+    from dataflow.start import tune_collector
 
+    tune_collector()
     settings = Settings.load()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     endpoints = open_endpoints(settings)
@@ -163,10 +165,12 @@ def _run_floor() -> Figures:
     from benchmarks import floor
     from dataflow.connectors.files import FileSource
     from dataflow.settings import Settings
+    from dataflow.start import tune_collector
 
+    tune_collector()
     settings = Settings.load()
     assert settings.checkins_path is not None
-    watched = Watched(FileSource(settings.checkins_path, settings.batch_size))
+    watched = Watched(FileSource(settings.checkins_path, settings.batch_size, projects=settings.projects()))
     counter = floor.Counter()
     run_main(floor.build(watched, settings.projects(), counter))
     return _figures(watched) | {"messages": counter.total}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dataflow.chunk import Chunk, Records, Sampled
+from dataflow.chunk import Chunk, Records, Sampled, Ticks, Volumes
 from dataflow.connectors.batch import SourceBatch
 from dataflow.connectors.files import FileSource
 from dataflow.monitors.organization import UNLIMITED, Limits
@@ -19,9 +19,10 @@ from dataflow.steps.keyed import KeyGroup
 from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
+from dataflow.steps.volume import Judge
 from state.writer import StateWriter
 
-STEPS = ("read", "decode", "gate", "sample", "upsert", "transition", "write")
+STEPS = ("read", "decode", "gate", "sample", "upsert", "volume", "transition", "write")
 
 
 class Pipeline:
@@ -37,7 +38,7 @@ class Pipeline:
         data_dir: Path | None = None,
         snapshots: dict[str, dict[int, bytes]] | None = None,
     ) -> None:
-        self._decode = Decode(settings.projects(), settings.gate_groups)
+        self._decode = Decode(settings.projects(), settings.gate_groups, settings.clock_delay_us)
         limits = Limits(settings.max_monitors_per_organization, UNLIMITED)
         made: dict[str, Any] = {
             "gate": lambda snapshot: Gate(
@@ -52,7 +53,12 @@ class Pipeline:
             "upsert": lambda snapshot: Upsert(
                 settings.gate_groups, settings.max_environments_per_monitor, snapshot
             ),
-            "transition": Transition,
+            "volume": lambda snapshot: Judge(
+                settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot
+            ),
+            "transition": lambda snapshot: Transition(
+                settings.volume_anomalies, lambda: True, snapshot, settings.rules
+            ),
         }
         known = snapshots or {}
         self._made = made
@@ -70,14 +76,16 @@ class Pipeline:
         gated = self._step("gate", decoded, Chunk)
         sampled = self._step("sample", gated, Sampled)
         upserted = self._step("upsert", gated, Chunk)
-        changed = self._step("transition", upserted, Chunk)
-        for out in (decoded, gated, sampled, upserted, changed):
+        judged = self._step("volume", gated, Volumes)
+        changed = self._step("transition", upserted, Chunk) + self._step("transition", judged, Ticks)
+        for out in (decoded, gated, sampled, upserted, judged, changed):
             self._records(out)
 
     def tick(self, minute: int) -> list[Any]:
         """Let the clock reach a minute, for the transition step alone."""
-        chunks = [Chunk(0, group, [], minute) for group in self.groups["transition"]]
-        return self._step("transition", chunks, Chunk)
+        groups = self.groups["transition"]
+        self._step("transition", [Ticks(group, [], minute, minute) for group in groups], Ticks)
+        return self._step("transition", [Chunk(0, group, [], minute) for group in groups], Chunk)
 
     def commit(self) -> None:
         """One transaction, as at the end of an epoch."""
@@ -92,7 +100,7 @@ class Pipeline:
         }
 
     def _step(self, name: str, items: Iterable[Any], kind: type[Any]) -> list[Any]:
-        chunks: dict[int, list[Chunk]] = {}
+        chunks: dict[int, list[Any]] = {}
         for item in items:
             if type(item) is kind:
                 chunks.setdefault(item.target, []).append(item)
@@ -125,7 +133,7 @@ class Pipeline:
 def replayed(settings: Settings, data_dir: Path | None = None, commit_every: int = 100) -> Pipeline:
     """A pipeline that has taken in the settings' file; it commits every so many batches."""
     assert settings.checkins_path is not None
-    source = FileSource(settings.checkins_path, settings.batch_size)
+    source = FileSource(settings.checkins_path, settings.batch_size, projects=settings.projects())
     pipeline = Pipeline(settings, source.origins, data_dir)
     partition = source.build_part("source", source.origins[0], None)
     number = 0

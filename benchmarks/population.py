@@ -36,7 +36,7 @@ def run_steps(stream: Path) -> Figures:
     """Feed the settings' file (one check-in for each monitor) and then a stream, through the steps alone."""
     settings = Settings.load()
     assert settings.checkins_path is not None
-    source = FileSource(settings.checkins_path, settings.batch_size)
+    source = FileSource(settings.checkins_path, settings.batch_size, projects=settings.projects())
     pipeline = Pipeline(settings, source.origins)
     before = resident_bytes()
     monitors = _feed(pipeline, source)
@@ -48,7 +48,7 @@ def run_steps(stream: Path) -> Figures:
     size = sum(len(snapshot) for groups in snapshots.values() for snapshot in groups.values())
 
     pipeline.seconds = dict.fromkeys(pipeline.seconds, 0.0)
-    messages = _feed(pipeline, FileSource(stream, settings.batch_size))
+    messages = _feed(pipeline, FileSource(stream, settings.batch_size, projects=settings.projects()))
     spent = sum(pipeline.seconds.values())
     del pipeline
     gc.collect()
@@ -127,7 +127,7 @@ def _late_from(monitors: int, period: int) -> dict[int, Transition]:
         into.append(_ok(project, slug, at_us, number))
     groups = {}
     for group in sorted(items):
-        groups[group] = Transition(None)
+        groups[group] = Transition(False, lambda: True, None)
         groups[group].apply([Chunk(0, group, items.pop(group), START_MINUTE)])
     return groups
 

@@ -16,6 +16,11 @@ _COLLECTOR_THRESHOLDS = (50_000, 50, 1_000)
 make it look through them again and again, a tenth of a replay's time (docs/performance.md)."""
 
 
+def tune_collector() -> None:
+    """Let the garbage collector look less often, for the rest of the process."""
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
+
+
 def start() -> Dataflow:
     """The flow that the settings describe. Raises StartError (exit status 2, one line)."""
     report_in_one_line()
@@ -43,7 +48,7 @@ def start() -> Dataflow:
     watch_signals()
     if arguments.addresses is not None:
         report_missing(arguments.addresses)
-    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
+    tune_collector()
     flow = build(settings, endpoints)
     hand_over_to_engine()
     return flow
