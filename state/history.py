@@ -142,7 +142,7 @@ class History:
         return [day_us for (day_us,) in rows]
 
     def _move(self, name: str, clock_us: int) -> bool:
-        """Move closed hours to files, oldest first, until half of the rows that may stay are left."""
+        """Move closed hours to files, oldest first, a quarter of the rows that may stay: that bounds the pause."""
         (hot,) = self._one(f"SELECT count(*) FROM {name}")  # noqa: S608 - our own names
         if hot <= self._limits.hot_rows:
             return False
@@ -180,7 +180,7 @@ class History:
         by_day: dict[int, int] = {}
         until_us = 0
         for hour_us, rows in hours:
-            if hot - sum(by_day.values()) <= limit // 2:
+            if hot - sum(by_day.values()) <= limit * 3 // 4:
                 break
             day_us = hour_us // DAY_US * DAY_US
             by_day[day_us] = by_day.get(day_us, 0) + rows
