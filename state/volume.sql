@@ -55,4 +55,4 @@ COMMENT ON COLUMN system_incident_losses.held IS
     'Misses and time-outs that waited for the decision and then became unknown.';
 COMMENT ON COLUMN system_incident_losses.dropped IS
     'All misses and time-outs that became unknown, those that were held among them.';
-COMMENT ON COLUMN system_incident_losses.in_progress IS 'Check-ins in progress that became unknown.';
+COMMENT ON COLUMN system_incident_losses.in_progress IS 'Check-ins in progress that became unknown, and whose end has not come after all.';

@@ -54,6 +54,8 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     trace_id: bytes | None
     first_tick: int = NO_MINUTE
     """The first tick that finds it in progress."""
+    lost_in: int = NO_MINUTE
+    """The first minute of the system incident that made it unknown; NO_MINUTE: none did."""
 
 
 class Incident(msgspec.Struct, array_like=True, gc=False):

@@ -115,7 +115,7 @@ class Loss(msgspec.Struct, array_like=True):
     dropped: int = 0
     """Misses and time-outs that became unknown, those that were held among them."""
     in_progress: int = 0
-    """Check-ins in progress that became unknown."""
+    """Check-ins in progress that became unknown, and whose end has not come after all."""
 
 
 class Journal:

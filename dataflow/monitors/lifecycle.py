@@ -180,6 +180,8 @@ def _late_result(
         del environment.settled[run.guid]
         environment.remember(run.guid)
         run.status = check_in.status
+        if run.lost_in != NO_MINUTE:
+            journal.loss(run.lost_in).in_progress -= 1
     else:
         holding.report_late(monitor, environment, run, check_in.status, check_in.received_us, journal)
     journal.run(monitor, environment, run)
@@ -405,6 +407,7 @@ def lose_running(
     for run in list(environment.runs.values()) if environment.runs else ():
         if run.first_tick <= tick:
             journal.loss(incident_start).in_progress += 1
+            run.lost_in = incident_start
             _lose(monitor, environment, run, tick * MINUTE_US, journal)
 
 

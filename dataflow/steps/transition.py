@@ -172,12 +172,16 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         return out
 
     def _add_loss(self, incident_start: int, loss: Loss) -> Row:
-        """The row of what a system incident has cost this group so far."""
+        """The row of what a system incident has cost this group so far; one that deletes it, if that is nothing."""
         total = self._losses.setdefault(incident_start, Loss())
         total.held += loss.held
         total.dropped += loss.dropped
         total.in_progress += loss.in_progress
-        return (system_incident_id(incident_start), self._group, total.held, total.dropped, total.in_progress)
+        key = (system_incident_id(incident_start), self._group)
+        if total == Loss():
+            del self._losses[incident_start]
+            return key
+        return (*key, total.held, total.dropped, total.in_progress)
 
     def _take(self, item: Item, journal: Journal) -> None:
         assert not isinstance(item, Control | RuleRequested)

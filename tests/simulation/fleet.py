@@ -103,7 +103,7 @@ def make_fleet(plan: Plan) -> list[Job]:
 
 def _make_job(number: int, kind: str, random: Random) -> Job:
     zone = random.choice(ZONES) if kind == "daily" else "UTC"
-    margin = random.choice((1, 1, 2, 5, 15))
+    margin = random.choice((1, 1, 2, 5, 5 if kind == "frequent" else 15))
     if kind == "frequent":
         minute = random.randrange(10)
         value = f"{minute}-59/10 * * * *"

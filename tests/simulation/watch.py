@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -56,9 +55,7 @@ class Watched:
                     )
 
 
-def watch(
-    plan: Plan, rules: VolumeRules | None, from_day: int = 0, progress: Callable[[int], None] = print
-) -> tuple[Watched, list[Job]]:
+def watch(plan: Plan, rules: VolumeRules | None, from_day: int = 0) -> tuple[Watched, list[Job]]:
     """Simulate and watch; before `from_day` check-ins are counted only, so that there is something to compare with."""
     jobs = make_fleet(plan)
     steps = _Steps(rules)
@@ -68,7 +65,6 @@ def watch(
             steps.count(day, sent)
         else:
             steps.day(day, sent, [job for job in jobs if job.gone_on == day])
-        progress(day)
     return steps.watched, jobs
 
 

@@ -1,0 +1,79 @@
+"""Five thousand monitors for weeks: nobody is woken for a job that ran, and nothing that failed goes untold.
+
+`CRONWAX_TEST_FULL=1 ./run.sh test tests/simulation -s` takes five weeks, day by day, and prints the figures of
+docs/anomalies.md. Without it, eleven days of which the first seven are only counted.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from simulation.fleet import Plan
+from simulation.verdict import Verdict, judge
+from simulation.watch import watch
+
+from dataflow.monitors.volume import VolumeRules
+
+FULL = Plan()
+SHORT = FULL._replace(
+    days=10,
+    outage=FULL.outage._replace(day=7),
+    loss=FULL.loss._replace(day=8),
+    silent=FULL.silent._replace(day=9),
+    holiday=FULL.days,
+    ramp=range(0),
+)
+IS_FULL = os.environ.get("CRONWAX_TEST_FULL") == "1"
+PLAN, FROM_DAY = (FULL, 0) if IS_FULL else (SHORT, 7)
+
+
+def simulate(rules: VolumeRules | None) -> Verdict:
+    """One run over all days."""
+    watched, jobs = watch(PLAN, rules, FROM_DAY)
+    verdict = judge(PLAN, watched, jobs, FROM_DAY)
+    print(f"\n{'with' if rules else 'without'} judging volumes: {verdict}")
+    return verdict
+
+
+@pytest.fixture(scope="module")
+def judged() -> Verdict:
+    return simulate(VolumeRules())
+
+
+@pytest.fixture(scope="module")
+def unjudged() -> Verdict:
+    return simulate(None)
+
+
+def test_nobody_is_told_of_a_job_that_ran(judged):
+    assert judged.false_alarms == 0
+
+
+def test_without_judging_volumes_thousands_are(unjudged):
+    assert unjudged.false_alarms > 1_000
+
+
+def test_every_failure_is_told_or_lies_in_a_system_incident(judged):
+    assert judged.told + judged.lost == judged.true_failures
+    assert judged.lost < judged.true_failures / 50
+
+
+def test_the_failures_of_a_project_that_falls_silent_are_all_told(judged):
+    assert judged.silent_failures > 300
+    assert judged.silent_told == judged.silent_failures
+
+
+def test_nothing_waits_longer_than_the_window(judged, unjudged):
+    assert judged.longest_wait <= VolumeRules().window
+    assert unjudged.longest_wait == 0
+
+
+def test_outage_and_loss_are_the_only_system_incidents(judged):
+    found = {day: (start, minutes) for day, start, minutes in judged.system_incidents}
+    assert set(found) == {PLAN.outage.day, PLAN.loss.day}
+    for trouble in (PLAN.outage, PLAN.loss):
+        start, minutes = found[trouble.day]
+        assert -1 <= trouble.start_minute - start <= 2
+        assert minutes is not None
+        assert abs(start + minutes - trouble.start_minute - trouble.minutes) <= 2
