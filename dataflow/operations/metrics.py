@@ -35,6 +35,7 @@ PUBLISH_SECONDS = Histogram(
 )
 PUBLISHED_BYTES = Gauge("cronwax_published_bytes", "Size of the last published snapshot.")
 PUBLISHED_TIME = Gauge("cronwax_published_timestamp_seconds", "When the last snapshot was published.")
+SYSTEM_INCIDENT = Gauge("cronwax_system_incident", "1 while check-ins are being lost on their way here.")
 STALLED = Gauge(
     "cronwax_stalled", "1 while the watchdog says that this is stalled or too far behind.", ["subject"]
 )
@@ -45,6 +46,8 @@ _STATUS = 4
 """The column of a check-in's status."""
 _RESOLVING = 7
 """The column of an incident's resolving check-in."""
+_ENDED_AT = 4
+"""The column of when a system incident was over."""
 _TYPES = 2
 """The column of an error's types."""
 _PAYLOAD_TYPE = 1
@@ -66,6 +69,8 @@ def count_records(items: Sequence[Records]) -> None:
                 INCIDENTS_RESOLVED.inc(resolved.count(True))
             elif name == "status_changes":
                 _tally(kinds, (row[_PAYLOAD_TYPE] for row in rows))
+            elif name == "system_incident_spans":
+                SYSTEM_INCIDENT.set(rows[-1][_ENDED_AT] is None)
             elif name == "processing_errors":
                 _tally(errors, (kind for row in rows for kind in row[_TYPES]))
     _add(CHECK_INS, statuses)

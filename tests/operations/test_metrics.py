@@ -75,3 +75,10 @@ def test_open_incidents_are_those_in_the_tables():
         connection.execute("INSERT INTO incidents VALUES (NULL), ('2025-03-03T00:00:00Z'), (NULL)")
         metrics.count_open_incidents(connection, 0)
     assert REGISTRY.get_sample_value("cronwax_incidents_open") == 2
+
+
+def test_a_system_incident_is_shown_while_it_goes_on():
+    for ended_at, shown in ((None, 1), (5, 0)):
+        rows = [row("system_incident_spans", system_incident_id="a", ended_at=ended_at)]
+        metrics.count_records([Records(0, {"system_incident_spans": rows})])
+        assert REGISTRY.get_sample_value("cronwax_system_incident") == shown
