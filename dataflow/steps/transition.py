@@ -19,7 +19,7 @@ from dataflow.chunk import (
     RuleRequested,
     Ticks,
 )
-from dataflow.monitors import broken, holding, lifecycle
+from dataflow.monitors import broken, deadline_rules, holding, lifecycle
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
 from dataflow.monitors.deadlines import Deadlines
 from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
@@ -274,12 +274,12 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             due, entries = taken
             for monitor, environment in entries:
                 if due <= self._parking.clock_minute((monitor.project_id, monitor.slug)):
-                    lifecycle.fire_due(monitor, environment, due, decisions, journal)
+                    deadline_rules.fire_due(monitor, environment, due, decisions, journal)
                     self._rescheduled(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
             for monitor, environment in self._environments():
                 if environment.runs and not monitor.is_disabled:
-                    lifecycle.lose_running(monitor, environment, minute, event.incident_start, journal)
+                    deadline_rules.lose_running(monitor, environment, minute, event.incident_start, journal)
         self._unpark(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
@@ -326,7 +326,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """Fire what ticks have left out while something waited that comes before them."""
         reached = self._decisions.minute
         for _, environment in sorted(monitor.environments.items()):
-            lifecycle.fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
+            deadline_rules.fire_due(
+                monitor, environment, min(reached, clock_minute), self._decisions, journal
+            )
             self._note_held(monitor, environment)
             if clock_minute == FAR_MINUTE or environment.earliest_due() > reached:
                 self._rescheduled(monitor, environment)
@@ -358,9 +360,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         first_tick = max(reached_minute, item.clock_minute + 1)
         for environment in monitor.environments.values():
             if enabled:
-                lifecycle.watch_again(monitor, environment, item.at_us, first_tick, journal)
+                deadline_rules.watch_again(monitor, environment, item.at_us, first_tick, journal)
             elif item.reschedule:
-                lifecycle.reschedule(monitor, environment, item.at_us, first_tick, journal)
+                deadline_rules.reschedule(monitor, environment, item.at_us, first_tick, journal)
             if not monitor.is_disabled:
                 self._deadlines.schedule(monitor, environment)
 
@@ -368,7 +370,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """Fire what the partition's clock had reached before the monitor changed."""
         if not monitor.is_disabled:
             for environment in monitor.environments.values():
-                lifecycle.fire_due(monitor, environment, minute, self._decisions, journal)
+                deadline_rules.fire_due(monitor, environment, minute, self._decisions, journal)
                 self._rescheduled(monitor, environment)
 
     def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
