@@ -232,11 +232,12 @@ class _Asking:
     def _disabled_since(self) -> datetime | None:
         rows = self._rows(
             """
-            SELECT updated_at FROM monitors
-            WHERE project_id = $project AND slug = $slug AND status = 'disabled' AND updated_at <= $at
+            SELECT changed_at, status FROM monitor_status_history
+            WHERE project_id = $project AND slug = $slug AND changed_at <= $at
+            ORDER BY changed_at DESC LIMIT 1
             """
         )
-        return rows[0][0] if rows else None
+        return rows[0][0] if rows and rows[0][1] == "disabled" else None
 
     def _incident(self, config: Config) -> IncidentFacts | None:
         """Opened and resolved when it was noticed: by its messages, and where none was sent by its check-ins."""

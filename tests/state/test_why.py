@@ -216,12 +216,15 @@ def test_mute_flapping_and_broken_say_why_nothing_is_told(world):
 
 
 def test_a_disabled_monitor_expects_nothing(world):
-    world.backup(monitor_status="disabled", updated_at=at(50))
+    world.backup(monitor_status="active", updated_at=at(95))
+    world.becomes("disabled", 50)
+    world.becomes("active", 95)
     world.check_in(0)
-    text = world.why()
+    text = world.why(94)
     assert "disabled. It was switched off at 2025-03-03 00:50 UTC: nothing is expected." in text
     assert "Next it" not in text
     assert ": ok." in world.why(49)
+    assert ": ok." in world.why(96)
 
 
 def test_an_environment_that_nothing_was_known_of_by_then_says_so(world):
