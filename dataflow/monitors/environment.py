@@ -171,6 +171,15 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
             return min(due, self.wait_minute())
         return due
 
+    def may_fire_before(self, minute: int) -> bool:
+        """Whether `earliest_due` may be before that minute: told fast, and False is certain."""
+        return (
+            self.due_minute < minute
+            or self.runs is not None
+            or self.incident is not None
+            or self.flapping is not None
+        )
+
     def wait_minute(self) -> int:
         """The first tick that ends a wait: it no longer flaps, or it is found broken, or muted for that."""
         calm = self.flapping.calm_minute if self.flapping is not None else FAR_MINUTE
@@ -296,8 +305,8 @@ class Monitor(msgspec.Struct, gc=False):
         if self.guids is not None:
             self.guids.add(guid)
 
-    def elsewhere(self, guid: bytes, environment: Environment) -> str | None:
-        """The name of the environment, other than this one, that knows the guid; None if none does."""
+    def elsewhere(self, guid: bytes, environment: Environment | None) -> Environment | None:
+        """The first environment, other than this one, that knows the guid; None if none does."""
         environments = self.environments
         if len(environments) > _MANY_ENVIRONMENTS:
             if self.guids is None or self.guids.is_full:
@@ -306,7 +315,7 @@ class Monitor(msgspec.Struct, gc=False):
                 return None
         for other in environments.values():
             if other is not environment and other.knows(guid):
-                return other.name
+                return other
         return None
 
     def state(self) -> MonitorState:

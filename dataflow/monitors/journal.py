@@ -153,6 +153,10 @@ class Journal:
         """The environment changed, as of `at_us`."""
         self._touched[id(environment)] = (monitor, environment, at_us)
 
+    def touched(self) -> list[tuple[Monitor, Environment]]:
+        """The environments that changed."""
+        return [(monitor, environment) for monitor, environment, _ in self._touched.values()]
+
     def mute(
         self, monitor: Monitor, environment: str, at_us: int, is_muted: bool, is_by_person: bool
     ) -> None:

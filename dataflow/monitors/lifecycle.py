@@ -28,15 +28,25 @@ from dataflow.monitors.journal import Journal
 _RESULTS = (OK, ERROR)
 
 
-def awaited_tick(environment: Environment, check_in: CheckIn) -> int:
+def awaited_tick(monitor: Monitor, environment: Environment | None, check_in: CheckIn) -> int:
     """The last tick that must be decided before this check-in can be applied; NO_MINUTE: none.
 
     1. Failures would fire before it (see `receive`), and whether they count depends on their ticks.
     2. Something is held that the check-in has to be put in order with.
     3. It asks for a check-in in progress, which a tick may yet turn to unknown. (An end reported by guid does not
        have to wait: it takes effect either way.)
+    4. Another environment knows its guid, and may forget it over what is due there.
+
+    `environment` is None if the check-in is the first one there.
     """
-    awaited, clock, runs = NO_MINUTE, check_in.clock_minute, environment.runs
+    awaited, clock = NO_MINUTE, check_in.clock_minute
+    if monitor.environments and (environment is None or len(monitor.environments) > 1):
+        other = monitor.elsewhere(check_in.guid, environment)
+        if other is not None and other.earliest_due() <= clock:
+            awaited = clock
+    if environment is None:
+        return awaited
+    runs = environment.runs
     if (
         environment.held is not None
         or (
@@ -67,7 +77,7 @@ def receive(
         environment.source = check_in.source if environment.source is None else SPREAD
     clock_minute = check_in.clock_minute
     if (
-        (environment.runs or environment.due_minute <= clock_minute)
+        environment.may_fire_before(clock_minute + 1)
         and environment.earliest_due() <= clock_minute
         and environment.source != SPREAD
     ):
@@ -90,11 +100,33 @@ def receive(
     elif environment.is_finished(guid):
         if check_in.status != IN_PROGRESS:
             journal.rejected.append((check_in, [{"type": ErrorType.CHECKIN_FINISHED}]))
-    elif len(monitor.environments) > 1 and (elsewhere := monitor.elsewhere(guid, environment)):
+    elif len(monitor.environments) > 1 and (
+        elsewhere := _elsewhere(monitor, environment, guid, check_in, decisions, journal)
+    ):
         error = {"type": ErrorType.CHECKIN_ENVIRONMENT_MISMATCH, "existingEnvironment": elsewhere}
         journal.rejected.append((check_in, [error]))
     else:
         _begin(monitor, environment, guid, check_in, journal)
+
+
+def _elsewhere(
+    monitor: Monitor,
+    environment: Environment,
+    guid: bytes,
+    check_in: CheckIn,
+    decisions: Decisions,
+    journal: Journal,
+) -> str | None:
+    """The name of another environment that knows the guid; None if none does.
+
+    What was due there fires first: many misses may have made it forget the guid.
+    """
+    reached = min(check_in.clock_minute, decisions.known_until)
+    while (other := monitor.elsewhere(guid, environment)) is not None:
+        if other.source != check_in.source or other.earliest_due() > reached:
+            return other.name
+        fire_due(monitor, other, reached, decisions, journal)
+    return None
 
 
 def _by_start(run: Run) -> int:

@@ -148,6 +148,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         return self._outputs(journal), StatefulBatchLogic.RETAIN
 
     def _outputs(self, journal: Journal) -> list[Records | Message]:
+        if self._decisions.pending_from != FAR_MINUTE:
+            for monitor, environment in journal.touched():
+                self._note_held(monitor, environment)
         out: list[Records | Message] = []
         rows: dict[str, list[Row]] = {
             "check_ins": journal.check_in_rows(),
@@ -200,9 +203,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             monitor = self._monitors[key]
             environment = monitor.environments.get(item.environment)
             if (
-                environment is None
-                or item.received_us // MINUTE_US <= self._decisions.clear_until
-                or lifecycle.awaited_tick(environment, item) <= self._decisions.known_until
+                item.received_us // MINUTE_US <= self._decisions.clear_until
+                or lifecycle.awaited_tick(monitor, environment, item) <= self._decisions.known_until
             ):
                 self._receive(monitor, environment, item, journal)
                 return
@@ -216,8 +218,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             return item.clock_minute if (item.project_id, item.slug) in self._monitors else NO_MINUTE
         if item.received_us // MINUTE_US <= self._decisions.clear_until:
             return NO_MINUTE  # as awaited_tick would find, but fast
-        environment = self._monitors[item.project_id, item.slug].environments.get(item.environment)
-        return lifecycle.awaited_tick(environment, item) if environment is not None else NO_MINUTE
+        monitor = self._monitors[item.project_id, item.slug]
+        return lifecycle.awaited_tick(monitor, monitor.environments.get(item.environment), item)
 
     def _apply(self, item: Item, journal: Journal) -> None:
         if isinstance(item, CheckIn):
@@ -293,7 +295,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def _rescheduled(self, monitor: Monitor, environment: Environment) -> None:
         """Something of the environment has happened: see to its next deadline, and to what it holds."""
-        if environment.runs or environment.due_minute < environment.scheduled_minute:
+        if environment.may_fire_before(environment.scheduled_minute):
             self._deadlines.schedule(monitor, environment)
         if environment.held is not None:
             self._note_held(monitor, environment)

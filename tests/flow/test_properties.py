@@ -115,3 +115,17 @@ def test_what_a_late_report_set_due_fires_as_of_its_own_minute_however_it_is_rea
     assert_same(at_once, run(lines, {INPUT: Plan([1] * len(lines))}))
     missed = [row["date_updated"] for row in at_once.rows("check_ins") if row["status"] == "missed"]
     assert [(at_us - missed[0]) // 60_000_000 for at_us in missed] == [0, 5, 10, 15]
+
+
+def test_an_environment_has_forgotten_a_guid_behind_fifty_misses_however_it_is_read():
+    every_minute = {"schedule": {"type": "crontab", "value": "* * * * *"}}
+    lines = [
+        check_in(0, "alpha", number=1, environment="dev", config=every_minute),
+        *(pulse(minute * 60) for minute in range(1, 61)),
+        check_in(3605, "alpha", number=1),
+    ]
+    at_once = run(lines)
+    assert_same(at_once, run(lines, {INPUT: Plan([1] * len(lines))}))
+    ran = {row["environment"] for row in at_once.rows("check_ins") if row["status"] == "ok"}
+    assert ran == {"dev", "production"}
+    assert at_once.rows("processing_errors") == []
