@@ -63,15 +63,21 @@ class Publisher:
         except OSError as error:
             raise StateError(f"{self._unfinished}: cannot be removed: {reason(error)}") from None
 
-    def publish(self, force: bool = False, input_ended: bool = True) -> Published | None:
+    def publish(
+        self, force: bool = False, input_ended: bool = True, asked_at: float | None = None
+    ) -> Published | None:
         """Publish what the writer has committed, if it is time and there is something new; None if not.
+
+        It is time by `asked_at` (the clock's now, if it is not given): when an epoch ended whose rows are written
+        only now. What comes an interval later to have the rest published would be too early by the clock.
 
         `force`, for the last time, does not wait for the interval. A flow that was stopped before its input
         ended says so then: if it has not caught up with what it had written before, the last snapshot is the
         better one, and stays.
         """
         now = self._clock()
-        due = self._is_due(now)
+        asked_at = now if asked_at is None else asked_at
+        due = self._is_due(asked_at)
         if self._commits == self._writer.commits or not (force or due):
             return None
         if force and input_ended:
@@ -79,7 +85,7 @@ class Publisher:
         elif self._is_held(now):
             return None
         self._commits = self._writer.commits
-        self._published_at = now
+        self._published_at = asked_at
         return self._show(now)
 
     def has_shown(self) -> bool:

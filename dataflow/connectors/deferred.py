@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -26,12 +26,19 @@ Written = Callable[[str, float], None]
 """Called with the partition, and how many seconds it took, when the records of an epoch are on disk."""
 
 
+class EpochPartition(StatefulSinkPartition[Records, None]):
+    """A partition whose work at the end of an epoch can be done later."""
+
+    ended_at: float | None = None
+    """When the epoch ended that `snapshot` is called for, in seconds since the epoch; None: now."""
+
+
 class DeferredSink(FixedPartitionedSink[Records, bytes]):
     """Lets another sink of records work in a thread of its own, epoch by epoch and in order.
 
     - The end of an epoch waits for nothing. The records that are not on disk yet are in the snapshot, and are
       written first after a crash; as rows are unique by identity, it does no harm if they had been written after all.
-    - The other sink's snapshots must hold nothing, its errors must end the process.
+    - The other sink's partitions are `EpochPartition`s; its snapshots hold nothing, its errors end the process.
     """
 
     def __init__(self, sink: FixedPartitionedSink[Records, None], written: Written) -> None:
@@ -49,6 +56,7 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
     def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> DeferredPartition:
         """The partition, once what its predecessor may not have written is written."""
         part = self._sink.build_part(step_id, for_part, None)
+        assert isinstance(part, EpochPartition)
         if resume_state and (records := _decode(resume_state)):
             part.write_batch(records)
             part.snapshot()
@@ -93,7 +101,7 @@ class _Epoch(NamedTuple):
 class DeferredPartition(StatefulSinkPartition[Records, bytes]):
     """One partition; see `DeferredSink`."""
 
-    def __init__(self, name: str, part: StatefulSinkPartition[Records, Any], written: Written) -> None:
+    def __init__(self, name: str, part: EpochPartition, written: Written) -> None:
         self._name = name
         self._part = part
         self._written = written
@@ -112,7 +120,9 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         self._unwritten = [epoch for epoch in self._unwritten if not _is_done(epoch)]
         if self._records:
             self._encoded.finish()
-            self._unwritten.append(_Epoch(self._encoded, self._thread.submit(self._write, self._records)))
+            self._unwritten.append(
+                _Epoch(self._encoded, self._thread.submit(self._write, self._records, time.time()))
+            )
             self._records, self._encoded = [], _Encoded()
         if stopping() or sum(epoch.encoded.size_bytes for epoch in self._unwritten) > MAX_UNWRITTEN_BYTES:
             self._wait()
@@ -130,9 +140,10 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
             epoch.writing.result()
         self._unwritten = []
 
-    def _write(self, records: list[Records]) -> None:
+    def _write(self, records: list[Records], ended_at: float) -> None:
         started = time.perf_counter()
         self._part.write_batch(records)
+        self._part.ended_at = ended_at
         self._part.snapshot()
         self._written(self._name, time.perf_counter() - started)
 

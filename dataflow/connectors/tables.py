@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.chunk import Records
+from dataflow.connectors.deferred import EpochPartition
 from dataflow.connectors.stopping import stopping
 from dataflow.failure import StartError, fail
 from dataflow.operations.metrics import count_open_incidents, count_published
@@ -19,7 +20,7 @@ from state.summary import print_summary, summarize
 from state.writer import StateWriter
 
 
-class _ShardPartition(StatefulSinkPartition[Records, None]):
+class _ShardPartition(EpochPartition):
     def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
         self._data_dir = settings.data_dir
         self._bounded = bounded
@@ -56,7 +57,10 @@ class _ShardPartition(StatefulSinkPartition[Records, None]):
                 self._history.maintain()
             # Without positions in this epoch the other shards may have had none of it.
             if self._shards == 1 or self._sent_at:
-                self._published(self._publisher.publish())
+                asked_at = (
+                    self.ended_at if self._shards == 1 else None
+                )  # several go by when positions were sent
+                self._published(self._publisher.publish(asked_at=asked_at))
         except StateError as error:
             fail(str(error))
         self._sent_at = 0.0

@@ -2,16 +2,16 @@ import threading
 
 import msgspec
 import pytest
-from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.chunk import Records
 from dataflow.connectors import deferred
-from dataflow.connectors.deferred import DeferredSink
+from dataflow.connectors.deferred import DeferredSink, EpochPartition
 
 PATIENCE_SECONDS = 30
 
 
-class Tables(StatefulSinkPartition):
+class Tables(EpochPartition):
     """Writes epochs to a list, each only when `may_write` is set."""
 
     def __init__(self):

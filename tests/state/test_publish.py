@@ -124,6 +124,20 @@ def test_it_is_published_no_more_often_than_the_interval_allows(start, snapshot)
     assert answer(snapshot, "SELECT count(*) FROM check_ins") == [(4,)]
 
 
+def test_what_is_written_late_is_due_by_when_its_epoch_ended(start, snapshot):
+    """The flow's last epoch comes an interval after the one before, and is written right behind it."""
+    flow = start(interval=100.0)
+    written = [(check_in(1), START), (check_in(2), START + 50), (check_in(3), START + 100)]
+    flow.now = START + 3600
+    shown = []
+    for row, ended_at in written:
+        flow.writer.write({"check_ins": [row]})
+        flow.writer.commit()
+        shown.append(flow.publisher.publish(asked_at=ended_at) is not None)
+    assert shown == [True, False, True]
+    assert answer(snapshot, "SELECT count(*) FROM check_ins") == [(3,)]
+
+
 def test_a_wall_clock_that_is_set_back_does_not_stop_publishing(start, snapshot):
     flow = start()
     flow.epoch(check_in(1), at=1)
