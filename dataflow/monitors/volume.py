@@ -20,8 +20,11 @@ HISTORY_DAYS = 30
 LEAST_DAYS = 3
 """With fewer days there is no comparison, and every tick is NORMAL."""
 INCIDENT_TICKS = 2
-"""So many ticks of the window at the level of an incident make one: a single minute may be chance, or a busy minute
-that daylight saving time has moved to another hour."""
+"""So many ticks of the window must be at the level of an incident to make one: a single minute may be chance, or a busy
+minute that daylight saving time has moved to another hour."""
+INCIDENT_MINUTES = 3
+"""And the shortfalls of the window must add up to so many minutes at that level, and be at that level on average: two
+minutes of a quiet day, a holiday perhaps, may fall below it by chance."""
 NOISE = 3.0
 """A shortfall counts only beyond so many standard deviations of a random (Poisson) number of check-ins."""
 UNLIKE_DAYS = 2.0
@@ -55,6 +58,8 @@ class Assessment(NamedTuple):
     """By how much the volume is above it (below: negative), in per cent; None where nothing is expected."""
     metric: Decision
     """NORMAL, ABNORMAL or INCIDENT, of this minute alone."""
+    shortfall: float = 0.0
+    """By how many per cent too few came, as it is held against the limits; 0 if the minute is not judged."""
 
 
 class ClosedMinute(NamedTuple):
@@ -75,8 +80,8 @@ class Anomaly(msgspec.Struct, array_like=True):
     decision: int = Decision.NORMAL
     calm: int = 0
     """Ticks in a row whose metric was NORMAL, as far as the window."""
-    alarms: list[int] = msgspec.field(default_factory=list)
-    """Ticks of the window whose metric was INCIDENT."""
+    recent: list[tuple[int, int, float]] = msgspec.field(default_factory=list)
+    """Of the window, from its first bad tick on: tick, metric, shortfall."""
     pending_from: int = NO_MINUTE
     """The first tick that is pending; NO_MINUTE: none is."""
     incident_start: int = NO_MINUTE
@@ -84,14 +89,14 @@ class Anomaly(msgspec.Struct, array_like=True):
 
 
 def decide(
-    anomaly: Anomaly, tick: int, metric: Decision, window: int, is_clear: bool = False
+    anomaly: Anomaly, tick: int, assessment: Assessment, rules: VolumeRules, is_clear: bool = False
 ) -> TickEvent | None:
     """Decide about a tick, and about pending ones before it; None if it is NORMAL and nothing is or was pending.
 
     `bad`: the metric is ABNORMAL or INCIDENT. `calm`: not bad, for a whole window of ticks.
 
-                  (b) bad                      (c) several of the window
-          NORMAL ---------> ABNORMAL --+          at the level of an incident
+                  (b) bad                      (c) the window is at the
+          NORMAL ---------> ABNORMAL --+          level of an incident
       (a) |  ^ ^ <---------  |   ^     +------------------------------> INCIDENT --+ (g) bad
           +--+ |  (d) calm   +---+                                       |   ^  ^  |
                |              (e)                               (f) not  |   |  +--+
@@ -104,11 +109,10 @@ def decide(
     minute on, which only the next one shows. Not if the tick `is_clear`: NORMAL, and nothing can follow.
     In (e) nothing stays pending for longer than the window: what has been for so long turned out to be no incident.
     """
+    window, metric = rules.window, assessment.metric
     is_bad = metric != Decision.NORMAL
     anomaly.calm = 0 if is_bad else min(anomaly.calm + 1, window)
-    anomaly.alarms = [alarm for alarm in anomaly.alarms if alarm > tick - window]
-    if metric == Decision.INCIDENT:
-        anomaly.alarms.append(tick)
+    _remember(anomaly, tick, assessment, window)
     pending_from = anomaly.pending_from if anomaly.pending_from != NO_MINUTE else tick
     if anomaly.decision == Decision.NORMAL:
         if is_bad:
@@ -117,7 +121,7 @@ def decide(
             return None  # (a)
         return _leave_pending(anomaly, tick, Decision.NORMAL, tick + 1 if is_clear else tick)  # (a)
     if anomaly.decision == Decision.ABNORMAL:
-        if len(anomaly.alarms) >= INCIDENT_TICKS:
+        if _is_at_level(anomaly.recent, rules.incident_percent):
             anomaly.incident_start = pending_from - 1
             return _settle_as_incident(anomaly, tick)  # (c)
         if anomaly.calm >= window:
@@ -131,6 +135,22 @@ def decide(
         anomaly.incident_start = NO_MINUTE
         return _leave_pending(anomaly, tick, Decision.NORMAL, tick)  # (i)
     return _leave_pending(anomaly, tick, Decision.RECOVERING, pending_from)  # (f), (j)
+
+
+def _remember(anomaly: Anomaly, tick: int, assessment: Assessment, window: int) -> None:
+    recent = [each for each in anomaly.recent if each[0] > tick - window]
+    recent.append((tick, assessment.metric, assessment.shortfall))
+    while recent and recent[0][1] == Decision.NORMAL:
+        del recent[0]
+    anomaly.recent = recent
+
+
+def _is_at_level(recent: list[tuple[int, int, float]], incident_percent: float) -> bool:
+    """Whether these ticks make an incident."""
+    alarms = sum(metric == Decision.INCIDENT for _, metric, _ in recent)
+    total = sum(shortfall for _, _, shortfall in recent)
+    least = max(INCIDENT_MINUTES, len(recent)) * incident_percent
+    return alarms >= INCIDENT_TICKS and total >= least
 
 
 def _leave_pending(anomaly: Anomaly, tick: int, decision: Decision, pending_from: int) -> TickEvent:
@@ -232,14 +252,16 @@ class Volume:
         deviation = round(100 * (volume - expected) / expected, 1)
         low = values[max(1, len(values) // 10)]
         rules = self._rules
+        if expected < rules.minimum:
+            return Assessment(expected, deviation, Decision.NORMAL)
         metric = Decision.NORMAL
-        if expected >= rules.minimum and volume < low - NOISE * sqrt(low):
-            shortfall = -deviation if are_alike else -deviation / UNLIKE_DAYS
+        shortfall = -deviation if are_alike else -deviation / UNLIKE_DAYS
+        if volume < low - NOISE * sqrt(low):
             if shortfall >= rules.incident_percent:
                 metric = Decision.INCIDENT
             elif shortfall >= rules.abnormal_percent:
                 metric = Decision.ABNORMAL
-        return Assessment(expected, deviation, metric)
+        return Assessment(expected, deviation, metric, shortfall)
 
     def _comparable(self, minute: int) -> tuple[list[int], bool]:
         """The volumes to compare with, and whether they are of days of the same kind."""
@@ -266,7 +288,7 @@ class Volume:
             self._busiest[day] = 0
         self._busiest[day] = max(self._busiest[day], volume)
         pending_from, before = anomaly.pending_from, anomaly.decision
-        event = decide(anomaly, tick, assessment.metric, self._rules.window, is_clear)
+        event = decide(anomaly, tick, assessment, self._rules, is_clear)
         if event is not None and event.decision == Decision.INCIDENT:
             first = pending_from if pending_from != NO_MINUTE else tick
             for bad in range(first - 1, tick):

@@ -9,14 +9,28 @@ from hypothesis import strategies as st
 
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.decisions import Decision, TickEvent
-from dataflow.monitors.volume import DAY_MINUTES, Anomaly, Volume, VolumeRules, VolumeState, decide
+from dataflow.monitors.volume import (
+    DAY_MINUTES,
+    Anomaly,
+    Assessment,
+    Volume,
+    VolumeRules,
+    VolumeState,
+    decide,
+)
 
 NORMAL, ABNORMAL, INCIDENT, RECOVERING = Decision
 MONDAY = 20_150 * DAY_MINUTES + 720
 """Noon of 2025-03-03."""
 NOON = MONDAY + 4 * DAY_MINUTES
 """Of a Friday: the four days before are working days."""
-LETTERS = {".": NORMAL, "a": ABNORMAL, "!": INCIDENT}
+LETTERS = {
+    ".": Assessment(100.0, 0.0, NORMAL, 0.0),
+    "a": Assessment(100.0, -20.0, ABNORMAL, 20.0),
+    "-": Assessment(100.0, -32.0, INCIDENT, 32.0),
+    "!": Assessment(100.0, -70.0, INCIDENT, 70.0),
+}
+"""Metrics: normal, abnormal, just at the level of an incident, well below it."""
 
 
 def volume_of(days, minute=NOON, **rules):
@@ -35,7 +49,10 @@ def metric_of(days, count, minute=NOON, **rules):
 def run(metrics, window=5, anomaly=None):
     """What is decided about ticks 1, 2, ... with these metrics; events in the order of ticks."""
     anomaly = anomaly or Anomaly()
-    return [decide(anomaly, tick, LETTERS[metric], window) for tick, metric in enumerate(metrics, start=1)]
+    return [
+        decide(anomaly, tick, LETTERS[metric], VolumeRules(window))
+        for tick, metric in enumerate(metrics, start=1)
+    ]
 
 
 def decisions(metrics, window=5):
@@ -53,7 +70,10 @@ def test_a_tick_with_the_usual_volume_is_normal_once_the_next_one_is_a():
 
 
 def test_a_tick_that_nothing_can_be_wrong_with_is_normal_at_once_a():
-    assert [decide(Anomaly(), tick, NORMAL, 5, is_clear=True) for tick in (1, 2)] == [None, None]
+    assert [decide(Anomaly(), tick, LETTERS["."], VolumeRules(5), is_clear=True) for tick in (1, 2)] == [
+        None,
+        None,
+    ]
 
 
 def test_one_bad_tick_is_abnormal_and_pending_with_the_one_before_b():
@@ -64,6 +84,16 @@ def test_one_bad_tick_is_abnormal_and_pending_with_the_one_before_b():
 def test_two_ticks_of_the_window_at_the_level_of_an_incident_make_one_of_all_that_is_pending_c():
     assert run("..a!.!")[-1] == TickEvent(6, INCIDENT, 6, INCIDENT, 1)
     assert decisions("..a!.!") == "NIIIII"
+
+
+def test_two_ticks_that_are_just_at_that_level_make_none_three_do_c():
+    assert decisions("--.....") == "NNNNNN?"
+    assert decisions("---") == "III"
+
+
+def test_ticks_that_are_not_at_that_level_on_average_make_none_c():
+    assert decisions("-a-a-") == "?????"
+    assert decisions("---a-") == "IIIII"
 
 
 def test_two_such_ticks_further_apart_than_the_window_make_none_c():
@@ -102,36 +132,36 @@ def test_a_recovery_is_pending_until_it_has_lasted_for_the_window_j():
     assert run("!!..")[2:] == [TickEvent(3, RECOVERING, 2), TickEvent(4, RECOVERING, 2)]
 
 
-@given(st.text("....a!", max_size=60), st.integers(2, 8))
+@given(st.text("....a-!", max_size=60), st.integers(2, 8))
 def test_every_pending_tick_is_settled_within_the_window(metrics, window):
     for tick, event in enumerate(run(metrics, window), start=1):
         assert tick - window <= event.settled_until <= tick
 
 
-@given(st.text("....a!", max_size=60), st.integers(2, 8))
+@given(st.text("....a-!", max_size=60), st.integers(2, 8))
 def test_what_is_settled_stays_settled(metrics, window):
     settled = [event.settled_until for event in run(metrics, window)]
     assert settled == sorted(settled)
 
 
-@given(st.text("...a!", max_size=40), st.integers(0, 40))
+@given(st.text("...a-!", max_size=40), st.integers(0, 40))
 def test_a_restart_changes_no_decision(metrics, at):
     anomaly = Anomaly()
     before = run(metrics[:at], anomaly=anomaly)
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(anomaly), type=Anomaly)
     after = [
-        decide(saved, tick, LETTERS[metric], 5)
+        decide(saved, tick, LETTERS[metric], VolumeRules(5))
         for tick, metric in enumerate(metrics[at:], start=len(metrics[:at]) + 1)
     ]
     assert before + after == run(metrics)
 
 
 def test_less_than_three_days_are_not_compared_with():
-    assert volume_of([500, 500]).assess(NOON, 0) == (None, None, NORMAL)
+    assert volume_of([500, 500]).assess(NOON, 0) == (None, None, NORMAL, 0.0)
 
 
 def test_half_as_many_as_usual_is_at_the_level_of_an_incident():
-    assert volume_of([500, 500, 500]).assess(NOON, 250) == (500.0, -50.0, INCIDENT)
+    assert volume_of([500, 500, 500]).assess(NOON, 250) == (500.0, -50.0, INCIDENT, 50.0)
 
 
 def test_a_smaller_shortfall_is_abnormal_and_a_yet_smaller_one_normal():

@@ -54,13 +54,14 @@ def test_without_judging_volumes_thousands_are(unjudged):
     assert unjudged.false_alarms > 1_000
 
 
-def test_every_failure_is_told_or_lies_in_a_system_incident(judged):
-    assert judged.told + judged.lost == judged.true_failures
+def test_every_failure_that_would_be_told_is_told_or_lies_in_a_system_incident(judged, unjudged):
+    assert judged.true_failures == unjudged.true_failures > 400
+    assert judged.told + judged.lost == unjudged.told
     assert judged.lost < judged.true_failures / 50
 
 
 def test_the_failures_of_a_project_that_falls_silent_are_all_told(judged):
-    assert judged.silent_failures > 300
+    assert judged.silent_failures > 250
     assert judged.silent_told == judged.silent_failures
 
 
