@@ -53,7 +53,7 @@ def test_every_snapshot_is_as_of_one_epoch_under_kills_too(tmp_path):
     data, kept = tmp_path / "data", tmp_path / "kept"
     kept.mkdir()
     arguments = ("-r", make_store(tmp_path / "store", 2), "-s", 0, "-b", 0)
-    variables = night().settings(data, state_shards=3, publish_interval=0)
+    variables = night().settings(data, state_shards=3, publish_interval=0, batch_size=20)
     dice = random.Random(5)
     for _ in range(KILLS):
         cluster = start_cluster(variables, 2, *arguments)
