@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
 from processes import (
+    Outcome,
     assert_same,
     end,
     make_store,
@@ -23,6 +25,8 @@ from processes import (
 )
 
 KILLS = int(os.environ.get("CRONWAX_TEST_KILLS") or 2)
+UNJUDGED = {"volume_anomalies": False}
+"""What waits for a tick to be decided is not in the tables, though its position is; at the end of an input it is."""
 COMPARED = 2
 """So many of the snapshots published on the way are held against a run up to their positions."""
 
@@ -53,7 +57,7 @@ def test_every_snapshot_is_as_of_one_epoch_under_kills_too(tmp_path):
     data, kept = tmp_path / "data", tmp_path / "kept"
     kept.mkdir()
     arguments = ("-r", make_store(tmp_path / "store", 2), "-s", 0, "-b", 0)
-    variables = night().settings(data, state_shards=3, publish_interval=0, batch_size=20)
+    variables = night().settings(data, state_shards=3, publish_interval=0, batch_size=40, **UNJUDGED)
     dice = random.Random(5)
     for _ in range(KILLS):
         cluster = start_cluster(variables, 2, *arguments)
@@ -67,11 +71,15 @@ def test_every_snapshot_is_as_of_one_epoch_under_kills_too(tmp_path):
         keep_snapshot(data, kept)
     for ended in run_cluster(variables, 2, *arguments):
         assert (ended.status, ended.complaints) == (0, [])
-    assert_same(outcome(data), night().result)
+    assert_same(outcome(data), without_ticks(night().result))
     snapshots = sorted(kept.iterdir())
     assert len(snapshots) > COMPARED
     for number, snapshot in enumerate(dice.sample(snapshots, COMPARED)):
         compare(snapshot, tmp_path / f"up-to-{number}")
+
+
+def without_ticks(result: Outcome) -> Outcome:
+    return replace(result, tables={**result.tables, "clock_ticks": []})
 
 
 def keep_snapshot(data: Path, kept: Path) -> None:
@@ -87,7 +95,7 @@ def keep_snapshot(data: Path, kept: Path) -> None:
 def compare(snapshot: Path, folder: Path) -> None:
     for file, lines in read_so_far(snapshot / "monitors.duckdb").items():
         write_jsonl(folder / "input" / file, lines)
-    variables = night().settings(folder / "data", checkins_path=folder / "input", batch_size=4096)
+    variables = night().settings(folder / "data", checkins_path=folder / "input", batch_size=4096, **UNJUDGED)
     assert run(variables).status == 0
     found, expected = outcome(snapshot), outcome(folder / "data")
     # Sampling is behind by design: it waits for the slowest input, and the end of all of them releases the rest.
