@@ -37,7 +37,7 @@ def fail(monitor: Monitor, environment: Environment, run: Run, at_us: int, journ
     """Let a failure that the job reported count, at once."""
     if environment.held is not None:
         for success in [held for held in environment.held if held.tick == NO_MINUTE]:
-            environment.held.remove(success)
+            _remove(environment, success)
             count_success(monitor, environment, success.run, success.at_us, journal)
     count_failure(monitor, environment, run, at_us, journal)
 
