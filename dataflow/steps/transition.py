@@ -88,6 +88,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._losses = state.losses
         if not judges:
             self._forget_decisions()
+        elif self._decisions.clear_until == ALL_NORMAL:
+            # Of a run that judged nothing, or came to the end of its input: from now on there are decisions again.
+            self._decisions.clear_until = NO_MINUTE
         for saved in state.monitors:
             self._restore(Monitor.restore(saved, rules))
 

@@ -242,6 +242,25 @@ def test_what_is_held_counts_when_judging_is_switched_off():
         assert told(world, "job") == [(21, "occurrence")]
 
 
+def test_an_input_that_grew_is_judged_on_as_if_it_had_never_ended():
+    """The first run ends in the outage, when all that its end releases has been released."""
+    lines = history(range(50))
+    for minute in range(50):
+        lines += background(today(minute)) if minute not in range(20, 40) else []
+        lines.append(pulse(60 * today(minute) + 30))
+    lines += runs_of("job", [*range(0, 20, 5), *range(40, 50, 5)], EVERY_FIVE)
+    lines.sort(key=lambda line: line["ts"])
+    until = sum(line["ts"] < START_S + 60 * today(18) for line in lines)
+    with TemporaryDirectory() as folder:
+        init_db_dir(Path(folder), 1)
+        options = {"recovery": RecoveryConfig(folder), "epoch_interval": timedelta(seconds=0), **RULES}
+        world = World()
+        run(lines[:until], world=world, **options)
+        run(lines, world=world, **options)
+    assert statuses(world, "job") == ["ok"] * 4 + ["unknown"] * 4 + ["ok"] * 2
+    assert_same(run(lines, **RULES), world)
+
+
 # What comes out depends on what came in, not on how it was read.
 
 JOBS = ("alpha", "beta", "gamma")
