@@ -51,17 +51,17 @@ class Member(msgspec.Struct, gc=False):
 
 
 class OrganizationState(msgspec.Struct, array_like=True):
-    """An organization as a snapshot holds it."""
+    """An organization as a snapshot holds it; its members are apart, but in what earlier releases wrote."""
 
     killed: bool
     seats: int | None
-    monitors: list[tuple[int, str, int, MonitorConfig | None]]
+    monitors: list[tuple[int, str, int, MonitorConfig | None]] = []
 
 
 class Organization:
     """One organization: whether it is switched off, its monitors and who of them holds a seat."""
 
-    __slots__ = ("_limits", "_seats", "_taken", "killed", "members")
+    __slots__ = ("_changed", "_limits", "_seats", "_taken", "killed", "members")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -71,6 +71,7 @@ class Organization:
         self.members: dict[tuple[int, str], Member] = {}
         """By (project id, slug); to be read only."""
         self._taken = 0
+        self._changed: dict[tuple[int, str], None] = {}
 
     @classmethod
     def restore(cls, limits: Limits, saved: object) -> Organization:
@@ -79,19 +80,25 @@ class Organization:
         organization = cls(limits)
         organization.killed = state.killed
         organization._seats = state.seats
-        for project_id, slug, holder, config in state.monitors:
-            known = shared(config) if config is not None else None
-            organization.members[project_id, slug] = Member(Holder(holder), known)
-            organization._taken += holder == Holder.SEATED
+        for member in state.monitors:
+            organization.enter(*member)
         return organization
 
+    def enter(self, project_id: int, slug: str, holder: int, config: MonitorConfig | None) -> None:
+        """A member from a snapshot."""
+        known = shared(config) if config is not None else None
+        self.members[project_id, slug] = Member(Holder(holder), known)
+        self._taken += holder == Holder.SEATED
+
     def state(self) -> OrganizationState:
-        """What a snapshot holds."""
-        return OrganizationState(
-            self.killed,
-            self._seats,
-            [(*key, int(member.holder), member.config) for key, member in self.members.items()],
-        )
+        """What a snapshot holds beside the members."""
+        return OrganizationState(self.killed, self._seats)
+
+    def take_changed(self) -> list[tuple[int, str]]:
+        """The members that were made, changed or deleted since the last call."""
+        changed = list(self._changed)
+        self._changed.clear()
+        return changed
 
     def check_in(self, check_in: CheckIn, over_rate_limit: bool) -> Errors | None:
         """Why a check-in is rejected, if it is; otherwise notes what its monitor is granted (`seat`).
@@ -134,7 +141,10 @@ class Organization:
             return False
         before = member.config
         member.config = parsed.merged_into(before)
-        return before is not member.config and before != member.config
+        if before is member.config or before == member.config:
+            return False
+        self._changed[item.project_id, item.slug] = None
+        return True
 
     def control(self, control: Control) -> Errors | None:
         """Apply a control as far as the organization is concerned; why it is rejected, if it is."""
@@ -163,12 +173,14 @@ class Organization:
         if control.kind == "delete_monitor" and control.environment is None:
             self._taken -= member.holder is Holder.SEATED
             del self.members[key]
+            self._changed[key] = None
         return None
 
     def _set_status(self, control: Control, key: tuple[int, str], member: Member) -> Errors | None:
         if control.status == "disabled":
             self._taken -= member.holder is Holder.SEATED
             member.holder = Holder.DISABLED
+            self._changed[key] = None
         elif member.holder is not Holder.SEATED:
             if not self._has_seat():
                 return [{"type": ErrorType.INVALID_CONTROL, "reason": "no seat is free"}]
@@ -182,6 +194,7 @@ class Organization:
             self._take(key)
             return Seat.CREATE
         self.members[key] = Member(Holder.SEATLESS)
+        self._changed[key] = None
         return Seat.CREATE_DISABLED
 
     def _has_seat(self) -> bool:
@@ -195,3 +208,4 @@ class Organization:
         else:
             member.holder = Holder.SEATED
         self._taken += 1
+        self._changed[key] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -95,11 +95,13 @@ class Retrieval(NamedTuple):
 class Registry:
     """The monitors of one key group."""
 
-    __slots__ = ("_max_environments", "monitors")
+    __slots__ = ("_changed", "_max_environments", "monitors")
 
     def __init__(self, max_environments: int) -> None:
         self._max_environments = max_environments
         self.monitors: dict[Key, KnownMonitor] = {}
+        """To be read only."""
+        self._changed: dict[Key, None] = {}
 
     def is_ready(self, check_in: CheckIn) -> bool:
         """Whether monitor and environment are there and nothing about them changes: the usual case, told fast."""
@@ -132,7 +134,10 @@ class Registry:
         2. A disabled monitor takes no check-in (its config is updated all the same).
         3. The environment: its name, then the monitor's limit.
         """
-        monitor = self.monitors.get((check_in.project_id, check_in.slug))
+        key = (check_in.project_id, check_in.slug)
+        monitor = self.monitors.get(key)
+        if monitor is not None or check_in.config is not None:
+            self._changed[key] = None  # or maybe not
         if monitor is not None and check_in.config is None and check_in.seat == Seat.HELD:
             if monitor.is_disabled:
                 return Retrieval(monitor, False, [{"type": ErrorType.MONITOR_DISABLED}])
@@ -202,6 +207,7 @@ class Registry:
         parsed = parse_config(control.config)
         assert isinstance(parsed, ConfigUpdate)  # the decoder refuses others
         monitor = self.monitors.get((control.project_id, control.slug))
+        self._changed[control.project_id, control.slug] = None
         if monitor is None:
             monitor = KnownMonitor(
                 control.project_id,
@@ -226,7 +232,7 @@ class Registry:
 
     def set_status(self, control: Control) -> KnownMonitor | None:
         """Enable or disable; the monitor if that changed it."""
-        monitor = self._named(control)
+        monitor = self._to_change(control)
         disabled = control.status == "disabled"
         if monitor is None or monitor.is_disabled == disabled:
             return None
@@ -235,7 +241,7 @@ class Registry:
 
     def mute(self, control: Control) -> KnownMonitor | Errors:
         """Mute or unmute the monitor, or one environment; the errors if there is no such thing."""
-        monitor = self._named(control)
+        monitor = self._to_change(control)
         if monitor is None:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
         if control.environment is None:
@@ -248,7 +254,7 @@ class Registry:
 
     def delete(self, control: Control) -> Errors | None:
         """Delete the monitor, or one environment; the errors if there is no such thing."""
-        monitor = self._named(control)
+        monitor = self._to_change(control)
         if monitor is None:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
         if control.environment is None:
@@ -260,14 +266,18 @@ class Registry:
             del monitor.environments[control.environment]
         return None
 
-    def _named(self, control: Control) -> KnownMonitor | None:
+    def _to_change(self, control: Control) -> KnownMonitor | None:
+        """The monitor that a control is about to change, if there is one."""
         assert control.project_id is not None
         assert control.slug is not None
+        self._changed[control.project_id, control.slug] = None
         return self.monitors.get((control.project_id, control.slug))
 
-    def state(self) -> list[Any]:
-        """What a snapshot holds."""
-        return list(self.monitors.values())
+    def take_changed(self) -> list[Key]:
+        """The monitors that were made, changed or deleted since the last call, and maybe others."""
+        changed = list(self._changed)
+        self._changed.clear()
+        return changed
 
     def restore(self, monitors: list[KnownMonitor]) -> None:
         """Take over what a snapshot held."""

@@ -10,8 +10,10 @@ import msgspec
 from dataflow.chunk import Chunk, Item, Records, RuleRequested, Sampled, Volumes
 from dataflow.keys import monitor_group
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors, Seat
+from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.organization import NO_KEY_GROUP, Holder, Limits, Member, Organization
-from dataflow.steps.keyed import KeyGroup, read_snapshot
+from dataflow.steps.blocks import Blocks
+from dataflow.steps.keyed import KeyGroup, read_blocks, read_snapshot
 from dataflow.steps.rejections import rejection
 from dataflow.watermark import Watermark
 
@@ -20,13 +22,19 @@ _LATE_MINUTES = 2
 """Counts of the rate limit are kept so long behind the watermark, for broker timestamps that are out of order."""
 
 
+_Key = tuple[int, int, str]
+"""(organization id, project id, slug)"""
+_SavedMember = tuple[int, int, str, int, MonitorConfig | None]
+
+
 class GateState(msgspec.Struct, array_like=True):
-    """What a snapshot of the gate holds."""
+    """What a snapshot of the gate holds. In version 1 the members were in their organizations."""
 
     watermark: tuple[int, dict[str, int]]
     organizations: dict[int, Any]
     counts: dict[int, list[tuple[int, str, str, int]]]
     volumes: dict[int, int] = msgspec.field(default_factory=dict)
+    members: list[bytes] = msgspec.field(default_factory=list)
 
 
 Output = Chunk | Records | Sampled | Volumes
@@ -39,6 +47,8 @@ class Gate(KeyGroup[Chunk, Output]):
     passed goes to sampling too, with a request for a rule before each check-in that configures its monitor; and how
     many check-ins that were in each minute goes to where volumes are judged.
     """
+
+    VERSION = 2
 
     def __init__(
         self,
@@ -57,6 +67,7 @@ class Gate(KeyGroup[Chunk, Output]):
         self._counts: dict[int, dict[tuple[int, str, str], int]] = {}
         self._volumes: dict[int, int] = {}
         """Check-ins let in by minute, from the watermark on."""
+        self._members: Blocks[_Key] = Blocks()
         state = read_snapshot("gate", self.VERSION, snapshot, GateState) if snapshot is not None else None
         self._watermark = Watermark(partitions, state.watermark if state is not None else None)
         if state is not None:
@@ -65,6 +76,9 @@ class Gate(KeyGroup[Chunk, Output]):
     def _restore(self, state: GateState) -> None:
         for organization_id, saved in state.organizations.items():
             self._organizations[organization_id] = Organization.restore(self._limits, saved)
+        layout = tuple[list[_Key], list[_SavedMember]]
+        for organization_id, *member in read_blocks("gate", self._members, state.members, layout, _key_of):
+            self._organizations[organization_id].enter(*member)
         for minute, counts in state.counts.items():
             self._counts[minute] = {(project, slug, name): n for project, slug, name, n in counts}
         self._volumes = state.volumes
@@ -76,7 +90,23 @@ class Gate(KeyGroup[Chunk, Output]):
             {key: organization.state() for key, organization in self._organizations.items()},
             {minute: [(*key, n) for key, n in counts.items()] for minute, counts in self._counts.items()},
             self._volumes,
+            self._member_blocks(),
         )
+
+    def _member_blocks(self) -> list[bytes]:
+        organizations = self._organizations
+        changed = [(number, *key) for number, each in organizations.items() for key in each.take_changed()]
+
+        def find(key: _Key) -> _SavedMember | None:
+            return _saved(key[0], organizations[key[0]], key[1:])
+
+        def everything() -> list[_SavedMember | None]:
+            return [
+                _saved(number, each, key) for number, each in organizations.items() for key in each.members
+            ]
+
+        count = sum(len(each.members) for each in organizations.values())
+        return self._members.update(changed, count, find, everything)
 
     def apply(self, chunks: list[Chunk]) -> list[Output]:
         """Let through what may pass; reject the rest with one processing error each."""
@@ -194,6 +224,15 @@ class Gate(KeyGroup[Chunk, Output]):
     def _forget_counts(self, before_minute: int) -> None:
         for minute in [minute for minute in self._counts if minute < before_minute]:
             del self._counts[minute]
+
+
+def _key_of(saved: _SavedMember) -> _Key:
+    return saved[:3]
+
+
+def _saved(organization_id: int, organization: Organization, key: tuple[int, str]) -> _SavedMember | None:
+    member = organization.members.get(key)
+    return (organization_id, *key, int(member.holder), member.config) if member is not None else None
 
 
 def _rule_request(item: CheckIn) -> RuleRequested:

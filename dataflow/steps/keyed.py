@@ -9,6 +9,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from dataflow.failure import fail
+from dataflow.steps.blocks import Blocks, Key
 
 Input = TypeVar("Input", bound="Targeted")
 Output = TypeVar("Output")
@@ -41,7 +42,7 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
 
     @abstractmethod
     def state(self) -> Any:
-        """The state, as msgspec can encode it."""
+        """The state, as msgspec can encode it. Called once at the end of an epoch."""
 
     def on_batch(self, values: list[Input]) -> tuple[list[Output], bool]:
         """The engine's call."""
@@ -50,6 +51,18 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
     def snapshot(self) -> bytes:
         """The engine's call, at the end of an epoch."""
         return msgspec.msgpack.encode((self.VERSION, self.state()))
+
+
+def read_blocks(step: str, blocks: Blocks[Key], saved: list[bytes], layout: Any, key_of: Any) -> Any:
+    """What `Blocks.restore` reads; ends the flow with one line if it cannot be read."""
+    try:
+        return blocks.restore(saved, layout, key_of)
+    except (msgspec.DecodeError, ValueError) as error:
+        fail(_unreadable(step, error))
+
+
+def _unreadable(step: str, error: Exception) -> str:
+    return f"the recovery store holds a snapshot of step {step} that cannot be read: {error}"
 
 
 def read_snapshot(step: str, version: int, snapshot: bytes, layout: Any) -> Any:
@@ -63,4 +76,4 @@ def read_snapshot(step: str, version: int, snapshot: bytes, layout: Any) -> Any:
             )
         return msgspec.msgpack.decode(raw, type=layout)
     except (msgspec.DecodeError, ValueError) as error:
-        fail(f"the recovery store holds a snapshot of step {step} that cannot be read: {error}")
+        fail(_unreadable(step, error))

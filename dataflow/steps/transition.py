@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from dataflow.chunk import (
@@ -30,21 +29,10 @@ from dataflow.monitors.rules import USUAL_RULES, Rules
 from dataflow.steps.keyed import KeyGroup, read_snapshot
 from dataflow.steps.parking import Key, Parking
 from dataflow.steps.rejections import rejection
+from dataflow.steps.transition_state import SavedMonitors, TransitionState
 from dataflow.wire.occurrences import message_of
 
 Output = Records | Message
-
-
-class TransitionState(msgspec.Struct, array_like=True):
-    """What a snapshot of the step holds. Version 1 had only the first two."""
-
-    clock_minute: int
-    monitors: list[MonitorState]
-    ticks_minute: int = NO_MINUTE
-    decisions: Decisions | None = None
-    events: list[TickEvent] = []
-    parked: list[tuple[int, int, str, list[Item]]] = []
-    losses: dict[int, Loss] = {}
 
 
 class Transition(KeyGroup[Chunk | Ticks, Output]):
@@ -55,7 +43,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     nothing is known yet (`lifecycle.awaited_tick`): then it waits, and all later ones of its monitor behind it.
     """
 
-    VERSION = 2
+    VERSION = 3
 
     def __init__(
         self,
@@ -70,6 +58,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._is_at_end = is_at_end
         self._group = 0
         self._monitors: dict[Key, Monitor] = {}
+        self._saved = SavedMonitors(self._monitors)
         self._deadlines = Deadlines()
         state = TransitionState(NO_MINUTE, [])
         if snapshot is not None:
@@ -91,7 +80,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         elif self._decisions.clear_until == ALL_NORMAL:
             # Of a run that judged nothing, or came to the end of its input: from now on there are decisions again.
             self._decisions.clear_until = NO_MINUTE
-        for saved in state.monitors:
+        for saved in self._saved.restore(state):
             self._restore(Monitor.restore(saved, rules))
 
     def _forget_decisions(self) -> None:
@@ -115,12 +104,13 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """What a snapshot holds."""
         return TransitionState(
             self._clock,
-            [monitor.state() for monitor in self._monitors.values()],
+            [],
             self._ticks_minute,
             self._decisions,
             list(self._events),
             self._parking.state(),
             self._losses,
+            self._saved.blocks(),
         )
 
     def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
@@ -209,7 +199,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 item.received_us // MINUTE_US <= self._decisions.clear_until
                 or lifecycle.awaited_tick(monitor, environment, item) <= self._decisions.known_until
             ):
-                self._receive(monitor, environment, item, journal)
+                self._receive(key, monitor, environment, item, journal)
                 return
         self._take(item, journal)
 
@@ -235,12 +225,14 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._deleted(item, journal)
 
     def _check_in(self, item: CheckIn, journal: Journal) -> None:
-        monitor = self._monitors[item.project_id, item.slug]
-        self._receive(monitor, monitor.environments.get(item.environment), item, journal)
+        key = (item.project_id, item.slug)
+        monitor = self._monitors[key]
+        self._receive(key, monitor, monitor.environments.get(item.environment), item, journal)
 
     def _receive(
-        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
+        self, key: Key, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
     ) -> None:
+        self._saved.changed[key] = None
         if environment is None:
             environment = monitor.environments[item.environment] = Environment(item.environment)
             journal.touch(monitor, environment, item.received_us)
@@ -278,18 +270,22 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         while (taken := self._deadlines.take(minute)) is not None:
             due, entries = taken
             for monitor, environment in entries:
-                if due <= self._parking.clock_minute((monitor.project_id, monitor.slug)):
+                key = (monitor.project_id, monitor.slug)
+                if due <= self._parking.clock_minute(key):
+                    self._saved.changed[key] = None
                     deadline_rules.fire_due(monitor, environment, due, decisions, journal)
                     self._rescheduled(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
             for monitor, environment in self._environments():
                 if environment.runs and not monitor.is_disabled:
+                    self._saved.changed[monitor.project_id, monitor.slug] = None
                     deadline_rules.lose_running(monitor, environment, minute, event.incident_start, journal)
         self._unpark(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
         for names, (monitor, environment) in sorted(self._holding.items()):
             if monitor.environments.get(environment.name) is environment:
+                self._saved.changed[names[:2]] = None
                 holding.settle(monitor, environment, event, journal)
                 if not monitor.is_disabled:
                     self._deadlines.schedule(monitor, environment)
@@ -325,6 +321,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                     break
                 self._apply(item, journal)
             if (monitor := self._monitors.get(key)) is not None and not monitor.is_disabled:
+                self._saved.changed[key] = None
                 self._resume(monitor, self._parking.clock_minute(key), journal)
 
     def _resume(self, monitor: Monitor, clock_minute: int, journal: Journal) -> None:
@@ -341,6 +338,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _changed(self, item: MonitorChanged, journal: Journal) -> None:
         key = (item.project_id, item.slug)
         monitor = self._monitors.get(key)
+        self._saved.changed[key] = None
         if monitor is None:
             self._monitors[key] = Monitor.restore(
                 MonitorState(
@@ -379,8 +377,10 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 self._rescheduled(monitor, environment)
 
     def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
-        monitor = self._monitors[item.project_id, item.slug]
+        key = (item.project_id, item.slug)
+        monitor = self._monitors[key]
         environment = monitor.environments[item.environment]
+        self._saved.changed[key] = None
         self._catch_up(monitor, item.clock_minute, journal)
         if environment.is_muted != item.is_muted:
             journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
@@ -393,6 +393,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _deleted(self, item: MonitorDeleted, journal: Journal) -> None:
         key = (item.project_id, item.slug)
         monitor = self._monitors[key]
+        self._saved.changed[key] = None
         self._catch_up(monitor, item.clock_minute, journal)
         if item.environment is None:
             journal.delete(monitor, None)

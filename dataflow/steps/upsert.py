@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from dataflow.chunk import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
 from dataflow.keys import group_keys
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
-from dataflow.monitors.registry import KnownMonitor, Registry
-from dataflow.steps.keyed import KeyGroup, read_snapshot
+from dataflow.monitors.registry import Key, KnownMonitor, Registry
+from dataflow.steps.blocks import Blocks
+from dataflow.steps.keyed import KeyGroup, read_blocks, read_snapshot
 from dataflow.steps.rejections import rejection
 from dataflow.watermark import Watermark
 
-_State = tuple[tuple[int, dict[str, int]], list[KnownMonitor]]
+_LAYOUT = tuple[list[Key], list[KnownMonitor]]
+
+
+class UpsertState(msgspec.Struct, array_like=True):
+    """What a snapshot of the step holds. In version 1 the monitors were not in blocks."""
+
+    watermark: tuple[int, dict[str, int]]
+    monitors: list[KnownMonitor]
+    blocks: list[bytes] = []
 
 
 class Upsert(KeyGroup[Chunk, Chunk | Records]):
@@ -23,18 +34,26 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
     watermark of all gate groups behind them.
     """
 
+    VERSION = 2
+
     def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
         self._registry = Registry(max_environments)
         self._replaced: list[Row] = []
         """Rows about configs that no longer hold, of this call."""
-        state = read_snapshot("upsert", self.VERSION, snapshot, _State) if snapshot is not None else None
-        self._watermark = Watermark(group_keys(gate_groups), state[0] if state is not None else None)
+        self._blocks: Blocks[Key] = Blocks()
+        state = read_snapshot("upsert", self.VERSION, snapshot, UpsertState) if snapshot is not None else None
+        self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
         if state is not None:
-            self._registry.restore(state[1])
+            self._registry.restore(state.monitors)
+            self._registry.restore(read_blocks("upsert", self._blocks, state.blocks, _LAYOUT, _key_of))
 
-    def state(self) -> _State:
+    def state(self) -> UpsertState:
         """What a snapshot holds."""
-        return self._watermark.state(), self._registry.state()
+        monitors = self._registry.monitors
+        blocks = self._blocks.update(
+            self._registry.take_changed(), len(monitors), monitors.get, lambda: list(monitors.values())
+        )
+        return UpsertState(self._watermark.state(), [], blocks)
 
     def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
         """Pass on what has its monitor; reject the rest with one processing error each."""
@@ -166,6 +185,10 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             )
         )
         return None
+
+
+def _key_of(monitor: KnownMonitor) -> Key:
+    return monitor.project_id, monitor.slug
 
 
 def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -> MonitorChanged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from builders import as_line
@@ -203,10 +204,10 @@ def run(
     workers: int = 1,
     world: World | None = None,
     recovery: RecoveryConfig | None = None,
-    epoch_interval: Any = None,
+    epoch_interval: timedelta = timedelta(0),
     **settings: Any,
 ) -> World:
-    """Run the flow to its end (or to a plan's crash) and say what came out."""
+    """Run the flow to its end (or to a plan's crash), an epoch a batch, and say what came out."""
     world = World() if world is None else world
     named = inputs if isinstance(inputs, dict) else {"checkins.jsonl": inputs}
     flow = flow_of(named, world, plans, **settings)

@@ -128,5 +128,28 @@ def test_a_snapshot_keeps_who_holds_a_seat():
     subject.check_in(check_in("second"), False)
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(subject.state()), type=OrganizationState)
     restored = Organization.restore(Limits(10, 1), saved)
+    for (project_id, slug), member in subject.members.items():
+        restored.enter(project_id, slug, int(member.holder), member.config)
     assert types(restored.check_in(check_in("second"), False)) == ["MONITOR_OVER_QUOTA"]
     assert restored.check_in(check_in("first", config=None), False) is None
+
+
+def test_it_says_which_members_changed_since_it_was_asked():
+    subject = organization(seats=1)
+    changes = [
+        (lambda: subject.check_in(check_in("a"), False), {"a"}),
+        (lambda: subject.check_in(check_in("b"), False), {"b"}),  # without a seat
+        (lambda: subject.configures(check_in("a")), {"a"}),
+        (lambda: subject.configures(check_in("a")), set()),
+        (lambda: subject.check_in(check_in("a"), False), set()),
+        (lambda: subject.control(control("set_monitor_status", "a", status="disabled")), {"a"}),
+        (lambda: subject.check_in(check_in("b"), False), {"b"}),  # takes the seat
+        (lambda: subject.control(control("set_monitor_status", "b", status="disabled")), {"b"}),
+        (lambda: subject.control(control("set_monitor_status", "a", status="active")), {"a"}),
+        (lambda: subject.control(control("delete_monitor", "a")), {"a"}),
+        (lambda: subject.control(control("upsert_monitor", "c")), {"c"}),
+    ]
+    for change, slugs in changes:
+        change()
+        assert {slug for _, slug in subject.take_changed()} == slugs
+    assert subject.take_changed() == []

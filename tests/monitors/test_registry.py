@@ -77,7 +77,7 @@ def test_deleting_an_environment_leaves_those_of_other_monitors_alone(registry):
 def test_what_a_snapshot_held_is_shared_and_kept_apart_as_before(registry):
     order(registry, "mute", "a", "production", True)
     restored = Registry(10)
-    state = msgspec.msgpack.encode(registry.state())
+    state = msgspec.msgpack.encode(list(registry.monitors.values()))
     restored.restore(msgspec.msgpack.decode(state, type=list[type(registry.monitors[7, "a"])]))
     assert environments(restored) == environments(registry)
     order(restored, "mute", "a", "production", False)
@@ -97,3 +97,22 @@ def test_a_check_in_is_ready_if_its_config_changes_nothing(registry):
     assert registry.is_ready(changed)
     assert not registry.is_ready(msgspec.structs.replace(changed, config=CONFIG))
     assert not registry.is_ready(msgspec.structs.replace(changed, config=b"[]"))
+
+
+def test_it_says_which_monitors_changed_since_it_was_asked(registry):
+    assert registry.take_changed() == [(7, "a"), (7, "b")]
+    upsert = Control("upsert_monitor", 1, 60, 0, "t", 0, 1, b"{}", 7, "b", None, None, True, config=CONFIG)
+    disable = Control("set_monitor_status", 1, 60, 0, "t", 0, 1, b"{}", 7, "a", None, "disabled")
+    changes = [
+        (lambda: send(registry, "a", "dev"), ["a"]),
+        (lambda: send(registry, "unknown", config=None), []),
+        (lambda: send(registry, "c"), ["c"]),
+        (lambda: order(registry, "mute", "a", "dev", True), ["a"]),
+        (lambda: registry.set_status(disable), ["a"]),
+        (lambda: registry.upsert_monitor(upsert), ["b"]),
+        (lambda: order(registry, "delete", "a", "dev"), ["a"]),
+        (lambda: order(registry, "delete", "c", None), ["c"]),
+    ]
+    for change, slugs in changes:
+        change()
+        assert [slug for _, slug in registry.take_changed()] == slugs
