@@ -56,7 +56,7 @@ def test_without_judging_volumes_thousands_are(unjudged):
 
 def test_every_failure_that_would_be_told_is_told_or_lies_in_a_system_incident(judged, unjudged):
     assert judged.true_failures == unjudged.true_failures > 400
-    assert judged.told + judged.lost == unjudged.told
+    assert judged.told + judged.lost == unjudged.told == unjudged.true_failures
     assert judged.lost < judged.true_failures / 50
 
 

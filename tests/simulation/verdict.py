@@ -17,7 +17,7 @@ class Verdict:
     false_alarms: int
     """Misses and time-outs told of runs that happened and ended."""
     true_failures: int
-    """Runs that did not happen, or did not end."""
+    """Runs of known monitors that did not happen, or did not end."""
     told: int
     """Those of them that were told."""
     lost: int
@@ -38,7 +38,9 @@ def judge(plan: Plan, watched: Watched, jobs: list[Job], from_day: int) -> Verdi
     """Compare; only what was due from a day on, and long enough before the end to be told."""
     start, end = epoch_minute(from_day) + 60, epoch_minute(plan.days) - 60
     fine = {guid for job in jobs for guid in _false_guids(job)}
-    failures = {guid: job for job in jobs for minute, guid in _failures(job) if start <= minute < end}
+    failures = {
+        guid: job for job in jobs for minute, guid in _failures(job, start - 60) if start <= minute < end
+    }
     silent_start = epoch_minute(plan.silent.day) + plan.silent.start_minute
     silent = [
         missed_guid(job.project_id, job.slug, "production", minute)
@@ -66,8 +68,11 @@ def _false_guids(job: Job) -> list[bytes]:
     return guids + [missed_guid(job.project_id, job.slug, "production", minute) for minute in job.ran]
 
 
-def _failures(job: Job) -> list[tuple[int, bytes]]:
-    missed = [(minute, missed_guid(job.project_id, job.slug, "production", minute)) for minute in job.skipped]
+def _failures(job: Job, from_minute: int) -> list[tuple[int, bytes]]:
+    """The runs that did not happen or did not end, once the first one from that minute on made the monitor known."""
+    first = min((minute for minute in job.ran if minute >= from_minute), default=0)
+    skipped = [minute for minute in job.skipped if minute > first]
+    missed = [(minute, missed_guid(job.project_id, job.slug, "production", minute)) for minute in skipped]
     return missed + [(minute, guid) for minute, guid in job.ran.items() if guid in job.hung]
 
 
