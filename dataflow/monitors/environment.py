@@ -265,15 +265,20 @@ class Monitor(msgspec.Struct, gc=False):
     name: str
     is_disabled: bool
     is_muted: bool
-    environments: dict[str, Environment]
     config: MonitorConfig
     schedule: Schedule
+    first: Environment | None = None
+    """Its environment, which is all that most monitors have: a dictionary would be larger than what is in it."""
+    others: dict[str, Environment] | None = None
+    """Its other ones, by name."""
     margin_minutes: int = 0
     """Of the config; like max_runtime_minutes asked for with every check-in."""
     max_runtime_minutes: int = 0
     guids: GuidFilter | None = None
     """Of all environments, once there are many; not in snapshots."""
     rules: Rules = USUAL_RULES
+    is_noted: bool = False
+    """The next snapshot has to take it up."""
 
     @classmethod
     def restore(cls, state: MonitorState, rules: Rules = USUAL_RULES) -> Monitor:
@@ -285,12 +290,13 @@ class Monitor(msgspec.Struct, gc=False):
             state.name,
             state.is_disabled,
             state.is_muted,
-            state.environments,
             config,
             schedule_for(config),
             rules=rules,
         )
         monitor.configure(config)
+        for environment in state.environments.values():
+            monitor.add(environment)
         return monitor
 
     def configure(self, config: MonitorConfig) -> None:
@@ -300,6 +306,37 @@ class Monitor(msgspec.Struct, gc=False):
         self.margin_minutes = config.margin_minutes
         self.max_runtime_minutes = config.max_runtime_minutes
 
+    def find(self, name: str) -> Environment | None:
+        """The environment of this name; None if there is none."""
+        first = self.first
+        if first is not None and first.name == name:
+            return first
+        return self.others.get(name) if self.others is not None else None
+
+    def add(self, environment: Environment) -> None:
+        """Another environment, of a new name."""
+        if self.first is None:
+            self.first = environment
+        elif self.others is None:
+            self.others = {environment.name: environment}
+        else:
+            self.others[environment.name] = environment
+
+    def remove(self, environment: Environment) -> None:
+        """The environment is deleted."""
+        others = self.others or {}
+        if environment is not self.first:
+            del others[environment.name]
+        else:
+            self.first = others.pop(next(iter(others))) if others else None
+        self.others = others or None
+
+    def environments(self) -> list[Environment]:
+        """All of them, those that came first first."""
+        if self.first is None:
+            return []
+        return [self.first, *self.others.values()] if self.others is not None else [self.first]
+
     def learn(self, guid: bytes) -> None:
         """A check-in of this guid was made."""
         if self.guids is not None:
@@ -307,13 +344,12 @@ class Monitor(msgspec.Struct, gc=False):
 
     def elsewhere(self, guid: bytes, environment: Environment | None) -> Environment | None:
         """The first environment, other than this one, that knows the guid; None if none does."""
-        environments = self.environments
-        if len(environments) > _MANY_ENVIRONMENTS:
+        if self.others is not None and len(self.others) >= _MANY_ENVIRONMENTS:
             if self.guids is None or self.guids.is_full:
-                self.guids = GuidFilter(known for each in environments.values() for known in each.guids())
+                self.guids = GuidFilter(known for each in self.environments() for known in each.guids())
             if not self.guids.may_hold(guid):
                 return None
-        for other in environments.values():
+        for other in self.environments():
             if other is not environment and other.knows(guid):
                 return other
         return None
@@ -327,5 +363,5 @@ class Monitor(msgspec.Struct, gc=False):
             self.is_disabled,
             self.is_muted,
             self.config,
-            self.environments,
+            {environment.name: environment for environment in self.environments()},
         )

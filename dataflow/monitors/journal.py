@@ -195,9 +195,7 @@ class Journal:
     def delete(self, monitor: Monitor, environment: Environment | None) -> None:
         """The monitor, or one of its environments, is gone with all that was its own."""
         key: Row = (monitor.project_id, monitor.slug)
-        gone = (
-            {id(each) for each in monitor.environments.values()} if environment is None else {id(environment)}
-        )
+        gone = {id(each) for each in (monitor.environments() if environment is None else [environment])}
         for each in gone:
             self._touched.pop(each, None)
         self._runs = {at: noted for at, noted in self._runs.items() if id(noted[1]) not in gone}

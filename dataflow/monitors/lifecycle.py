@@ -40,7 +40,7 @@ def awaited_tick(monitor: Monitor, environment: Environment | None, check_in: Ch
     `environment` is None if the check-in is the first one there.
     """
     awaited, clock = NO_MINUTE, check_in.clock_minute
-    if monitor.environments and (environment is None or len(monitor.environments) > 1):
+    if monitor.others is not None or (environment is None and monitor.first is not None):
         other = monitor.elsewhere(check_in.guid, environment)
         if other is not None and other.earliest_due() <= clock:
             awaited = clock
@@ -100,7 +100,7 @@ def receive(
     elif environment.is_finished(guid):
         if check_in.status != IN_PROGRESS:
             journal.rejected.append((check_in, [{"type": ErrorType.CHECKIN_FINISHED}]))
-    elif len(monitor.environments) > 1 and (
+    elif monitor.others is not None and (
         elsewhere := _elsewhere(monitor, environment, guid, check_in, decisions, journal)
     ):
         error = {"type": ErrorType.CHECKIN_ENVIRONMENT_MISMATCH, "existingEnvironment": elsewhere}

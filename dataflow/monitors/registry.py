@@ -142,9 +142,9 @@ class Registry:
             if monitor.is_disabled:
                 return Retrieval(monitor, False, [{"type": ErrorType.MONITOR_DISABLED}])
             return self._environment(monitor, check_in, False, None)
-        return self._with_config(monitor, check_in)
+        return self._with_config(key, monitor, check_in)
 
-    def _with_config(self, monitor: KnownMonitor | None, check_in: CheckIn) -> Retrieval:
+    def _with_config(self, key: Key, monitor: KnownMonitor | None, check_in: CheckIn) -> Retrieval:
         parsed = parse_config(check_in.config) if check_in.config is not None else None
         complaint: Errors | None = None
         if isinstance(parsed, InvalidConfig):
@@ -154,7 +154,7 @@ class Registry:
             if parsed is None:
                 not_found: Errors = [{"type": ErrorType.MONITOR_NOT_FOUND}]
                 return Retrieval(None, False, (complaint or []) + not_found)
-            monitor, changed = self._create(check_in, parsed), True
+            monitor, changed = self._create(key, check_in, parsed), True
         else:
             changed = _update(monitor, parsed, check_in.received_us) if parsed is not None else False
         if check_in.seat == Seat.CREATE_DISABLED:
@@ -167,7 +167,7 @@ class Registry:
             return Retrieval(monitor, changed, (complaint or []) + disabled)
         return self._environment(monitor, check_in, changed, complaint)
 
-    def _create(self, check_in: CheckIn, parsed: ConfigUpdate) -> KnownMonitor:
+    def _create(self, key: Key, check_in: CheckIn, parsed: ConfigUpdate) -> KnownMonitor:
         monitor = KnownMonitor(
             check_in.project_id,
             check_in.slug,
@@ -181,7 +181,7 @@ class Registry:
             check_in.received_us,
             {},
         )
-        self.monitors[check_in.project_id, check_in.slug] = monitor
+        self.monitors[key] = monitor
         return monitor
 
     def _environment(

@@ -94,7 +94,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def _restore(self, monitor: Monitor) -> None:
         self._monitors[monitor.project_id, monitor.slug] = monitor
-        for environment in monitor.environments.values():
+        for environment in monitor.environments():
             environment.scheduled_minute = FAR_MINUTE
             self._note_held(monitor, environment)
             if not monitor.is_disabled:
@@ -194,12 +194,14 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         key = (item.project_id, item.slug)
         if key not in self._parking.items:
             monitor = self._monitors[key]
-            environment = monitor.environments.get(item.environment)
+            environment = monitor.first
+            if environment is None or environment.name != item.environment:
+                environment = monitor.find(item.environment)
             if (
                 item.received_us // MINUTE_US <= self._decisions.clear_until
                 or lifecycle.awaited_tick(monitor, environment, item) <= self._decisions.known_until
             ):
-                self._receive(key, monitor, environment, item, journal)
+                self._receive(monitor, environment, item, journal)
                 return
         self._take(item, journal)
 
@@ -212,7 +214,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if item.received_us // MINUTE_US <= self._decisions.clear_until:
             return NO_MINUTE  # as awaited_tick would find, but fast
         monitor = self._monitors[item.project_id, item.slug]
-        return lifecycle.awaited_tick(monitor, monitor.environments.get(item.environment), item)
+        return lifecycle.awaited_tick(monitor, monitor.find(item.environment), item)
 
     def _apply(self, item: Item, journal: Journal) -> None:
         if isinstance(item, CheckIn):
@@ -225,16 +227,17 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._deleted(item, journal)
 
     def _check_in(self, item: CheckIn, journal: Journal) -> None:
-        key = (item.project_id, item.slug)
-        monitor = self._monitors[key]
-        self._receive(key, monitor, monitor.environments.get(item.environment), item, journal)
+        monitor = self._monitors[item.project_id, item.slug]
+        self._receive(monitor, monitor.find(item.environment), item, journal)
 
     def _receive(
-        self, key: Key, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
+        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
     ) -> None:
-        self._saved.changed[key] = None
+        if not monitor.is_noted:
+            self._saved.note(monitor)
         if environment is None:
-            environment = monitor.environments[item.environment] = Environment(item.environment)
+            environment = Environment(item.environment)
+            monitor.add(environment)
             journal.touch(monitor, environment, item.received_us)
         lifecycle.receive(monitor, environment, item, self._decisions, journal)
         self._rescheduled(monitor, environment)
@@ -270,22 +273,21 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         while (taken := self._deadlines.take(minute)) is not None:
             due, entries = taken
             for monitor, environment in entries:
-                key = (monitor.project_id, monitor.slug)
-                if due <= self._parking.clock_minute(key):
-                    self._saved.changed[key] = None
+                if due <= self._parking.clock_minute((monitor.project_id, monitor.slug)):
+                    self._saved.note(monitor)
                     deadline_rules.fire_due(monitor, environment, due, decisions, journal)
                     self._rescheduled(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
             for monitor, environment in self._environments():
                 if environment.runs and not monitor.is_disabled:
-                    self._saved.changed[monitor.project_id, monitor.slug] = None
+                    self._saved.note(monitor)
                     deadline_rules.lose_running(monitor, environment, minute, event.incident_start, journal)
         self._unpark(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
         for names, (monitor, environment) in sorted(self._holding.items()):
-            if monitor.environments.get(environment.name) is environment:
-                self._saved.changed[names[:2]] = None
+            if monitor.find(environment.name) is environment:
+                self._saved.note(monitor)
                 holding.settle(monitor, environment, event, journal)
                 if not monitor.is_disabled:
                     self._deadlines.schedule(monitor, environment)
@@ -308,7 +310,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         return [
             (monitor, environment)
             for _, monitor in sorted(self._monitors.items())
-            for _, environment in sorted(monitor.environments.items())
+            for environment in sorted(monitor.environments(), key=_name_of)
         ]
 
     def _unpark(self, tick: int, journal: Journal) -> None:
@@ -321,13 +323,13 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                     break
                 self._apply(item, journal)
             if (monitor := self._monitors.get(key)) is not None and not monitor.is_disabled:
-                self._saved.changed[key] = None
+                self._saved.note(monitor)
                 self._resume(monitor, self._parking.clock_minute(key), journal)
 
     def _resume(self, monitor: Monitor, clock_minute: int, journal: Journal) -> None:
         """Fire what ticks have left out while something waited that comes before them."""
         reached = self._decisions.minute
-        for _, environment in sorted(monitor.environments.items()):
+        for environment in sorted(monitor.environments(), key=_name_of):
             deadline_rules.fire_due(
                 monitor, environment, min(reached, clock_minute), self._decisions, journal
             )
@@ -338,9 +340,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _changed(self, item: MonitorChanged, journal: Journal) -> None:
         key = (item.project_id, item.slug)
         monitor = self._monitors.get(key)
-        self._saved.changed[key] = None
         if monitor is None:
-            self._monitors[key] = Monitor.restore(
+            monitor = self._monitors[key] = Monitor.restore(
                 MonitorState(
                     item.project_id,
                     item.slug,
@@ -352,7 +353,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 ),
                 self._rules,
             )
+            self._saved.note(monitor)
             return
+        self._saved.note(monitor)
         self._catch_up(monitor, item.clock_minute, journal)
         enabled = monitor.is_disabled and not item.is_disabled
         if monitor.is_muted != item.is_muted:
@@ -361,7 +364,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         monitor.configure(item.config)
         reached_minute = (item.at_us - self._rules.clock_delay_us) // MINUTE_US
         first_tick = max(reached_minute, item.clock_minute + 1)
-        for environment in monitor.environments.values():
+        for environment in monitor.environments():
             if enabled:
                 deadline_rules.watch_again(monitor, environment, item.at_us, first_tick, journal)
             elif item.reschedule:
@@ -372,15 +375,15 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _catch_up(self, monitor: Monitor, minute: int, journal: Journal) -> None:
         """Fire what the partition's clock had reached before the monitor changed."""
         if not monitor.is_disabled:
-            for environment in monitor.environments.values():
+            for environment in monitor.environments():
                 deadline_rules.fire_due(monitor, environment, minute, self._decisions, journal)
                 self._rescheduled(monitor, environment)
 
     def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
-        key = (item.project_id, item.slug)
-        monitor = self._monitors[key]
-        environment = monitor.environments[item.environment]
-        self._saved.changed[key] = None
+        monitor = self._monitors[item.project_id, item.slug]
+        environment = monitor.find(item.environment)
+        assert environment is not None
+        self._saved.note(monitor)
         self._catch_up(monitor, item.clock_minute, journal)
         if environment.is_muted != item.is_muted:
             journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
@@ -393,15 +396,22 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _deleted(self, item: MonitorDeleted, journal: Journal) -> None:
         key = (item.project_id, item.slug)
         monitor = self._monitors[key]
-        self._saved.changed[key] = None
+        self._saved.note(monitor)
         self._catch_up(monitor, item.clock_minute, journal)
         if item.environment is None:
             journal.delete(monitor, None)
             del self._monitors[key]
-            gone = list(monitor.environments.values())
+            gone = monitor.environments()
         else:
-            gone = [monitor.environments.pop(item.environment)]
-            journal.delete(monitor, gone[0])
+            environment = monitor.find(item.environment)
+            assert environment is not None
+            monitor.remove(environment)
+            journal.delete(monitor, environment)
+            gone = [environment]
         for environment in gone:
             environment.held = None
             self._deadlines.forget(environment)
+
+
+def _name_of(environment: Environment) -> str:
+    return environment.name

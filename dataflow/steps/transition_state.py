@@ -35,8 +35,13 @@ class SavedMonitors:
     def __init__(self, monitors: dict[Key, Monitor]) -> None:
         self._monitors = monitors
         self._blocks: Blocks[Key] = Blocks()
-        self.changed: dict[Key, None] = {}
-        """The monitors that were made, changed or deleted since the last snapshot, and maybe others."""
+        self._noted: list[Monitor] = []
+
+    def note(self, monitor: Monitor) -> None:
+        """The monitor is made, may change, or is deleted."""
+        if not monitor.is_noted:
+            monitor.is_noted = True
+            self._noted.append(monitor)
 
     def restore(self, state: TransitionState) -> list[MonitorState]:
         """The monitors of a snapshot, of this or an earlier version."""
@@ -47,8 +52,11 @@ class SavedMonitors:
 
     def blocks(self) -> list[bytes]:
         """The blocks as of now."""
-        changed = list(self.changed)
-        self.changed.clear()
+        changed: dict[Key, None] = {}
+        for monitor in self._noted:
+            monitor.is_noted = False
+            changed[monitor.project_id, monitor.slug] = None
+        self._noted.clear()
         return self._blocks.update(changed, len(self._monitors), self._find, self._everything)
 
     def _find(self, key: Key) -> MonitorState | None:
