@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -275,6 +277,30 @@ def test_a_second_flow_on_the_same_folder_is_told_so(tmp_path, writer):
     told = in_another_process(OPEN, tmp_path)
     assert "shard-000.duckdb: another flow (process " in told
     assert told.count("\n") == 1
+
+
+def _not_at_all(*arguments):
+    raise OSError(errno.EXDEV, "not between these")
+
+
+def _a_part_at_first(source, target, count, *offsets):
+    if offsets[0]:
+        raise OSError(errno.EINVAL, "no further")
+    return COPY_FILE_RANGE(source, target, 5_000, *offsets)
+
+
+COPY_FILE_RANGE = getattr(os, "copy_file_range", None)
+
+
+@pytest.mark.skipif(COPY_FILE_RANGE is None, reason="the system copies no files by itself")
+@pytest.mark.parametrize("copy", [COPY_FILE_RANGE, _not_at_all, _a_part_at_first])
+def test_a_copy_is_whole_whether_the_system_makes_it_or_not(tmp_path, writer, monkeypatch, copy):
+    writer.write({"check_ins": [check_in(number) for number in range(3_000)]})
+    writer.commit()
+    monkeypatch.setattr(os, "copy_file_range", copy)
+    target = tmp_path / "copy.duckdb"
+    assert writer.copy_to(target) == target.stat().st_size
+    assert target.read_bytes() == writer.path.read_bytes()
 
 
 FULL_DISK = """
