@@ -102,7 +102,7 @@ _packed = msgspec.msgpack.Decoder(_PackedWrapper).decode
 _text = msgspec.json.Decoder(str).decode
 _line = msgspec.json.Decoder(_Line).decode
 _payload = msgspec.json.Decoder(_Payload).decode
-_object = msgspec.json.Decoder(dict[str, Any]).decode
+_object = msgspec.json.Decoder(dict[str, Any], float_hook=float).decode  # 1e400 is too much, not malformed
 _encode = msgspec.json.encode
 _from_hex = bytes.fromhex
 
@@ -144,7 +144,10 @@ class CheckInDecoder:
         if isinstance(wrapper.payload, Raw):
             payload = bytes(wrapper.payload)
             if payload[:1] == b'"':
-                payload = _text(payload).encode()
+                try:
+                    payload = _text(payload).encode()
+                except UnicodeDecodeError as error:  # passed over as `Raw`, it was not looked into
+                    raise MalformedMessage(f"payload: {error}") from None
         return self._check_in(wrapper, payload, place)
 
     def read(self, message: LineMessage, line: bytes, place: Place) -> CheckIn | None:
@@ -262,7 +265,7 @@ def _read_loosely(check_in: CheckIn, payload: bytes) -> None:
     """Take over what can be, and note the first problem: the guid, then the fields."""
     try:
         fields = _object(payload)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedMessage("payload: no JSON object") from None
     guid = parse_guid(fields.get("check_in_id"))
     errors = field_errors(fields)

@@ -177,3 +177,31 @@ def test_a_valid_payload_has_no_problem():
     assert from_json(full).problem is None
     for empty in ({"trace": None}, {"trace": {}}, {}, None, {"trace": {"trace_id": None}}):
         assert from_json(payload(contexts=empty)).problem is None
+
+
+BAD_BYTES = [
+    b'{"check_in_id": 5, "monitor_slug": "\xff", "status": "ok"}',
+    b'{"check_in_id": "no guid", "monitor_slug": "m", "status": "ok", "comment": "\xff"}',
+    b'{"check_in_id": "00000000000000000000000000000001", "monitor_slug": "m", "status": "ok", "environment": "\xff"}',
+]
+
+
+@pytest.mark.parametrize("raw", BAD_BYTES)
+def test_a_payload_that_is_not_utf_8_is_malformed(raw):
+    message = {"message_type": "check_in", "payload": raw, "start_time": 1740960060.0, "project_id": 7}
+    with pytest.raises(MalformedMessage, match="payload"):
+        DECODER.packed(msgpack.packb(message), PLACE)
+
+
+@pytest.mark.parametrize("raw", [*BAD_BYTES, b'"\xff"', b'"{\\"status\\": \\"\xff\\"}"'])
+def test_a_payload_in_a_line_that_is_not_utf_8_is_malformed(raw):
+    line = b'{"message_type": "check_in", "start_time": 1740960060.0, "project_id": 7, "payload": ' + raw + b"}"
+    with pytest.raises(MalformedMessage, match="payload"):
+        DECODER.unpacked(msgspec.json.decode(line, type=Wrapper), PLACE)
+
+
+def test_a_number_that_no_float_holds_is_out_of_bounds_not_malformed():
+    line = json.dumps(payload(duration=1.5)).replace("1.5", "1e400")
+    assert set(json.loads(from_json(line).problem)["errors"]) == {"duration"}
+    line = json.dumps(payload(check_in_id="x", extra=1.5)).replace("1.5", "1e400")
+    assert json.loads(from_json(line).problem) == {"type": "CHECKIN_INVALID_GUID"}
