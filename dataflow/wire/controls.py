@@ -88,10 +88,9 @@ class _SetSeats(_Control):
     seats: Annotated[int, Field(ge=0, le=MAX_SEATS)] | None
 
 
-class _UpsertSamplingRule(BaseModel):
-    """The rule itself is read by `dataflow.monitors.sampling`."""
+class _UpsertSamplingRule(_Control):
+    """The rule itself is read by `dataflow.monitors.rule_request`."""
 
-    model_config = ConfigDict(strict=True, extra="allow")
     type: Literal["upsert_sampling_rule"]
     organization_id: OrganizationId
 

@@ -1,0 +1,29 @@
+"""Controls become what the flow applies."""
+
+from __future__ import annotations
+
+import json
+
+from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.wire.check_ins import Place
+from dataflow.wire.controls import ControlDecoder
+
+PLACE = Place("monitor-controls", 0, 14, 1_740_960_060_000_000, NO_MINUTE)
+RULE = {
+    "type": "upsert_sampling_rule",
+    "organization_id": 3,
+    "project_ids": [],
+    "condition": {"op": "and", "inner": []},
+    "start": 0,
+    "end": 1,
+    "num_samples": 1,
+    "sample_rate": 1.0,
+    "query": "",
+}
+
+
+def test_keys_of_other_controls_mean_nothing_to_a_sampling_rule():
+    text = json.dumps(RULE | {"project_id": [7], "monitor_slug": "m"}).encode()
+    control = ControlDecoder({7: 70}).decode(text, PLACE)
+    assert (control.organization_id, control.project_id, control.slug) == (3, None, None)
+    assert control.rule == text
