@@ -5,6 +5,7 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 
 from dataflow.chunk import Item, RuleRequested
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn
 from dataflow.monitors.environment import FAR_MINUTE
 
 Key = tuple[int, str]
@@ -31,12 +32,17 @@ class Parking:
         return self._ticks[0][0] if self._ticks else FAR_MINUTE
 
     def clock_minute(self, key: Key) -> int:
-        """The clock before the first item of a monitor, behind which ticks come after it; FAR_MINUTE: it has none."""
-        if key not in self.items:
-            return FAR_MINUTE
-        first = self.items[key][0]
-        assert not isinstance(first, RuleRequested)
-        return first.clock_minute
+        """The clock before the items of a monitor, behind which ticks come after one of them; FAR_MINUTE: it has none.
+
+        The first waits, but not all need come from its partition: one from a slower partition waits behind it. (A
+        control of a partition that has no clock is in no order with ticks.)
+        """
+        clock = FAR_MINUTE
+        for item in self.items.get(key, ()):
+            assert not isinstance(item, RuleRequested)
+            if item.clock_minute != NO_MINUTE or isinstance(item, CheckIn):
+                clock = min(clock, item.clock_minute)
+        return clock
 
     def park(self, key: Key, item: Item, tick: int) -> None:
         """Keep the first item of a monitor until the tick."""
