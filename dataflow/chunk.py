@@ -30,6 +30,13 @@ class MonitorChanged(msgspec.Struct, array_like=True, tag=2, gc=False):
     clock_minute: int
     reschedule: bool
     """Compute the next times of all environments afresh, from `at_us`."""
+    source: int | None = None
+    """The partition that the change came from (see `source_of`), whose clock `clock_minute` is."""
+    reached_minute: int = NO_MINUTE
+    """Up to here no partition holds anything back (see `Control.reached_minute`)."""
+    environment: str | None = None
+    """Of a change by a check-in, the check-in's environment and time."""
+    start_us: int = NO_MINUTE
 
 
 class EnvironmentMuted(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -41,6 +48,9 @@ class EnvironmentMuted(msgspec.Struct, array_like=True, tag=3, gc=False):
     is_muted: bool
     at_us: int
     clock_minute: int
+    source: int | None = None
+    """As in MonitorChanged."""
+    reached_minute: int = NO_MINUTE
 
 
 class MonitorDeleted(msgspec.Struct, array_like=True, tag=4, gc=False):
@@ -51,6 +61,9 @@ class MonitorDeleted(msgspec.Struct, array_like=True, tag=4, gc=False):
     environment: str | None
     at_us: int
     clock_minute: int
+    source: int | None = None
+    """As in MonitorChanged."""
+    reached_minute: int = NO_MINUTE
 
 
 class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
@@ -66,7 +79,9 @@ class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
     offset: int
 
 
-Item = CheckIn | Control | MonitorChanged | EnvironmentMuted | MonitorDeleted | RuleRequested
+Change = MonitorChanged | EnvironmentMuted | MonitorDeleted
+"""What happens to a monitor beside its check-ins."""
+Item = CheckIn | Control | Change | RuleRequested
 
 
 class Chunk(msgspec.Struct, array_like=True):

@@ -36,6 +36,11 @@ class Watermark:
         self.minute = slowest
         return True
 
+    def slowest_beside(self, origin: int) -> int:
+        """The slowest clock of the other inputs; END_OF_TIME if there are none."""
+        others = (clock for index, clock in enumerate(self._clocks) if index != origin)
+        return min(others, default=END_OF_TIME)
+
     def state(self) -> tuple[int, dict[str, int]]:
         """What a snapshot needs: the watermark and the clocks by name."""
         return self.minute, dict(zip(self._names, self._clocks, strict=True))

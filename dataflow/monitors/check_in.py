@@ -119,6 +119,8 @@ class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
     """`monitor_config` as JSON text."""
     rule: bytes | None = None
     """A sampling rule as JSON text."""
+    reached_minute: int = NO_MINUTE
+    """The event clock before this control, as far as the gate knew it: other partitions may be behind its own."""
 
 
 Errors = list[dict[str, Any]]

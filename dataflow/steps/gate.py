@@ -121,6 +121,7 @@ class Gate(KeyGroup[Chunk, Output]):
                         rejected.append(rejection(item, errors))
                 else:
                     assert isinstance(item, Control)
+                    item.reached_minute = min(item.clock_minute, self._watermark.slowest_beside(chunk.origin))
                     if errors := self._control(item):
                         rejected.append(rejection(item, errors))
                     else:

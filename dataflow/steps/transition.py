@@ -8,6 +8,7 @@ from collections.abc import Callable
 from bytewax.operators import StatefulBatchLogic
 
 from dataflow.chunk import (
+    Change,
     Chunk,
     EnvironmentMuted,
     Item,
@@ -208,13 +209,21 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _awaited_tick(self, item: Item) -> int:
         """The last tick that must be known before the item can be applied; NO_MINUTE: none."""
         if not isinstance(item, CheckIn):
-            # A change of a monitor is in time for all ticks behind it, and for none before it.
             assert not isinstance(item, Control | RuleRequested)
-            return item.clock_minute if (item.project_id, item.slug) in self._monitors else NO_MINUTE
+            return self._tick_before(item)
         if item.received_us // MINUTE_US <= self._decisions.clear_until:
             return NO_MINUTE  # as awaited_tick would find, but fast
         monitor = self._monitors[item.project_id, item.slug]
         return lifecycle.awaited_tick(monitor, monitor.find(item.environment), item)
+
+    def _tick_before(self, item: Change) -> int:
+        """A change of a monitor is in time for all ticks behind it, and for none before it."""
+        monitor = self._monitors.get((item.project_id, item.slug))
+        environments = monitor.environments() if monitor is not None else []
+        awaited = max((_reached(each, item) for each in environments), default=NO_MINUTE)
+        if monitor is not None and isinstance(item, MonitorChanged) and _overdue(monitor, item):
+            awaited = max(awaited, item.start_us // MINUTE_US)
+        return awaited
 
     def _apply(self, item: Item, journal: Journal) -> None:
         if isinstance(item, CheckIn):
@@ -356,7 +365,12 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._saved.note(monitor)
             return
         self._saved.note(monitor)
-        self._catch_up(monitor, item.clock_minute, journal)
+        self._catch_up(monitor, item, journal)
+        if environment := _overdue(monitor, item):
+            # Its check-in will meet what it missed (`lifecycle.receive`): that was under the old config.
+            until = item.start_us // MINUTE_US
+            deadline_rules.fire_late(monitor, environment, until, self._decisions, journal)
+            self._rescheduled(monitor, environment)
         enabled = monitor.is_disabled and not item.is_disabled
         if monitor.is_muted != item.is_muted:
             journal.mute(monitor, "", item.at_us, item.is_muted, True)
@@ -372,10 +386,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             if not monitor.is_disabled:
                 self._deadlines.schedule(monitor, environment)
 
-    def _catch_up(self, monitor: Monitor, minute: int, journal: Journal) -> None:
-        """Fire what the partition's clock had reached before the monitor changed."""
+    def _catch_up(self, monitor: Monitor, item: Change, journal: Journal) -> None:
+        """Fire what the clock had reached before the monitor changed."""
         if not monitor.is_disabled:
             for environment in monitor.environments():
+                minute = _reached(environment, item)
                 deadline_rules.fire_due(monitor, environment, minute, self._decisions, journal)
                 self._rescheduled(monitor, environment)
 
@@ -384,7 +399,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         environment = monitor.find(item.environment)
         assert environment is not None
         self._saved.note(monitor)
-        self._catch_up(monitor, item.clock_minute, journal)
+        self._catch_up(monitor, item, journal)
         if environment.is_muted != item.is_muted:
             journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
         environment.is_muted = item.is_muted
@@ -397,7 +412,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         key = (item.project_id, item.slug)
         monitor = self._monitors[key]
         self._saved.note(monitor)
-        self._catch_up(monitor, item.clock_minute, journal)
+        self._catch_up(monitor, item, journal)
         if item.environment is None:
             journal.delete(monitor, None)
             del self._monitors[key]
@@ -415,3 +430,20 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
 def _name_of(environment: Environment) -> str:
     return environment.name
+
+
+def _reached(environment: Environment, item: Change) -> int:
+    """The last tick of an environment that comes before a change of its monitor.
+
+    As with check-ins (`lifecycle.receive`), the clock of the partition that the change came from can stand for the
+    event clock where the environment's check-ins come from there too. Other partitions may still hold some.
+    """
+    return item.clock_minute if environment.source == item.source else item.reached_minute
+
+
+def _overdue(monitor: Monitor, item: MonitorChanged) -> Environment | None:
+    """The environment whose check-in changed the monitor, if it comes later than the latest time."""
+    environment = monitor.find(item.environment) if item.environment is not None else None
+    if environment is None or monitor.is_disabled or environment.latest_minute > item.start_us // MINUTE_US:
+        return None
+    return environment

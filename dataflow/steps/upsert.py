@@ -6,7 +6,7 @@ import msgspec
 
 from dataflow.chunk import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
 from dataflow.keys import group_keys
-from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
@@ -160,6 +160,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
                     bool(control.flag),
                     control.received_us,
                     control.clock_minute,
+                    source_of(control.topic, control.partition),
+                    control.reached_minute,
                 )
             )
         return None
@@ -182,6 +184,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
                 control.environment,
                 control.received_us,
                 control.clock_minute,
+                source_of(control.topic, control.partition),
+                control.reached_minute,
             )
         )
         return None
@@ -192,7 +196,7 @@ def _key_of(monitor: KnownMonitor) -> Key:
 
 
 def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -> MonitorChanged:
-    return MonitorChanged(
+    changed = MonitorChanged(
         monitor.project_id,
         monitor.slug,
         monitor.name,
@@ -203,3 +207,8 @@ def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -
         item.clock_minute,
         reschedule,
     )
+    if isinstance(item, CheckIn):
+        changed.source, changed.environment, changed.start_us = item.source, item.environment, item.start_us
+    else:
+        changed.source, changed.reached_minute = source_of(item.topic, item.partition), item.reached_minute
+    return changed

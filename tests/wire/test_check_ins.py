@@ -195,7 +195,9 @@ def test_a_payload_that_is_not_utf_8_is_malformed(raw):
 
 @pytest.mark.parametrize("raw", [*BAD_BYTES, b'"\xff"', b'"{\\"status\\": \\"\xff\\"}"'])
 def test_a_payload_in_a_line_that_is_not_utf_8_is_malformed(raw):
-    line = b'{"message_type": "check_in", "start_time": 1740960060.0, "project_id": 7, "payload": ' + raw + b"}"
+    line = (
+        b'{"message_type": "check_in", "start_time": 1740960060.0, "project_id": 7, "payload": ' + raw + b"}"
+    )
     with pytest.raises(MalformedMessage, match="payload"):
         DECODER.unpacked(msgspec.json.decode(line, type=Wrapper), PLACE)
 
