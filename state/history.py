@@ -58,6 +58,8 @@ class History:
         self._day = -1
         """The event clock's day as of the last `maintain`; -1: none yet."""
         self._dirty_days: list[tuple[str, int]] = []
+        self._superseded_at = 0
+        """As of how many of the writer's commits files were last superseded."""
         self._compaction: Compaction | None = None
         self._data_dir = data_dir
         self._scratch = writer.path.with_suffix(".compaction")
@@ -75,7 +77,7 @@ class History:
             clock_us = self._event_clock_us()
             if clock_us is None:
                 return False
-            changed = self._begin_day(clock_us) | self._finish_compaction()
+            changed = superseded = self._begin_day(clock_us) | self._finish_compaction()
             for name in COLD_TABLES:
                 changed |= self._move(name, clock_us)
                 self._note_late(name)
@@ -83,6 +85,8 @@ class History:
             if changed:
                 self._writer.late.reload()
                 self._writer.commits += 1
+            if superseded:
+                self._superseded_at = self._writer.commits
         except duckdb.Error as error:
             raise StateError(f"{self._writer.path}: cannot move to the history: {reason(error)}") from None
         return changed
@@ -100,8 +104,11 @@ class History:
             self._compaction.abandon()
             self._compaction = None
 
-    def clean_up(self) -> int:
-        """Remove files that have been superseded for long, once a snapshot without them is published."""
+    def clean_up(self, shown: int) -> int:
+        """Remove files that have been superseded for long, if the published snapshot is without them: it is as of so
+        many commits of the writer (`Publisher.take_shown`). Returns how many files there were."""
+        if shown < self._superseded_at:
+            return 0
         try:
             return self._files.remove_superseded(self._now() - KEEP_SUPERSEDED)
         except duckdb.Error as error:

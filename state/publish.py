@@ -51,7 +51,7 @@ class Publisher:
         self._held_since: float | None = None
         # The writer's commits as of the last snapshot; what an earlier process committed may not be in one.
         self._commits = -1
-        self._is_shown = False
+        self._shown: int | None = None
         self.was_last = True
         """What was published last completed the snapshot: there is no other writer."""
         self._clean_up()
@@ -88,9 +88,10 @@ class Publisher:
         self._published_at = asked_at
         return self._show(now)
 
-    def has_shown(self) -> bool:
-        """Whether something of this writer's has come into a snapshot since the last time that this was asked."""
-        shown, self._is_shown = self._is_shown, False
+    def take_shown(self) -> int | None:
+        """As of how many commits of the writer its newest copy was that has come into a snapshot since the last time
+        that this was asked; None: none has."""
+        shown, self._shown = self._shown, None
         return shown
 
     def _is_due(self, now: float) -> bool:
@@ -122,7 +123,7 @@ class Publisher:
         finally:
             with contextlib.suppress(OSError):
                 remove(self._unfinished)
-        self._is_shown = True
+        self._shown = self._commits
         return Published(time.perf_counter() - started, size)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
@@ -35,6 +36,12 @@ _JOINED = [*(name for name in TABLES if name != "partitions"), *LEDGER]
 """The tables of which each shard has rows of its own."""
 
 
+class _Copy(NamedTuple):
+    path: Path
+    commits: int
+    """Of the writer, as of which it was taken."""
+
+
 class SharedPublisher(Publisher):
     """Publishes a shard's tables together with those of the other ones.
 
@@ -48,7 +55,7 @@ class SharedPublisher(Publisher):
     ) -> None:
         self._copies = writer.path.parent / "copies"
         self._lock = writer.path.parent / "publish.lock"
-        self._waiting: list[Path] = []
+        self._waiting: list[_Copy] = []
         """This shard's copies that were in no snapshot yet when it last looked, the newest last."""
         self._due_at: float | None = None
         super().__init__(writer, data_dir, interval_seconds, clock)
@@ -76,15 +83,16 @@ class SharedPublisher(Publisher):
         self._hand_in()
         with self._locked():
             for copy in reversed(self._waiting):
-                if self._is_complete(copy.parent):
-                    return self._assemble(copy.parent, started)
+                if self._is_complete(copy.path.parent):
+                    self._shown = copy.commits
+                    return self._assemble(copy.path.parent, started)
         return None
 
     def _forget_shown(self) -> None:
         """Whoever completed a set took the copies away; what is older will never be complete."""
-        gone = [number for number, copy in enumerate(self._waiting, 1) if not copy.exists()]
+        gone = [number for number, copy in enumerate(self._waiting, 1) if not copy.path.exists()]
         if gone:
-            self._is_shown = True
+            self._shown = self._waiting[gone[-1] - 1].commits
         self._drop(max(gone, default=0))
         self._drop(len(self._waiting) - KEPT_COPIES + 1)
 
@@ -92,9 +100,9 @@ class SharedPublisher(Publisher):
         """Drop the oldest copies."""
         for copy in self._waiting[: max(0, count)]:
             try:
-                _remove_copy(copy)
+                _remove_copy(copy.path)
             except OSError as error:
-                raise StateError(f"{copy}: cannot be removed: {reason(error)}") from None
+                raise StateError(f"{copy.path}: cannot be removed: {reason(error)}") from None
         self._waiting = self._waiting[max(0, count) :]
 
     def _hand_in(self) -> None:
@@ -107,7 +115,8 @@ class SharedPublisher(Publisher):
             sync(folder)
         except OSError as error:
             raise StateError(f"{copy}: cannot write: {reason(error)}") from None
-        self._waiting = [*(path for path in self._waiting if path != copy), copy]
+        older = [each for each in self._waiting if each.path != copy]
+        self._waiting = [*older, _Copy(copy, self._commits)]
 
     def _is_complete(self, folder: Path) -> bool:
         return all(copy.exists() for copy in self._all_copies(folder))
@@ -117,7 +126,7 @@ class SharedPublisher(Publisher):
         return [folder / f"{stem}{shard:03d}.duckdb" for shard in range(self._writer.shards)]
 
     def _assemble(self, folder: Path, started: float) -> Published | None:
-        self.was_last = self._is_shown = True
+        self.was_last = True
         first, *others = self._all_copies(folder)
         try:
             size = self._join(first, others, started)

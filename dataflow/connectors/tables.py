@@ -68,9 +68,10 @@ class _ShardPartition(EpochPartition):
     def _published(self, published: Published | None) -> None:
         if published is not None:
             count_published(published)
-        if self._publisher.has_shown():
+        shown = self._publisher.take_shown()
+        if shown is not None:
             count_open_incidents(self._writer.connection, self._shard)
-            self._history.clean_up()
+            self._history.clean_up(shown)
 
     def close(self) -> None:
         if self._in_epoch or not (self._bounded or stopping()):

@@ -106,8 +106,9 @@ def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
             if step % 3:
                 histories[shard].wait()
             publishers[shard].publish()
-            if publishers[shard].has_shown():
-                histories[shard].clean_up()
+            shown = publishers[shard].take_shown()
+            if shown is not None:
+                histories[shard].clean_up(shown)
     for publisher, writer in zip(publishers, writers, strict=True):
         histories[writer.shard].close()
         publisher.publish(force=True)

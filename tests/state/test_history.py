@@ -174,7 +174,7 @@ def test_days_beyond_the_retention_are_dropped_with_their_files(start, tmp_path)
     kept = "SELECT min(date_added)::DATE::VARCHAR, count(*) FROM check_ins"
     assert state.ask(kept) == [("2025-03-07", 2 * 288)]
     state.now += KEEP_SUPERSEDED.total_seconds() + 1
-    state.history.clean_up()
+    state.history.clean_up(state.writer.commits)
     days = {path.parent.name for path in (tmp_path / "history").glob("*/*/*")}
     assert min(days) == "date=2025-03-07"
 
@@ -184,6 +184,16 @@ def test_retention_reaches_rows_that_never_were_in_a_file(start):
     assert state.ask("SELECT count(*) FROM check_ins") == [(2 * 288,)]
 
 
+def test_superseded_files_stay_as_long_as_the_published_snapshot_is_of_before(start):
+    state = start().fill(days=2)
+    state.ask(COUNT)
+    before = state.writer.commits
+    state.fill(first_day=2, days=2)
+    state.now += KEEP_SUPERSEDED.total_seconds() + 1
+    assert state.history.clean_up(before) == 0
+    assert state.history.clean_up(state.writer.commits) > 0
+
+
 def test_superseded_files_stay_for_readers_of_older_snapshots_for_a_while(start):
     state = start().fill(days=2)
     state.ask(COUNT)
@@ -191,10 +201,10 @@ def test_superseded_files_stay_for_readers_of_older_snapshots_for_a_while(start)
         state.fill(first_day=2, days=2)
         state.ask(COUNT)
         state.now += KEEP_SUPERSEDED.total_seconds() - 60
-        assert state.history.clean_up() == 0
+        assert state.history.clean_up(state.writer.commits) == 0
         assert reader.execute(COUNT).fetchall() == [(576, 576)]
     state.now += 61
-    assert state.history.clean_up() > 0
+    assert state.history.clean_up(state.writer.commits) > 0
     assert state.ask(COUNT) == [(4 * 288, 4 * 288)]
 
 

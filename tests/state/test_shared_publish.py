@@ -192,12 +192,12 @@ def test_the_history_of_all_shards_is_in_one_view(start):
 def test_a_shard_knows_when_others_have_shown_what_it_handed_in(start):
     shards = start()
     shards.epoch(0, 1)
-    assert not shards.publishers[0].has_shown()
+    assert shards.publishers[0].take_shown() is None
     shards.epoch(1, 1)
-    assert shards.publishers[1].has_shown()
+    assert shards.publishers[1].take_shown() == 1
     shards.epoch(0, 2)
-    assert shards.publishers[0].has_shown()
-    assert not shards.publishers[0].has_shown()
+    assert shards.publishers[0].take_shown() == 1  # and not 2, of which the snapshot knows nothing yet
+    assert shards.publishers[0].take_shown() is None
 
 
 def test_a_copy_that_cannot_be_written_is_one_clear_line(start, tmp_path):
