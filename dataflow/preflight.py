@@ -37,6 +37,8 @@ class Arguments:
     workers: int
     process_id: int | None
     addresses: list[str] | None
+    process_name: str
+    """The process's number in its cluster, or the name of its pod, from which the engine derives that."""
 
 
 def read_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> Arguments:
@@ -55,7 +57,9 @@ def read_arguments(arguments: Sequence[str], environment: Mapping[str, str]) -> 
         raise StartError(f"-w {workers}: there must be at least one worker")
     if addresses is not None:
         _check_cluster(found.process_id, addresses, "BYTEWAX_POD_NAME" in environment)
-    return Arguments(found.recovery_directory, workers, found.process_id, addresses)
+    process_id = found.process_id
+    name = environment.get("BYTEWAX_POD_NAME", "0") if process_id is None else str(process_id)
+    return Arguments(found.recovery_directory, workers, process_id, addresses, name)
 
 
 def _check_cluster(process_id: int | None, addresses: Sequence[str], named_by_pod: bool) -> None:
@@ -158,8 +162,7 @@ def _read_store(folder: Path, flow_id: str) -> Stored:
     files = sorted(folder.glob("part-*.sqlite3")) if os.path.isdir(folder) else []
     if not files:
         raise StartError(
-            f"recovery store {folder}: there is none; make one with: "
-            f"mkdir -p {folder} && python -m bytewax.recovery {folder} 1"
+            f"recovery store {folder}: there is none; make one with: ./run.sh recovery {folder} 8"
         )
     stored: Stored = {}
     counts: set[int] = set()

@@ -32,6 +32,7 @@ def start() -> Dataflow:
     from dataflow.peers import report_missing
     from dataflow.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
     from dataflow.settings import Settings, SettingsError
+    from dataflow.store_lock import hold_store
 
     arguments = read_arguments(sys.argv, os.environ)
     check_metrics(os.environ)
@@ -45,6 +46,8 @@ def start() -> Dataflow:
     check_data_dir(settings.data_dir)
     parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}
     check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
+    if arguments.recovery_store is not None:
+        hold_store(arguments.recovery_store, arguments.process_name)
     watch_signals()
     if arguments.addresses is not None:
         report_missing(arguments.addresses)

@@ -5,6 +5,7 @@ Each case is a process of its own, started as users start it.
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import json
 import os
@@ -301,7 +302,7 @@ def test_a_store_that_is_none_stops_the_start_and_says_how_to_make_one(place, ma
     if made:
         store.mkdir()
     ended = run(place.settings(), "-r", store, "-s", 0, "-b", 0)
-    assert_one_line(ended, store, f"python -m bytewax.recovery {store} 1")
+    assert_one_line(ended, store, f"./run.sh recovery {store} 8")
 
 
 def test_a_store_that_lacks_a_part_stops_the_start(place):
@@ -318,6 +319,16 @@ def test_a_data_folder_of_a_newer_schema_stops_the_start(resumable):
     before = (place.data / "monitors.duckdb").read_bytes()
     assert_one_line(run(place.settings()), file, "use a newer one")
     assert (place.data / "monitors.duckdb").read_bytes() == before
+
+
+def test_a_second_flow_on_one_store_is_refused_before_the_store_knows_of_it(place):
+    store = make_store(place.folder / "store")
+    with open(store / "process-0.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert_one_line(run(place.settings(), "-r", store, "-s", 0, "-b", 0), store, "another flow")
+        with sqlite3.connect(store / "part-0.sqlite3") as part:
+            assert part.execute("SELECT * FROM exs").fetchall() == []
+    assert_fine(run(place.settings(), "-r", store, "-s", 0, "-b", 0))
 
 
 HOLD = """

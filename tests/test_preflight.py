@@ -16,6 +16,7 @@ from dataflow.breakdown import explain
 from dataflow.failure import StartError
 from dataflow.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
 from dataflow.settings import Settings, SettingsError
+from dataflow.store_lock import hold_store
 
 PEERS = "10.0.0.1:2101;10.0.0.2:2101"
 
@@ -46,7 +47,51 @@ def test_without_arguments_there_is_one_worker_and_no_store():
 
 
 def test_the_name_of_a_pod_says_which_process_it_is():
-    assert arguments("-a", PEERS, BYTEWAX_POD_NAME="flow-1").process_id is None
+    found = arguments("-a", PEERS, BYTEWAX_POD_NAME="flow-1")
+    assert (found.process_id, found.process_name) == (None, "flow-1")
+
+
+def test_processes_have_names_of_their_own():
+    assert arguments().process_name == "0"
+    assert arguments("-i", "1", "-a", PEERS, BYTEWAX_POD_NAME="flow-1").process_name == "1"
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from dataflow.store_lock import hold_store
+hold_store(Path(sys.argv[1]), sys.argv[2])
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(store, process):
+    command = [sys.executable, "-c", HOLD, str(store), process]
+    return subprocess.Popen(
+        command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_store_is_held_by_one_flow_at_a_time(tmp_path):
+    with hold(tmp_path, "0") as holder:
+        assert holder.stdout.readline() == "held\n"
+        with hold(tmp_path, "0") as second:
+            _, err = second.communicate("")
+            assert second.returncode == 2
+            by = f"another flow (process {holder.pid} on {socket.gethostname()}) is running on it"
+            assert err == f"cronwax: recovery store {tmp_path}: {by}\n"
+        with hold(tmp_path, "1") as peer:
+            assert peer.communicate("") == ("held\n", "")
+        holder.kill()
+    with hold(tmp_path, "0") as successor:
+        assert successor.communicate("") == ("held\n", "")
+
+
+def test_a_store_that_cannot_be_locked_is_told(tmp_path, capsys):
+    with pytest.raises(StartError):
+        hold_store(tmp_path / "none", "0")
+    assert "process-0.lock: cannot be locked: No such file or directory" in complaint(capsys)
 
 
 @pytest.mark.parametrize(
