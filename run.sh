@@ -32,7 +32,8 @@ usage: ./run.sh [COMMAND [ARGUMENTS]]
   help                   this list
 
 CRONWAX_PYTHON names the interpreter to set up with (Python 3.11 or 3.12).
-Paths in settings are relative to where you are; paths in Bytewax's arguments to the project's folder.
+Paths in settings and of sql and report are relative to where you are; paths in Bytewax's arguments, and the
+recovery store's, to the project's folder.
 EOT
 }
 
@@ -181,8 +182,8 @@ main() {
         demo) demo ;;
         run) exec "$python" -m bytewax.run dataflow:flow "$@" ;;
         recovery) make_recovery_store "$@" ;;
-        sql) exec "$python" -m state.query "$@" ;;
-        report) exec "$python" -m state.report "$@" ;;
+        sql) run_where_typed state.query "$@" ;;
+        report) run_where_typed state.report "$@" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
         lint) lint ;;
         format) "$python" -m ruff check --fix --quiet . && exec "$python" -m ruff format . ;;
@@ -193,9 +194,19 @@ main() {
     esac
 }
 
+# Run a module whose options name files: they are meant from where the command was typed.
+run_where_typed() {
+    if [[ $started_in != "$root" ]]; then
+        export CRONWAX_DATA_DIR=${CRONWAX_DATA_DIR:-$root/data}
+        cd -- "$started_in"
+    fi
+    PYTHONPATH=$root exec "$python" -P -m "$@"
+}
+
 make_recovery_store() {
-    [[ $# -eq 2 ]] || die "usage: ./run.sh recovery DIR PARTS" 2
+    [[ $# -eq 2 && $2 =~ ^[1-9][0-9]{0,3}$ ]] || die "usage: ./run.sh recovery DIR PARTS" 2
     mkdir -p -- "$1"
+    ! compgen -G "$1/part-*.sqlite3" >/dev/null || die "$1: there is a recovery store already"
     exec "$python" -m bytewax.recovery "$1" "$2"
 }
 
