@@ -10,12 +10,13 @@ from dataflow.chunk import Records
 from dataflow.connectors.deferred import EpochPartition
 from dataflow.connectors.stopping import stopping
 from dataflow.failure import StartError, fail
-from dataflow.operations.metrics import count_open_incidents, count_published
+from dataflow.operations.metrics import count_open_incidents, count_published, show_what_was_left
 from dataflow.settings import Settings
 from state.errors import StateError
 from state.history import History, Limits
 from state.publish import Published, Publisher
 from state.shared_publish import SharedPublisher
+from state.snapshot_views import SNAPSHOT
 from state.summary import print_summary, summarize
 from state.writer import StateWriter
 
@@ -37,7 +38,7 @@ class _ShardPartition(EpochPartition):
             self._publisher = self._open_publisher(settings.publish_interval)
         except StateError as error:
             raise StartError(str(error)) from None
-        count_open_incidents(self._writer.connection, shard)
+        show_what_was_left(self._writer.connection, shard, self._data_dir / SNAPSHOT)
 
     def _open_publisher(self, interval_seconds: float) -> Publisher:
         if self._shards == 1:

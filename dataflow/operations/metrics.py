@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import duckdb
 from prometheus_client import Counter, Gauge, Histogram
@@ -88,6 +90,18 @@ def count_published(published: Published) -> None:
     PUBLISH_SECONDS.observe(published.seconds)
     PUBLISHED_BYTES.set(published.size_bytes)
     PUBLISHED_TIME.set_to_current_time()
+
+
+def show_what_was_left(connection: duckdb.DuckDBPyConnection, shard: int, snapshot: Path) -> None:
+    """Show from the start what earlier processes left: open incidents of a shard, a system incident that goes on in
+    it, size and time of the published snapshot. Else an alert about these would fire, or end, with a restart."""
+    count_open_incidents(connection, shard)
+    if connection.execute("FROM system_incident_spans WHERE ended_at IS NULL LIMIT 1").fetchone():
+        SYSTEM_INCIDENT.set(1)
+    with suppress(FileNotFoundError):  # nothing was published yet
+        file = snapshot.stat()
+        PUBLISHED_BYTES.set(file.st_size)
+        PUBLISHED_TIME.set(file.st_mtime)
 
 
 def count_open_incidents(connection: duckdb.DuckDBPyConnection, shard: int) -> None:

@@ -1,3 +1,6 @@
+import os
+from contextlib import closing
+
 import duckdb
 import pytest
 from prometheus_client import REGISTRY
@@ -5,6 +8,7 @@ from prometheus_client import REGISTRY
 from dataflow.chunk import DeadLetter, Records
 from dataflow.operations import metrics
 from state.tables import TABLES
+from state.writer import StateWriter
 
 
 def row(table, **values):
@@ -75,6 +79,38 @@ def test_open_incidents_are_those_in_the_tables():
         connection.execute("INSERT INTO incidents VALUES (NULL), ('2025-03-03T00:00:00Z'), (NULL)")
         metrics.count_open_incidents(connection, 0)
     assert REGISTRY.get_sample_value("cronwax_incidents_open") == 2
+
+
+def test_what_earlier_processes_left_is_shown_from_the_start(tmp_path):
+    snapshot = tmp_path / "monitors.duckdb"
+    snapshot.write_bytes(b"published")
+    os.utime(snapshot, (1_740_960_300, 1_740_960_300))
+    metrics.SYSTEM_INCIDENT.set(0)
+    with closing(StateWriter.open(tmp_path)) as writer:
+        writer.write(
+            {
+                "incidents": [row("incidents", incident_id="a")],
+                "system_incident_spans": [row("system_incident_spans", system_incident_id="a")],
+            }
+        )
+        writer.commit()
+        metrics.show_what_was_left(writer.connection, 0, snapshot)
+    for name, shown in (
+        ("cronwax_incidents_open", 1),
+        ("cronwax_system_incident", 1),
+        ("cronwax_published_bytes", len(b"published")),
+        ("cronwax_published_timestamp_seconds", 1_740_960_300),
+    ):
+        assert REGISTRY.get_sample_value(name) == shown
+
+
+def test_what_one_shard_does_not_know_of_leaves_what_another_one_showed(tmp_path):
+    metrics.SYSTEM_INCIDENT.set(1)
+    metrics.PUBLISHED_TIME.set(5)
+    with closing(StateWriter.open(tmp_path, 1, 2)) as writer:
+        metrics.show_what_was_left(writer.connection, 1, tmp_path / "monitors.duckdb")
+    assert REGISTRY.get_sample_value("cronwax_system_incident") == 1
+    assert REGISTRY.get_sample_value("cronwax_published_timestamp_seconds") == 5
 
 
 def test_a_system_incident_is_shown_while_it_goes_on():
