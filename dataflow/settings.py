@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,6 +19,8 @@ from dataflow.monitors.volume import VolumeRules
 PREFIX = "CRONWAX_"
 KAFKA_CLOCK_DELAY_SECONDS = 5.0
 """The event clock's delay with Kafka, unless it is set."""
+NEARLY = 0.7
+"""How much of a setting's name a variable must have to be taken for a misspelt one (1: all)."""
 RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
 """Tables that grow for as long as check-ins come."""
 
@@ -188,7 +193,9 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls) -> Settings:
         """Read the environment. Raises SettingsError, one line that names each wrong setting, never its value
-        where that may hold a secret."""
+        where that may hold a secret. A variable whose name is nearly a setting's counts as one."""
+        if misspelt := _misspelt(os.environ, [name.upper() for name in cls.model_fields]):
+            raise SettingsError("; ".join(misspelt))
         try:
             return cls()
         except ValidationError as error:
@@ -206,6 +213,17 @@ class Settings(BaseSettings):
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             reason = f"{error}; it must be a JSON object of project ids and their organizations' ids"
         raise SettingsError(f"CRONWAX_PROJECTS_PATH: {self.projects_path}: {reason}")
+
+
+def _misspelt(environment: Iterable[str], settings: Sequence[str]) -> list[str]:
+    """What to say of variables that would be passed over, although somebody meant a setting by them."""
+    said = []
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if name != variable.upper() and name not in settings:
+            near = get_close_matches(name, settings, 1, NEARLY)
+            said += [f"{variable}: there is no such setting; do you mean {PREFIX}{each}?" for each in near]
+    return said
 
 
 def _reason(detail: Any) -> str:

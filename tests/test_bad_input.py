@@ -153,6 +153,7 @@ def test_a_gz_that_is_none_is_named(place):
 
 
 WRONG_SETTINGS = {
+    "a misspelt setting": ({"retention_day": "secret"}, "do you mean CRONWAX_RETENTION_DAYS?"),
     "an unknown source": ({"source": "rabbit"}, "CRONWAX_SOURCE: "),
     "a word for a number": ({"rate_limit": "six"}, "CRONWAX_RATE_LIMIT: "),
     "a number out of range": ({"batch_size": "0"}, "CRONWAX_BATCH_SIZE: "),

@@ -193,6 +193,15 @@ def test_a_projects_file_that_is_broken_is_named(tmp_path, content):
         Settings(projects_path=path).projects()
 
 
+def test_a_misspelt_setting_is_refused_and_other_variables_are_none_of_ours(monkeypatch):
+    for name in ("CRONWAX_PYTHON", "CRONWAX_TEST_FULL", "RETENTION_DAY"):
+        monkeypatch.setenv(name, "1")
+    Settings.load()
+    monkeypatch.setenv("CRONWAX_RETENTION", "14")
+    with pytest.raises(SettingsError, match=r"^CRONWAX_RETENTION: .* do you mean CRONWAX_RETENTION_DAYS\?$"):
+        Settings.load()
+
+
 def test_a_projects_file_says_the_organization_of_each_project(tmp_path):
     path = tmp_path / "projects.json"
     path.write_text('{"7": 2, "8": 3}')
