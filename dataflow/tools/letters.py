@@ -30,6 +30,8 @@ class Letter(NamedTuple):
     key: str | None
     """What must stay in order has the same one; None, of clock pulses, is for every partition."""
     value: bytes
+    partition: int | None = None
+    """Where it goes instead of where its key says."""
 
 
 def check_in(payload: dict[str, Any], project_id: int, sdk: str | None, now_us: int) -> Letter:

@@ -51,6 +51,12 @@ def parser() -> OneLineParser:
         action="store_true",
         help="each line's ts becomes the broker's timestamp, not the present",
     )
+    commands.add_parser(
+        "dead-letters",
+        help="dead letters from standard input, back to where they came from",
+        description="Send the original bytes of the dead letters that standard input holds, as tail --dead-letters "
+        "--json shows them: one JSON object a line, each to the partition that it came from.",
+    )
     return top
 
 

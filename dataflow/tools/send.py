@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from dataflow.settings import Settings, SettingsError
 from dataflow.tools.arguments import ToolError, complain, let_go_of_stdout, show_warnings
 from dataflow.tools.letters import Letter, check_in, control
 from dataflow.tools.options import SDK, check_in_payload, control_body, parser
-from dataflow.tools.recording import read_recording
+from dataflow.tools.recording import read_dead_letters, read_recording
 from dataflow.tools.rule_options import rule_body
 from dataflow.tools.sender import Sender
 
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "lines":
             _send_lines(options.keep_ts)
+        elif options.command == "dead-letters":
+            _send_dead_letters()
         else:
             letter = _letter(options)
             sender = Sender(kafka_settings(), _show)
@@ -61,26 +64,41 @@ def _show(letter: Letter, topic: str, partition: int, offset: int) -> None:
 
 
 def _send_lines(keep_ts: bool) -> None:
+    recording = read_recording(sys.stdin.buffer)
+    sender = _send_all(
+        kafka_settings(), ((at_us if keep_ts else None, letter) for at_us, letter in recording)
+    )
+    if keep_ts and sender.keeps_own_times:
+        complain(
+            "a topic keeps times of its own (message.timestamp.type=LogAppendTime): --keep-ts had no effect"
+        )
+
+
+def _send_dead_letters() -> None:
+    settings = kafka_settings()
+    letters = read_dead_letters(sys.stdin.buffer, (settings.checkins_topic, settings.controls_topic))
+    _send_all(settings, ((None, letter) for letter in letters))
+
+
+def _send_all(settings: Settings, letters: Iterable[tuple[int | None, Letter]]) -> Sender:
+    """Send letters, each with its broker timestamp in µs or the present, and say how many went where."""
     ranges: dict[tuple[str, int], tuple[int, int, int]] = {}
 
     def count(letter: Letter, topic: str, partition: int, offset: int) -> None:
         messages, first, last = ranges.get((topic, partition), (0, offset, offset))
         ranges[topic, partition] = messages + 1, min(first, offset), max(last, offset)
 
-    sender = Sender(kafka_settings(), count)
+    sender = Sender(settings, count)
     try:
-        for at_us, letter in read_recording(sys.stdin.buffer):
-            sender.send(letter, at_us if keep_ts else None)
+        for at_us, letter in letters:
+            sender.send(letter, at_us)
     finally:
         try:
             sender.finish()
         finally:
             for (topic, partition), (messages, first, last) in sorted(ranges.items()):
                 print(f"{messages} sent to {topic}/{partition} at offsets {first} to {last}")
-    if keep_ts and sender.keeps_own_times:
-        complain(
-            "a topic keeps times of its own (message.timestamp.type=LogAppendTime): --keep-ts had no effect"
-        )
+    return sender
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ class Sender:
     def send(self, letter: Letter, at_us: int | None = None) -> None:
         """Hand over a letter, with this broker timestamp or the present. Raises ToolError."""
         topic = self._topics[letter.is_control]
+        if letter.partition is not None:
+            self._produce(letter, topic, at_us, partition=letter.partition)
+            return
         if letter.key is not None:
             self._produce(letter, topic, at_us, key=letter.key.encode("utf-8", "surrogatepass"))
             return

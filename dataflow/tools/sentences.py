@@ -38,7 +38,7 @@ class Reader:
         """A message that the broker took at `sent_ms` since the epoch."""
         try:
             body = msgspec.json.decode(value, type=dict[str, Any])
-            return Sentence(*map(_shown, self._words(body, sent_ms)))
+            return Sentence(*map(printable, self._words(body, sent_ms)))
         except (
             msgspec.DecodeError,
             UnicodeDecodeError,
@@ -48,7 +48,7 @@ class Reader:
             AttributeError,
         ):
             return Sentence(
-                _iso(sent_ms / 1000), "-", "-", f"a message that is none of Cronwax: {len(value)} bytes"
+                iso(sent_ms / 1000), "-", "-", f"a message that is none of Cronwax: {len(value)} bytes"
             )
 
     def _words(self, body: dict[str, Any], sent_ms: int) -> tuple[object, object, object, object]:
@@ -59,9 +59,9 @@ class Reader:
             fingerprint = body["fingerprint"][0]
             monitor, environment = self._known.get(fingerprint, (f"{body['project_id']}/?", "-"))
             # It has no time of its own.
-            return _iso(sent_ms / 1000), monitor, environment, f"resolved: incident {fingerprint}"
+            return iso(sent_ms / 1000), monitor, environment, f"resolved: incident {fingerprint}"
         monitor = f"{body['project_id']}/{body['monitor']['slug']}" if "monitor" in body else "-"
-        return _iso(body["detection_time"]), monitor, body.get("environment", "-"), f"{kind}: {body['text']}"
+        return iso(body["detection_time"]), monitor, body.get("environment", "-"), f"{kind}: {body['text']}"
 
     def _occurrence(self, body: dict[str, Any]) -> tuple[object, object, object, object]:
         event = body["event"]
@@ -73,15 +73,17 @@ class Reader:
         self._known[fingerprint] = monitor, environment
         evidence = body["evidence_display"][0]
         what = "flapping" if evidence["name"] == FLAPPING_EVIDENCE else "failed"
-        return _iso(body["detection_time"]), monitor, environment, f"{what}: {evidence['value']}"
+        return iso(body["detection_time"]), monitor, environment, f"{what}: {evidence['value']}"
 
 
-def _iso(seconds: float) -> str:
+def iso(seconds: float) -> str:
+    """A time since the epoch as ISO 8601 in UTC; `-` if it is none."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
         return "-"
 
 
-def _shown(value: object) -> str:
+def printable(value: object) -> str:
+    """A value as text in which nothing can move a terminal's cursor."""
     return "".join(character if character.isprintable() else "\ufffd" for character in str(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
@@ -13,12 +13,16 @@ from confluent_kafka import Message as KafkaMessage
 from rich.console import Console
 from rich.text import Text
 
+from dataflow.chunk import DeadLetter
 from dataflow.connectors.kafka_client import Kafka, is_transient
+from dataflow.connectors.lines import dead_letter_line
 from dataflow.settings import Settings, SettingsError
 from dataflow.tools.arguments import OneLineParser, ToolError, complain, let_go_of_stdout, show_warnings
 from dataflow.tools.send import kafka_settings
-from dataflow.tools.sentences import Reader, Sentence
+from dataflow.tools.sentences import Reader, Sentence, iso, printable
 
+SHOWN_BYTES = 200
+"""So much of a dead letter is shown on its line."""
 _COLOURS = {"failed": "red", "resolved": "green"}
 """By the first word of what happened; the rest is about the flow itself."""
 
@@ -30,14 +34,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--json", action="store_true", help="the messages as they are, and where, a line each"
     )
+    parser.add_argument(
+        "--dead-letters", action="store_true", help="what could not be read, from its topic, instead"
+    )
+    parser.add_argument("--no-follow", action="store_true", help="end behind what is there now")
     options = parser.parse_args(arguments)
     show_warnings()
     try:
         # A shell's background job ignores it; SIGTERM ends a tail in the same way.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
-        show = _JsonLines() if options.json else _Lines()
-        for message in _messages(kafka_settings(), options.from_start):
+        settings = kafka_settings()
+        topic = settings.dead_letter_topic if options.dead_letters else settings.occurrences_topic
+        show = _form(options.dead_letters, options.json)
+        for message in _messages(settings, topic, options.from_start, not options.no_follow):
             show(message)
     except (ToolError, SettingsError) as error:
         complain(str(error))
@@ -53,21 +63,30 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _messages(settings: Settings, from_start: bool) -> Iterator[KafkaMessage]:
-    """The messages of the occurrences topic, for ever. Raises ToolError and KafkaStartError."""
-    kafka, topic = Kafka(settings), settings.occurrences_topic
+def _form(dead_letters: bool, as_json: bool) -> Callable[[KafkaMessage], None]:
+    if dead_letters:
+        return _dead_letter_as_json if as_json else _dead_letter_as_line
+    return _JsonLines() if as_json else _Lines()
+
+
+def _messages(settings: Settings, topic: str, from_start: bool, follow: bool) -> Iterator[KafkaMessage]:
+    """The messages of a topic, for ever or as far as there are some. Raises ToolError and KafkaStartError."""
+    kafka = Kafka(settings)
     partitions = kafka.partitions(topic)[topic]
     reports = kafka.reports()
     consumer = kafka.consumer(reports)
     start = OFFSET_BEGINNING if from_start else OFFSET_END
     try:
         consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
-        while True:
+        unfinished = set(partitions)
+        while follow or unfinished:
             for message in consumer.consume(1000, 0.2):
                 error = message.error()
                 if error is None:
                     yield message
-                elif error.code() != KafkaError._PARTITION_EOF and not is_transient(error):
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    unfinished.discard(message.partition() or 0)
+                elif not is_transient(error):
                     raise ToolError(f"Kafka: {topic}: {reports.redact(error.str())}")
             if reports.fatal:
                 raise ToolError(f"Kafka: {topic}: {reports.fatal}")
@@ -116,6 +135,44 @@ class _JsonLines:
             "ts_ms": message.timestamp()[1],
         }
         print(json.dumps({**place, "message": body}), flush=True)
+
+
+def _dead_letter(message: KafkaMessage) -> DeadLetter:
+    """A message of the dead letters' topic; without its headers it is one of that topic itself."""
+    found = message.headers()
+    headers = {
+        name: value.decode("utf-8", "replace")
+        for name, value in (found if isinstance(found, list) else ())
+        if isinstance(value, bytes)
+    }
+    return DeadLetter(
+        headers.get("topic") or message.topic() or "",
+        _number(headers.get("partition"), message.partition()),
+        _number(headers.get("offset"), message.offset()),
+        headers.get("reason", ""),
+        message.value() or b"",
+    )
+
+
+def _number(header: str | None, otherwise: int | None) -> int:
+    return int(header) if header and header.isdecimal() else otherwise or 0
+
+
+def _dead_letter_as_line(message: KafkaMessage) -> None:
+    letter = _dead_letter(message)
+    shown = "" if len(letter.original) <= SHOWN_BYTES else f"... ({len(letter.original)} bytes)"
+    print(
+        iso(message.timestamp()[1] / 1000),
+        f"{letter.topic}/{letter.partition}/{letter.offset}",
+        printable(letter.reason),
+        f"{letter.original[:SHOWN_BYTES]!r}{shown}",
+        sep="\t",
+        flush=True,
+    )
+
+
+def _dead_letter_as_json(message: KafkaMessage) -> None:
+    print(dead_letter_line(_dead_letter(message)).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from topics import PATIENCE_SECONDS, read, send
 
+from dataflow.chunk import DeadLetter
+from dataflow.connectors.kafka_sinks import DeadLettersSink
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.wire.check_ins import CheckInDecoder, Place
 
@@ -20,7 +22,13 @@ PLACE = Place("t", 0, 0, 2**60, NO_MINUTE)
 
 
 def environment(settings):
-    names = ("kafka_bootstrap_servers", "checkins_topic", "controls_topic", "occurrences_topic")
+    names = (
+        "kafka_bootstrap_servers",
+        "checkins_topic",
+        "controls_topic",
+        "occurrences_topic",
+        "dead_letter_topic",
+    )
     given = {f"CRONWAX_{name.upper()}": str(getattr(settings, name)) for name in names}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CRONWAX_")}
     return {**kept, "PYTHONUNBUFFERED": "1", **given}
@@ -167,3 +175,44 @@ def test_tail_shows_messages_as_json_with_their_place(broker, settings_for):
         {"partition": 2, "offset": 1, "ts_ms": 2000, "message": "no JSON"},
     ]
     assert tail.interrupt() == (0, "")
+
+
+def tail_at_once(settings, *arguments):
+    command = [sys.executable, "-m", "dataflow.tools.tail", "--from-start", "--no-follow", *arguments]
+    run = subprocess.run(
+        command,
+        cwd=PROJECT,
+        env=environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout
+
+
+def test_tail_ends_behind_what_is_there_if_it_shall_not_follow(broker, settings_for):
+    settings = settings_for(broker)
+    assert tail_at_once(settings) == ""
+    send(broker.bootstrap, settings.occurrences_topic, 2, [(1000, b"{}")] * 3)
+    assert tail_at_once(settings, "--json").count("\n") == 3
+
+
+def test_dead_letters_are_shown_and_go_back_to_where_they_came_from(broker, settings_for):
+    settings = settings_for(broker)
+    topic = settings.checkins_topic
+    sink = DeadLettersSink(settings).build_part("dead_letters", "0", None)
+    sink.write_batch(
+        [DeadLetter(topic, 1, 7, "no\nmap", b"\xff\x1b"), DeadLetter(topic, 0, 9, "why", b"x" * 300)]
+    )
+    sink.close()
+    shown = [line.split("\t")[1:] for line in tail_at_once(settings, "--dead-letters").splitlines()]
+    assert sorted(shown) == [
+        [f"{topic}/0/9", "why", f"b'{'x' * 200}'... (300 bytes)"],
+        [f"{topic}/1/7", "no\ufffdmap", "b'\\xff\\x1b'"],
+    ]
+    sent = run_send(settings, "dead-letters", stdin=tail_at_once(settings, "--dead-letters", "--json"))
+    assert (sent.returncode, sent.stderr) == (0, "")
+    assert sent.stdout == "".join(f"1 sent to {topic}/{part} at offsets 0 to 0\n" for part in (0, 1))
+    found = {message.partition(): message.value() for message in read(broker.bootstrap, topic)}
+    assert found == {0: b"x" * 300, 1: b"\xff\x1b"}

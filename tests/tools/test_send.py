@@ -3,12 +3,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from dataflow.chunk import DeadLetter
+from dataflow.connectors.lines import dead_letter_line
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.rule_request import parse_rule
 from dataflow.tools.arguments import ToolError
 from dataflow.tools.letters import check_in, control
 from dataflow.tools.options import check_in_payload, control_body, parser
-from dataflow.tools.recording import read_recording
+from dataflow.tools.recording import read_dead_letters, read_recording
 from dataflow.tools.rule_options import rule_body
 from dataflow.tools.send import main
 from dataflow.wire.check_ins import CheckInDecoder, Place
@@ -282,3 +284,31 @@ def test_without_an_address_one_line_says_so(monkeypatch, capsys):
     monkeypatch.setenv("CRONWAX_SOURCE", "demo")
     assert main(["check-in", "--project", "1", "--slug", "m", "--status", "ok"]) == 1
     assert capsys.readouterr().err == "cronwax: CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set\n"
+
+
+TOPICS = ("ingest-monitors", "monitor-controls")
+
+
+@pytest.mark.parametrize("original", [b"{}", b"\xff\x00", "\u2028".encode(), b""])
+def test_a_dead_letter_goes_back_as_it_was_to_the_partition_that_it_came_from(original):
+    lines = [dead_letter_line(DeadLetter(topic, 3, 17, "why", original)) for topic in TOPICS]
+    found = list(read_dead_letters([b"\n", *lines], TOPICS))
+    assert [(each.is_control, each.partition, each.value) for each in found] == [
+        (False, 3, original),
+        (True, 3, original),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"no JSON", "line 2: JSON is malformed"),
+        (b'{"topic": "other", "partition": 0, "payload": ""}', "line 2: came from other, which is none of"),
+        (b'{"topic": "ingest-monitors", "partition": 0}', "line 2: neither payload nor payload_base64"),
+        (b'{"topic": "ingest-monitors", "partition": -1, "payload": ""}', "line 2: Expected `int` >= 0"),
+        (b'{"topic": "ingest-monitors", "partition": 0, "payload_base64": "!"}', "line 2: Invalid base64"),
+    ],
+)
+def test_a_line_that_is_no_dead_letter_is_named(line, said):
+    with pytest.raises(ToolError, match=said):
+        list(read_dead_letters([b"", line], TOPICS))
