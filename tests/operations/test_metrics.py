@@ -1,12 +1,16 @@
 import os
+import re
 from contextlib import closing
 
 import duckdb
 import pytest
+from processes import PROJECT
 from prometheus_client import REGISTRY
 
 from dataflow.chunk import DeadLetter, Records
 from dataflow.operations import metrics
+from dataflow.operations.vitals import Vitals
+from dataflow.settings import Settings
 from state.tables import TABLES
 from state.writer import StateWriter
 
@@ -118,3 +122,28 @@ def test_a_system_incident_is_shown_while_it_goes_on():
         rows = [row("system_incident_spans", system_incident_id="a", ended_at=ended_at)]
         metrics.count_records([Records(0, {"system_incident_spans": rows})])
         assert REGISTRY.get_sample_value("cronwax_system_incident") == shown
+
+
+def metrics_named_in(file):
+    text = (PROJECT / "docs" / file).read_text()
+    return set(re.findall(r"cronwax_[a-z_]+", text))
+
+
+def shown_metrics():
+    """All metrics as a scrape names them, the histograms without their parts."""
+    vitals = Vitals(Settings(source="kafka", kafka_bootstrap_servers="none:9092"))
+    families = [each for each in REGISTRY.collect() if each.name.startswith("cronwax_")]
+    return {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in [*families, *vitals.collect()]
+    }
+
+
+def test_the_docs_name_each_metric_and_no_other():
+    assert metrics_named_in("operations.md") == shown_metrics()
+
+
+def test_alerts_are_about_metrics_that_there_are():
+    named = {re.sub(r"_(sum|count|bucket)$", "", name) for name in metrics_named_in("alerts.yml")}
+    assert named
+    assert named <= shown_metrics()
