@@ -19,7 +19,7 @@ from dataflow.monitors.volume import VolumeRules
 PREFIX = "CRONWAX_"
 KAFKA_CLOCK_DELAY_SECONDS = 5.0
 """The event clock's delay with Kafka, unless it is set."""
-NEARLY = 0.7
+NEARLY = 0.77
 """How much of a setting's name a variable must have to be taken for a misspelt one (1: all)."""
 RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
 """Tables that grow for as long as check-ins come."""

@@ -194,7 +194,7 @@ def test_a_projects_file_that_is_broken_is_named(tmp_path, content):
 
 
 def test_a_misspelt_setting_is_refused_and_other_variables_are_none_of_ours(monkeypatch):
-    for name in ("CRONWAX_PYTHON", "CRONWAX_TEST_FULL", "RETENTION_DAY"):
+    for name in ("CRONWAX_PYTHON", "CRONWAX_TEST_FULL", "CRONWAX_KAFKA_PORT", "RETENTION_DAY"):
         monkeypatch.setenv(name, "1")
     Settings.load()
     monkeypatch.setenv("CRONWAX_RETENTION", "14")
