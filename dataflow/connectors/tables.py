@@ -58,9 +58,8 @@ class _ShardPartition(EpochPartition):
                 self._history.maintain()
             # Without positions in this epoch the other shards may have had none of it.
             if self._shards == 1 or self._sent_at:
-                asked_at = (
-                    self.ended_at if self._shards == 1 else None
-                )  # several go by when positions were sent
+                # Several go by when positions were sent.
+                asked_at = self.ended_at if self._shards == 1 else None
                 self._published(self._publisher.publish(asked_at=asked_at))
         except StateError as error:
             fail(str(error))

@@ -11,13 +11,15 @@ from dataflow.steps.blocks import Blocks
 
 def _without_place(entry):
     """An entry as a snapshot gives it back, but for the deadlines' bookkeeping, which starts afresh."""
-    if isinstance(entry, dict):
-        return {name: _without_place(value) for name, value in entry.items()}
     if hasattr(entry, "scheduled_minute"):
         entry.scheduled_minute = FAR_MINUTE
     for environment in getattr(entry, "environments", {}).values():
         _without_place(environment)
     return entry
+
+
+def _key_of(entry):
+    return entry[:3] if isinstance(entry, tuple) else (entry.project_id, entry.slug)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,12 +34,12 @@ def snapshots_are_complete():
         if entries:
             kind = type(entries[0])
             width = 3 if kind is tuple else 2
-            key_of = lambda entry: entry[:3] if kind is tuple else (entry.project_id, entry.slug)  # noqa: E731
             layout = tuple[list[tuple], list[tuple if kind is tuple else kind]]
-            held = {key_of(entry): _without_place(entry) for entry in Blocks().restore(saved, layout, key_of)}
+            restored = Blocks().restore(saved, layout, _key_of)
+            held = {_key_of(entry): _without_place(entry) for entry in restored}
             there = msgspec.msgpack.decode(msgspec.msgpack.encode(([], entries)), type=layout)[1]
             assert all(len(key) == width for key in held)
-            assert held == {key_of(entry): _without_place(entry) for entry in there}
+            assert held == {_key_of(entry): _without_place(entry) for entry in there}
         return saved
 
     with pytest.MonkeyPatch.context() as patch:
