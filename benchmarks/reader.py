@@ -15,6 +15,8 @@ from statistics import median
 
 import duckdb
 
+from state.errors import StateError
+from state.snapshot import open_snapshot
 from state.snapshot_views import SNAPSHOT
 
 INVARIANTS = {
@@ -72,14 +74,14 @@ def main() -> None:
             continue
         started = time.perf_counter()
         try:
-            connection = held or duckdb.connect(snapshot, read_only=True, config={"threads": 1})
+            connection = held or open_snapshot(options.data_dir, {"threads": 1})
             wrong |= read(connection)
             snapshots.add(connection.execute("SELECT published_at::VARCHAR FROM snapshot_info").fetchone())
             if options.hold:
                 held = connection
             else:
                 connection.close()
-        except duckdb.Error as error:
+        except (duckdb.Error, StateError) as error:
             failures.append(str(error))
         seconds.append(time.perf_counter() - started)
     figures = {"reads": len(seconds), "snapshots": len(snapshots), "wrong": wrong, "failures": failures}
