@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import re
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +19,10 @@ LAYOUT = ("schema.sql", "volume.sql", "reasons.sql")
 """What analysts see, by file of state/."""
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
+_HEADERS_BYTES = 3 * 4096
+"""The least that a DuckDB file has."""
+_MAKING_SECONDS = 1.0
+"""Longer than it takes to write them."""
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "storage_compatibility_version": STORAGE_VERSION,
@@ -46,7 +53,10 @@ def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnect
             f"{error.filename or path.parent}: cannot make the folder: {reason(error)}"
         ) from None
     try:
+        _remove_half_made(path)
         connection = duckdb.connect(path, config=_CONFIG)
+    except OSError as error:
+        raise StateError(f"{path}: cannot open: {reason(error)}") from None
     except duckdb.Error as error:
         raise _cannot_open(path, error) from None
     try:
@@ -60,6 +70,29 @@ def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnect
         connection.close()
         raise
     return connection
+
+
+def _remove_half_made(path: Path) -> None:
+    """Remove a file that somebody died over who was about to make it: DuckDB reads none that lacks a header, and there
+    is nothing in it. Raises OSError."""
+    if not _is_short(path):
+        return
+    time.sleep(_MAKING_SECONDS)
+    if not _is_short(path):
+        return  # another process was making it
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as DuckDB itself locks it
+        except BlockingIOError:
+            return
+        begin = file.read(_HEADERS_BYTES)
+        is_ours = not begin or begin[8:12] == b"DUCK"
+        if is_ours and len(begin) < _HEADERS_BYTES and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            path.unlink()
+
+
+def _is_short(path: Path) -> bool:
+    return path.exists() and path.stat().st_size < _HEADERS_BYTES
 
 
 def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int] | None:

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -218,6 +219,29 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match=r"^\S*/file/state: cannot make the folder: Not a directory$"):
         StateWriter.open(tmp_path / "file")
+
+
+@pytest.mark.parametrize("size", [0, 4096, 8192])
+def test_a_file_that_a_flow_died_over_while_making_it_is_made_again(tmp_path, size):
+    StateWriter.open(tmp_path).close()
+    path = shard_path(tmp_path, 0)
+    path.write_bytes(path.read_bytes()[:size])
+    with closing(StateWriter.open(tmp_path)) as writer:
+        write(writer, monitors=[monitor()])
+    assert answer(path, "SELECT slug FROM monitors") == [("backup",)]
+
+
+def test_a_short_file_that_another_process_holds_stays(tmp_path):
+    path = shard_path(tmp_path, 0)
+    path.parent.mkdir()
+    path.touch()
+    command = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, 2); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", command, path], stdin=-1, stdout=-1) as holder:
+        holder.stdout.readline()
+        with pytest.raises(StateError, match=r"cannot open|another flow"):
+            StateWriter.open(tmp_path)
+        holder.communicate(b"\n")
+    assert path.exists()
 
 
 def test_a_file_that_is_no_database_is_one_clear_line(tmp_path):
