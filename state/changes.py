@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 Row = tuple[Any, ...]
 
-_COMPACT_AT = 100_000
+_COMPACT_AT = 500_000
 """Rows from which a log is worth shortening to what is left of it."""
 
 
@@ -18,11 +19,12 @@ class Changes:
     pass at the commit, or when the log has doubled since it was last shortened.
     """
 
-    __slots__ = ("_compact_at", "_identity", "_log", "_width")
+    __slots__ = ("_compact_at", "_identity", "_key_of", "_log", "_width")
 
     def __init__(self, width: int, identity: int) -> None:
         self._width = width
         self._identity = identity
+        self._key_of = itemgetter(*range(identity))
         self._log: list[Row] = []
         self._compact_at = _COMPACT_AT
 
@@ -39,9 +41,9 @@ class Changes:
 
     def resolve(self) -> tuple[list[Row], list[Row]]:
         """The deletes, to be applied first, and the upserts, one for each identity."""
-        width, identity, log = self._width, self._identity, self._log
-        if all(len(row) == width for row in log):
-            return [], list({row[:identity]: row for row in log}.values())
+        log = self._log
+        if set(map(len, log)) <= {self._width}:
+            return [], list(dict(zip(map(self._key_of, log), log, strict=True)).values())
         return self._resolve_deletes()
 
     def clear(self) -> None:
