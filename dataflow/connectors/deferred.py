@@ -41,7 +41,7 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
     - The other sink's partitions are `EpochPartition`s; its snapshots hold nothing, its errors end the process.
     """
 
-    def __init__(self, sink: FixedPartitionedSink[Records, None], written: Written) -> None:
+    def __init__(self, sink: FixedPartitionedSink[Records, None], written: Written | None = None) -> None:
         self._sink = sink
         self._written = written
 
@@ -101,7 +101,7 @@ class _Epoch(NamedTuple):
 class DeferredPartition(StatefulSinkPartition[Records, bytes]):
     """One partition; see `DeferredSink`."""
 
-    def __init__(self, name: str, part: EpochPartition, written: Written) -> None:
+    def __init__(self, name: str, part: EpochPartition, written: Written | None) -> None:
         self._name = name
         self._part = part
         self._written = written
@@ -145,7 +145,8 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         self._part.write_batch(records)
         self._part.ended_at = ended_at
         self._part.snapshot()
-        self._written(self._name, time.perf_counter() - started)
+        if self._written is not None:
+            self._written(self._name, time.perf_counter() - started)
 
 
 def _is_done(epoch: _Epoch) -> bool:

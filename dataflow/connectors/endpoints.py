@@ -12,6 +12,7 @@ from bytewax.outputs import Sink
 
 from dataflow.chunk import DeadLetter, Message, Records
 from dataflow.connectors.batch import SourceBatch
+from dataflow.connectors.deferred import DeferredSink
 from dataflow.connectors.demo import DEMO_PROJECTS, DemoSource
 from dataflow.connectors.files import FileSource
 from dataflow.connectors.kafka import KafkaSource
@@ -69,7 +70,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
         {settings.source: source},
         source.origins,
         projects,
-        TablesSink(settings, bounded=True),
+        DeferredSink(TablesSink(settings, bounded=True)),
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
         dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
     )
