@@ -18,6 +18,7 @@ usage: ./run.sh [COMMAND [ARGUMENTS]]
   setup                  only prepare the virtual environment in .venv
   run [BYTEWAX ARGS]     run the flow with your own CRONWAX_ settings, e.g. run -w 2
   recovery DIR PARTS     make a recovery store, once; then: run -r DIR -s 10 -b 60
+  recovery DIR           pack the files of one that is there, while no flow runs on it
   sql [QUESTION]         ask the published DuckDB by SQL, or by name: sql status; without one, a prompt
   report [--out FILE]    write one HTML page about the published snapshot
   test [PYTEST ARGS]     lint, types and tests; with arguments only pytest with those
@@ -181,7 +182,6 @@ main() {
         setup) printf 'cronwax: ready; %s is in %s\n' "$("$python" --version)" "$venv" ;;
         demo) demo ;;
         run) exec "$python" -m bytewax.run dataflow:flow "$@" ;;
-        recovery) make_recovery_store "$@" ;;
         sql) run_where_typed state.query "$@" ;;
         report) run_where_typed state.report "$@" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
@@ -190,7 +190,7 @@ main() {
         types) exec "$python" -m mypy ;;
         bench) exec "$python" -m benchmarks "$@" ;;
         kafka) exec "$python" tests/kafka/broker.py run "$@" ;;
-        send | tail) exec "$python" -m "dataflow.tools.$command" "$@" ;;
+        recovery | send | tail) exec "$python" -m "dataflow.tools.$command" "$@" ;;
     esac
 }
 
@@ -201,13 +201,6 @@ run_where_typed() {
         cd -- "$started_in"
     fi
     PYTHONPATH=$root exec "$python" -P -m "$@"
-}
-
-make_recovery_store() {
-    [[ $# -eq 2 && $2 =~ ^[1-9][0-9]{0,3}$ ]] || die "usage: ./run.sh recovery DIR PARTS" 2
-    mkdir -p -- "$1"
-    ! compgen -G "$1/part-*.sqlite3" >/dev/null || die "$1: there is a recovery store already"
-    exec "$python" -m bytewax.recovery "$1" "$2"
 }
 
 main "$@"

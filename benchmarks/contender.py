@@ -20,7 +20,7 @@ from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
-from bytewax.recovery import RecoveryConfig, init_db_dir
+from bytewax.recovery import RecoveryConfig
 from bytewax.testing import run_main
 
 from benchmarks.inputs import Input
@@ -137,6 +137,7 @@ def _run_flow(recovery: Path | None) -> Figures:
     from dataflow.flow import build
     from dataflow.settings import Settings
     from dataflow.start import tune_collector
+    from dataflow.tools.recovery import make
 
     tune_collector()
     settings = Settings.load()
@@ -149,8 +150,7 @@ def _run_flow(recovery: Path | None) -> Figures:
     config = None
     if recovery is not None:
         if not recovery.exists():
-            recovery.mkdir(parents=True)
-            init_db_dir(recovery, 1)
+            make(recovery, 1)
         config = RecoveryConfig(str(recovery), backup_interval=timedelta(0))
     run_main(flow, epoch_interval=timedelta(seconds=EPOCH_SECONDS), recovery_config=config)
     figures = _figures(watched)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from dataflow.failure import StartError
 
+LOCKS = "process-*.lock"
+"""The lock files of a store, one for each process that ever ran on it."""
 _held: list[int] = []
 """Descriptors of lock files, open until the process ends: with them the locks would go."""
 

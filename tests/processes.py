@@ -110,8 +110,7 @@ def free_ports(count: int) -> list[int]:
 
 def make_store(folder: Path, parts: int = 1) -> Path:
     """Make a recovery store."""
-    folder.mkdir(parents=True)
-    command = [sys.executable, "-m", "bytewax.recovery", str(folder), str(parts)]
+    command = [sys.executable, "-m", "dataflow.tools.recovery", str(folder), str(parts)]
     subprocess.run(command, cwd=PROJECT, check=True)
     return folder
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from broker import Silent
-from bytewax.recovery import init_db_dir
 from confluent_kafka import Consumer, TopicPartition
 from processes import FLOW, PROJECT, free_ports
 from processes import settings as environment
 
 from dataflow.connectors.kafka_client import patiently
 from dataflow.settings import Settings
+from dataflow.tools.recovery import make
 from state.errors import StateError
 from state.snapshot import open_snapshot
 
@@ -74,8 +74,7 @@ class Deployment:
         self._consumer = Consumer(options, logger=Silent())
         self.data, self.store = self.folder / "data", self.folder / "recovery"
         self.data.mkdir(parents=True, exist_ok=True)
-        self.store.mkdir(exist_ok=True)
-        init_db_dir(self.store, 4)
+        make(self.store, 4)
 
     def start(self, processes: int = 1, **changes: Any) -> list[FlowProcess]:
         """Start so many processes, with changed settings; those before them must have ended."""
