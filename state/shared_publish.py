@@ -61,12 +61,12 @@ class SharedPublisher(Publisher):
         super().__init__(writer, data_dir, interval_seconds, clock)
 
     def _clean_up(self) -> None:
-        try:
-            for copy in list(self._copies.glob(f"*/{self._writer.path.stem}.*")):
-                _remove_copy(copy)
-        except OSError as error:
-            raise StateError(f"{self._copies}: cannot be emptied: {reason(error)}") from None
         with self._locked():
+            try:
+                for copy in list(self._copies.glob(f"*/{self._writer.path.stem}.*")):
+                    _remove_copy(copy)
+            except OSError as error:
+                raise StateError(f"{self._copies}: cannot be emptied: {reason(error)}") from None
             super()._clean_up()
 
     def _is_due(self, now: float) -> bool:
@@ -79,8 +79,10 @@ class SharedPublisher(Publisher):
     def _show(self, now: float) -> Published | None:
         started = time.perf_counter()
         self.was_last = False
-        self._forget_shown()
-        self._hand_in()
+        with self._locked():
+            self._forget_shown()
+            path = self._begin_copy()
+        self._hand_in(path)
         with self._locked():
             for copy in reversed(self._waiting):
                 if self._is_complete(copy.path.parent):
@@ -105,14 +107,21 @@ class SharedPublisher(Publisher):
                 raise StateError(f"{copy.path}: cannot be removed: {reason(error)}") from None
         self._waiting = self._waiting[max(0, count) :]
 
-    def _hand_in(self) -> None:
-        folder = self._copies / _positions(self._writer.connection)
-        copy = folder / self._writer.path.name
+    def _begin_copy(self) -> Path:
+        """A place for a copy, in a folder that stays, as there is something in it."""
+        copy = self._copies / _positions(self._writer.connection) / self._writer.path.name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.with_suffix(".unfinished").touch()
+        except OSError as error:
+            raise StateError(f"{copy}: cannot write: {reason(error)}") from None
+        return copy
+
+    def _hand_in(self, copy: Path) -> None:
+        try:
             self._writer.copy_to(copy.with_suffix(".unfinished"))
             copy.with_suffix(".unfinished").replace(copy)
-            sync(folder)
+            sync(copy.parent)
         except OSError as error:
             raise StateError(f"{copy}: cannot write: {reason(error)}") from None
         older = [each for each in self._waiting if each.path != copy]
@@ -180,6 +189,7 @@ def _positions(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def _remove_copy(copy: Path) -> None:
+    """Under the lock: another shard may be about to join it, or to put its own into the folder."""
     remove(copy)
     with contextlib.suppress(OSError):
         copy.parent.rmdir()  # if it was the last one in there
