@@ -14,6 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -418,3 +419,6 @@ def _pipe(place):
 def _wait_for_reader(place):
     """Opening a pipe to write waits for its reader: the flow, in the middle of its start."""
     place.writer = os.open(place.folder / "projects.json", os.O_WRONLY)
+    time.sleep(
+        0.2
+    )  # a signal between its opening the pipe and its waiting for the text would be noticed behind that

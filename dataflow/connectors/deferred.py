@@ -44,6 +44,12 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
     def __init__(self, sink: FixedPartitionedSink[Records, None], written: Written | None = None) -> None:
         self._sink = sink
         self._written = written
+        self._parts: list[DeferredPartition] = []
+
+    def settle(self) -> None:
+        """Wait until the epochs that have ended are written, by this process's partitions."""
+        for part in self._parts:
+            part.settle()
 
     def list_parts(self) -> list[str]:
         """The other sink's."""
@@ -60,7 +66,8 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
         if resume_state and (records := _decode(resume_state)):
             part.write_batch(records)
             part.snapshot()
-        return DeferredPartition(for_part, part, self._written)
+        self._parts.append(DeferredPartition(for_part, part, self._written))
+        return self._parts[-1]
 
 
 class _Encoded:
@@ -135,9 +142,13 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         if not self._records:
             self._part.close()
 
-    def _wait(self) -> None:
-        for epoch in self._unwritten:
+    def settle(self) -> None:
+        """Wait until the epochs that have ended are written. Any thread may call it."""
+        for epoch in list(self._unwritten):
             epoch.writing.result()
+
+    def _wait(self) -> None:
+        self.settle()
         self._unwritten = []
 
     def _write(self, records: list[Records], ended_at: float) -> None:

@@ -51,6 +51,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
     source: Any
     if settings.source == "kafka":
         return _kafka(settings, projects)
+    tables = DeferredSink(TablesSink(settings, bounded=True))
     if settings.source == "file":
         assert settings.checkins_path is not None
         progress = Progress.create(None, "bytes")
@@ -61,6 +62,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
             progress,
             settings.clock_delay_us,
             projects,
+            tables.settle,
         )
     else:
         progress = Progress.create(None, "messages")
@@ -70,7 +72,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
         {settings.source: source},
         source.origins,
         projects,
-        DeferredSink(TablesSink(settings, bounded=True)),
+        tables,
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
         dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
     )

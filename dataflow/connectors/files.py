@@ -48,8 +48,10 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         progress: Progress | None = None,
         clock_delay_us: int = 0,
         projects: dict[int, int] | None = None,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
-        """`projects`: organizations by project, for check-ins to be decoded as they are read; None: they are not."""
+        """`projects`: organizations by project, for check-ins to be decoded as they are read; None: they are not.
+        `settle` is called before damage ends the process: it waits until what was handed on is stored."""
         files = sorted(_find(path))
         # The engine makes no sink where there is no input: of files that are all empty one stays.
         self._paths = {file.name: file for file in files if not _is_empty(file)} or {files[0].name: files[0]}
@@ -58,6 +60,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         self._progress = progress
         self._clock_delay_us = clock_delay_us
         self._check_ins = CheckInDecoder(projects) if projects is not None else None
+        self._settle = settle
         self.origins = sorted(self._paths)
         """The partitions in the order of their `SourceBatch.origin`."""
 
@@ -76,6 +79,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
             self._check_ins,
             resume_state,
             self._clock_delay_us,
+            self._settle,
         )
 
 
@@ -102,8 +106,10 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         check_ins: CheckInDecoder | None,
         resume_state: FileState | None,
         clock_delay_us: int,
+        settle: Callable[[], None],
     ) -> None:
         self._path = path
+        self._settle = settle
         self._origin = origin
         self._batch_size = batch_size
         self._stopping = stopping
@@ -203,8 +209,9 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
 
     def _fail_when_safe(self) -> None:
         """The engine asks for the next batch only when all that belongs to snapshots before has gone through
-        the flow; so whatever was handed on is stored when one has been taken since."""
+        the flow; so whatever was handed on is with the sinks when one has been taken since."""
         if not self._unsafe:
+            self._settle()
             after = f" behind line {self._line}" if self._line else ""
             fail(f"{self._path} {self._reader.problem}{after}")
 
