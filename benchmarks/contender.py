@@ -136,10 +136,10 @@ def _run_flow(recovery: Path | None) -> Figures:
     from dataflow.connectors.endpoints import open_endpoints
     from dataflow.flow import build
     from dataflow.settings import Settings
-    from dataflow.start import tune_collector
+    from dataflow.start import tune_interpreter
     from dataflow.tools.recovery import make
 
-    tune_collector()
+    tune_interpreter()
     settings = Settings.load()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     endpoints = open_endpoints(settings)
@@ -165,9 +165,9 @@ def _run_floor() -> Figures:
     from benchmarks import floor
     from dataflow.connectors.files import FileSource
     from dataflow.settings import Settings
-    from dataflow.start import tune_collector
+    from dataflow.start import tune_interpreter
 
-    tune_collector()
+    tune_interpreter()
     settings = Settings.load()
     assert settings.checkins_path is not None
     watched = Watched(FileSource(settings.checkins_path, settings.batch_size, projects=settings.projects()))
