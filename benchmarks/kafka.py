@@ -46,7 +46,9 @@ def run(size: int, runs: int) -> Report:
         found = interleaved(
             report,
             {
-                f"{count} process{'es' * (count > 1)}": _contender(bootstrap, topics, count, messages, folder)
+                f"{count} process{'es' * (count > 1)}": _contender(
+                    bootstrap, topics, count, messages, source.projects, folder
+                )
                 for count in (1, 2)
             },
         )
@@ -55,15 +57,16 @@ def run(size: int, runs: int) -> Report:
 
 
 def _contender(
-    bootstrap: str, topics: dict[str, str], count: int, messages: int, folder: Path
+    bootstrap: str, topics: dict[str, str], count: int, messages: int, projects: Path, folder: Path
 ) -> Callable[[], Figures]:
     numbers = iter(range(1_000))
 
     def one_run() -> Figures:
         output = live.make_topics(bootstrap, f"{count}-{next(numbers)}")["occurrences_topic"]
         place = folder / "run"
+        settings = {"rate_limit": "1000000", "projects_path": str(projects)}
         processes = live.Processes(
-            place, bootstrap, {**topics, "occurrences_topic": output}, count, rate_limit="1000000"
+            place, bootstrap, {**topics, "occurrences_topic": output}, count, **settings
         )
         arrivals = live.Arrivals(bootstrap, output)
         try:

@@ -124,7 +124,9 @@ class Broker:
         ports = {"port": self.port, "controller": controller, "login": login}
         data = self._folder / "data"
         self._properties.write_text(PROPERTIES.format(data=data, user=USER, password=PASSWORD, **ports))
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        first, *others = uuid.uuid4().bytes
+        # With its first bit it could begin with a dash, and be taken for an option.
+        cluster = urlsafe_b64encode(bytes([first & 0x7F, *others])).decode().rstrip("=")
         arguments = ["format", "-t", cluster, "-c", str(self._properties)]
         result = subprocess.run(
             self._java("kafka.tools.StorageTool", *arguments), capture_output=True, text=True, check=False
