@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
 from uuid import UUID
@@ -205,3 +207,37 @@ def test_a_copy_that_cannot_be_written_is_one_clear_line(start, tmp_path):
     (tmp_path / "state" / "copies").write_text("in the way")
     with pytest.raises(StateError, match=r"^\S*shard-000\.duckdb: cannot write: \S"):
         shards.epoch(0, 1)
+
+
+def test_a_shard_that_starts_leaves_its_old_copies_while_another_joins_them(start, tmp_path):
+    shards = start()
+    shards.epoch(0, 1, check_in(0, slug="m0"))
+    (copy,) = shards.copies.glob("*/shard-000.duckdb")
+    with (tmp_path / "state" / "publish.lock").open("r+") as lock, ThreadPoolExecutor() as other:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        starting = other.submit(SharedPublisher, shards.writers[0], tmp_path, 0.0, lambda: START)
+        with pytest.raises(TimeoutError):
+            starting.result(timeout=0.3)
+        assert copy.exists()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        starting.result()
+    assert not copy.exists()
+
+
+def test_no_place_for_a_copy_is_taken_away_by_a_shard_whose_copy_was_the_last_in_it(start):
+    shards = start()
+    shards.epoch(0, 1, check_in(0, slug="m0"))
+    (copy,) = shards.copies.glob("*/shard-000.duckdb")
+    shards.writers[1].write({"partitions": [partition(1, 1)]})
+    shards.writers[1].commit()
+    copy_to = shards.writers[1].copy_to
+
+    def copy_meanwhile(target):
+        copy.unlink()
+        with pytest.raises(OSError, match="not empty"):
+            copy.parent.rmdir()
+        return copy_to(target)
+
+    shards.writers[1].copy_to = copy_meanwhile
+    assert shards.publishers[1].publish() is None
+    assert [path.name for path in shards.copies.glob("*/*")] == ["shard-001.duckdb"]
