@@ -209,3 +209,7 @@ class Organization:
             member.holder = Holder.SEATED
         self._taken += 1
         self._changed[key] = None
+
+
+# msgspec looks through its fields now, not at first use, in which two threads may meet.
+msgspec.msgpack.Decoder(OrganizationState)

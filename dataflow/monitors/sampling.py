@@ -317,3 +317,7 @@ def _created(rule_id: int, request: RuleRequest, condition_hash: str, now_us: in
         request.created_by_id,
         is_active=is_active,
     )
+
+
+# msgspec looks through its fields now, not at first use, in which two threads may meet.
+msgspec.msgpack.Decoder(RulesState)

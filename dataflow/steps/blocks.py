@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
+from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -14,6 +15,16 @@ Entry = TypeVar("Entry")
 SMALL_BLOCK = 128
 """The newest block takes up what changes next until it holds so many entries."""
 _STAGGER = 8
+
+
+_making_decoders = Lock()
+
+
+def decoder(layout: Any) -> Callable[[bytes], Any]:
+    """What decodes a snapshot. msgspec looks through a structure's fields when it is first used, and a second worker's
+    thread that uses it meanwhile ends the process with a segmentation fault: one at a time."""
+    with _making_decoders:
+        return msgspec.msgpack.Decoder(layout).decode
 
 
 class _Block(NamedTuple, Generic[Key]):
@@ -43,7 +54,7 @@ class Blocks(Generic[Key]):
         ValueError if they cannot be read.
         """
         decompress = zstandard.ZstdDecompressor().decompress
-        decode = msgspec.msgpack.Decoder(layout).decode
+        decode = decoder(layout)
         entries: dict[Key, Entry] = {}
         for data in saved:
             try:

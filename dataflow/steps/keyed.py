@@ -9,7 +9,7 @@ import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from dataflow.failure import fail
-from dataflow.steps.blocks import Blocks, Key
+from dataflow.steps.blocks import Blocks, Key, decoder
 
 Input = TypeVar("Input", bound="Targeted")
 Output = TypeVar("Output")
@@ -68,12 +68,12 @@ def _unreadable(step: str, error: Exception) -> str:
 def read_snapshot(step: str, version: int, snapshot: bytes, layout: Any) -> Any:
     """Decode what `KeyGroup.snapshot` made; ends the flow with one line if it cannot be read."""
     try:
-        written, raw = msgspec.msgpack.decode(snapshot, type=tuple[int, msgspec.Raw])
+        written, raw = decoder(tuple[int, msgspec.Raw])(snapshot)
         if written > version:
             fail(
                 f"the recovery store holds a snapshot of step {step} in version {written}; this release reads "
                 f"up to {version}. Run the release that wrote it, or a newer one."
             )
-        return msgspec.msgpack.decode(raw, type=layout)
+        return decoder(layout)(raw)
     except (msgspec.DecodeError, ValueError) as error:
         fail(_unreadable(step, error))
