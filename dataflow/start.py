@@ -21,15 +21,10 @@ _SWITCH_SECONDS = 0.0002
 tables; Python's own 5 ms, some ten times a batch, were most of what a message waited at the end of an epoch."""
 
 
-def tune_interpreter(workers: int = 1) -> None:
-    """Let the garbage collector look less often, and threads give way sooner, for the rest of the process.
-
-    With several workers in one process threads keep Python's interval: with a shorter one half of the processes of two
-    workers ended with a segmentation fault (recovery on, epochs of 0 s), of one worker none of many.
-    """
+def tune_interpreter() -> None:
+    """Let the garbage collector look less often, and threads give way sooner, for the rest of the process."""
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
-    if workers == 1:
-        sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(_SWITCH_SECONDS)
 
 
 def start() -> Dataflow:
@@ -62,7 +57,7 @@ def start() -> Dataflow:
     watch_signals()
     if arguments.addresses is not None:
         report_missing(arguments.addresses)
-    tune_interpreter(arguments.workers)
+    tune_interpreter()
     flow = build(settings, endpoints)
     hand_over_to_engine()
     return flow
