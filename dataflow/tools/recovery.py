@@ -77,7 +77,7 @@ def pack(folder: Path) -> tuple[int, int]:
     files = _parts(folder)
     if not files:
         raise ToolError(f"{folder}: there is no recovery store")
-    for process in {"0", *(lock.stem.partition("-")[2] for lock in folder.glob(LOCKS))}:
+    for process in sorted({"0", *(lock.stem.partition("-")[2] for lock in folder.glob(LOCKS))}):
         hold_store(folder, process)
     before = _size(files)
     for file in files:
