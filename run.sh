@@ -182,15 +182,15 @@ main() {
         setup) printf 'cronwax: ready; %s is in %s\n' "$("$python" --version)" "$venv" ;;
         demo) demo ;;
         run) exec "$python" -m bytewax.run dataflow:flow "$@" ;;
-        sql) run_where_typed state.query "$@" ;;
+        sql) run_where_typed state.ask.query "$@" ;;
         report) run_where_typed state.report "$@" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
         lint) lint ;;
         format) "$python" -m ruff check --fix --quiet . && exec "$python" -m ruff format . ;;
         types) exec "$python" -m mypy ;;
         bench) exec "$python" -m benchmarks "$@" ;;
-        kafka) exec "$python" tests/kafka/broker.py run "$@" ;;
-        recovery | send | tail) exec "$python" -m "dataflow.tools.$command" "$@" ;;
+        kafka) exec "$python" -m cronwax.devtools.kafka_broker run "$@" ;;
+        recovery | send | tail) exec "$python" -m "cronwax.commands.$command" "$@" ;;
     esac
 }
 

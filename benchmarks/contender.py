@@ -133,11 +133,11 @@ def _figures(watched: Watched) -> Figures:
 
 
 def _run_flow(recovery: Path | None) -> Figures:
-    from dataflow.connectors.endpoints import open_endpoints
+    from cronwax.commands.recovery import make
+    from dataflow.endpoints import open_endpoints
     from dataflow.flow import build
+    from dataflow.process.start import tune_interpreter
     from dataflow.settings import Settings
-    from dataflow.start import tune_interpreter
-    from dataflow.tools.recovery import make
 
     tune_interpreter()
     settings = Settings.load()
@@ -163,9 +163,9 @@ def _run_flow(recovery: Path | None) -> Figures:
 
 def _run_floor() -> Figures:
     from benchmarks import floor
-    from dataflow.connectors.files import FileSource
+    from dataflow.connectors.jsonl_source import FileSource
+    from dataflow.process.start import tune_interpreter
     from dataflow.settings import Settings
-    from dataflow.start import tune_interpreter
 
     tune_interpreter()
     settings = Settings.load()

@@ -9,8 +9,8 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-from dataflow.chunk import Chunk
 from dataflow.steps.decode import Decode
+from dataflow.stream.items import Chunk
 
 
 class Counter(DynamicSink[int]):

@@ -17,11 +17,11 @@ from typing import Any
 import duckdb
 
 from benchmarks.report import Report
-from state.database import shard_path
-from state.history import History, Limits
-from state.publish import Publisher
-from state.snapshot_views import SNAPSHOT
-from state.writer import StateWriter
+from state.history.history import History, Limits
+from state.publish.publish import Publisher
+from state.publish.snapshot_views import SNAPSHOT
+from state.schema.database import shard_path
+from state.write.writer import StateWriter
 
 SIZE = 2_000_000
 DAYS = 30

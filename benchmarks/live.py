@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib.util
 import os
 import socket
 import subprocess
@@ -13,13 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from benchmarks.contender import EPOCH_SECONDS, Failed
+from cronwax.devtools import kafka_broker
 
 PARTITIONS = 8
 START_SECONDS = 120.0
@@ -39,10 +37,9 @@ def broker() -> Iterator[str]:
     if given:
         yield given
         return
-    module = _broker_module()
     try:
-        own = module.Broker(heap="1g").start()
-    except module.BrokerError as problem:
+        own = kafka_broker.Broker(heap="1g").start()
+    except kafka_broker.BrokerError as problem:
         raise Failed(f"no broker: {problem}") from None
     try:
         yield own.bootstrap
@@ -50,23 +47,10 @@ def broker() -> Iterator[str]:
         own.stop()
 
 
-@functools.cache
-def _broker_module() -> Any:
-    """The tests' broker: a file, as `tests` is no package."""
-    path = Path(__file__).resolve().parents[1] / "tests" / "kafka" / "broker.py"
-    spec = importlib.util.spec_from_file_location("bench_broker", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def make_topics(bootstrap: str, name: str) -> dict[str, str]:
     """Topics of their own for one run: the settings that name them."""
-    create_topic = _broker_module().create_topic
     return {
-        setting: create_topic(bootstrap, f"bench-{os.getpid()}-{name}-{setting}", count)
+        setting: kafka_broker.create_topic(bootstrap, f"bench-{os.getpid()}-{name}-{setting}", count)
         for setting, count in _TOPICS.items()
     }
 

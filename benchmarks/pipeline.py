@@ -8,19 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from dataflow.chunk import Chunk, Records, Sampled, Ticks, Volumes
-from dataflow.connectors.batch import SourceBatch
-from dataflow.connectors.files import FileSource
+from dataflow.connectors.jsonl_source import FileSource
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.settings import Settings
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
-from dataflow.steps.keyed import KeyGroup
+from dataflow.steps.key_group import KeyGroup
 from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
-from state.writer import StateWriter
+from dataflow.stream.batch import SourceBatch
+from dataflow.stream.items import Chunk, Records, Sampled, Ticks, Volumes
+from state.write.writer import StateWriter
 
 STEPS = ("read", "decode", "gate", "sample", "upsert", "volume", "transition", "write")
 

@@ -16,8 +16,8 @@ from statistics import median
 import duckdb
 
 from state.errors import StateError
-from state.snapshot import open_snapshot
-from state.snapshot_views import SNAPSHOT
+from state.publish.snapshot import open_snapshot
+from state.publish.snapshot_views import SNAPSHOT
 
 INVARIANTS = {
     "check-ins without their monitor": "FROM check_ins ANTI JOIN monitors USING (project_id, slug)",

@@ -10,9 +10,7 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
 from bytewax.operators import KeyedStream
 
-from dataflow.chunk import Chunk, DeadLetter, Message, Records, Sampled, Ticks, Volumes
-from dataflow.connectors.endpoints import Endpoints
-from dataflow.keys import group_keys
+from dataflow.endpoints import Endpoints
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.settings import Settings
 from dataflow.steps.decode import Decode
@@ -21,6 +19,8 @@ from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
+from dataflow.stream.items import Chunk, DeadLetter, Message, Records, Sampled, Ticks, Volumes
+from dataflow.stream.key_groups import group_keys
 
 FLOW_ID = "cronwax"
 

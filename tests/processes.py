@@ -19,9 +19,9 @@ from typing import Any
 
 import duckdb
 
-from dataflow.connectors.demo import DEMO_PROJECTS
 from dataflow.connectors.demo_day import lines_of_day
-from state.tables import TABLES
+from dataflow.connectors.demo_source import DEMO_PROJECTS
+from state.schema.catalogue import TABLES
 
 PROJECT = Path(__file__).resolve().parent.parent
 FLOW = (sys.executable, "-m", "bytewax.run", "dataflow:flow")
@@ -110,7 +110,7 @@ def free_ports(count: int) -> list[int]:
 
 def make_store(folder: Path, parts: int = 1) -> Path:
     """Make a recovery store."""
-    command = [sys.executable, "-m", "dataflow.tools.recovery", str(folder), str(parts)]
+    command = [sys.executable, "-m", "cronwax.commands.recovery", str(folder), str(parts)]
     subprocess.run(command, cwd=PROJECT, check=True)
     return folder
 

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from builders import HOURLY, START_S, as_line, check_in, control, guid
-from processes import PROJECT, end, make_store, outcome, run, settings, start, write_jsonl
+
+from tests.builders import HOURLY, START_S, as_line, check_in, control, guid
+from tests.processes import PROJECT, end, make_store, outcome, run, settings, start, write_jsonl
 
 GOOD = [check_in(60 * n, "nightly", number=n + 1, config=HOURLY) for n in range(5)]
 DEEP = "[" * 100_000 + "]" * 100_000

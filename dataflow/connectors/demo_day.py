@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dataflow.connectors.demo_jobs import JOBS, JOBS_PER_PROJECT, PROJECTS, TROUBLES, Job, Project, Trouble
-from dataflow.keys import monitor_group
 from dataflow.monitors.check_in import MINUTE_US
 from dataflow.monitors.config import ConfigUpdate, parse_config
 from dataflow.monitors.fields import slugify
 from dataflow.monitors.schedule import schedule_for
+from dataflow.stream.key_groups import monitor_group
 
 PARTITIONS = 4
 DAY_VERSION = 1

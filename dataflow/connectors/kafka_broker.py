@@ -12,7 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, OffsetAnswer, ask_offset, patiently
-from dataflow.failure import fail
+from dataflow.process.exit import fail
 
 ASK_SECONDS = 1.0
 """The pause between two questions to the broker about one partition, at least."""

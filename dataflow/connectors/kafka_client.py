@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from dataflow.failure import StartError
+from dataflow.process.exit import StartError
 from dataflow.settings import Settings
 
 START_SECONDS = 10.0

@@ -13,10 +13,10 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
-from dataflow.chunk import DeadLetter, Message
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, Reports, is_transient, patiently
-from dataflow.failure import fail
+from dataflow.process.exit import fail
 from dataflow.settings import Settings
+from dataflow.stream.items import DeadLetter, Message
 
 ID = "id"
 """The header that holds a message's identity."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import confluent_kafka
 
-from dataflow.connectors.stopping import stopping
+from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 
 _LOG = logging.getLogger("cronwax")

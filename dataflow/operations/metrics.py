@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 from prometheus_client import Counter, Gauge, Histogram
 
-from dataflow.chunk import DeadLetter, Records
-from state.publish import Published
+from dataflow.stream.items import DeadLetter, Records
+from state.publish.publish import Published
 
 CHECK_INS = Counter("cronwax_check_ins", "Check-ins written, by the status that they came to.", ["status"])
 ERRORS = Counter("cronwax_processing_errors", "Reasons for which messages were rejected.", ["type"])

@@ -9,10 +9,10 @@ from typing import Literal
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from dataflow.chunk import Records
-from dataflow.connectors.kafka import wall_clock_us
+from dataflow.connectors.kafka_source import wall_clock_us
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
 from dataflow.settings import Settings
+from dataflow.stream.items import Records
 
 Kind = Literal["clock", "partition", "sink"]
 SECOND_US = 1_000_000

@@ -11,8 +11,8 @@ from urllib.parse import quote
 
 from prometheus_client import REGISTRY
 
-from dataflow.connectors.kafka import wall_clock_us
-from dataflow.operations.announcer import Announcer
+from dataflow.connectors.announcer import Announcer
+from dataflow.connectors.kafka_source import wall_clock_us
 from dataflow.operations.logs import log, warn
 from dataflow.operations.metrics import STALLED
 from dataflow.operations.vitals import SECOND_US, Sign, Vitals

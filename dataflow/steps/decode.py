@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from dataflow.chunk import END_OF_TIME, Chunk, DeadLetter, Item, Records
-from dataflow.connectors.batch import Format, SourceBatch
-from dataflow.keys import organization_group
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
-from dataflow.steps.rejections import unread
+from dataflow.steps.processing_error_rows import unread
+from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
+from dataflow.stream.key_groups import organization_group
 from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line

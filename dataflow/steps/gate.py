@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from dataflow.chunk import Chunk, Item, Records, RuleRequested, Sampled, Volumes
-from dataflow.keys import monitor_group
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.organization import NO_KEY_GROUP, Holder, Limits, Member, Organization
-from dataflow.steps.blocks import Blocks
-from dataflow.steps.keyed import KeyGroup, read_blocks, read_snapshot
-from dataflow.steps.rejections import rejection
-from dataflow.watermark import Watermark
+from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
+from dataflow.steps.processing_error_rows import rejection
+from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.stream.items import Chunk, Item, Records, RuleRequested, Sampled, Volumes
+from dataflow.stream.key_groups import monitor_group
+from dataflow.stream.watermark import Watermark
 
 _CREATE_DISABLED = int(Seat.CREATE_DISABLED)
 _LATE_MINUTES = 2

@@ -12,17 +12,17 @@ from typing import Any
 
 import msgspec
 
-from dataflow.chunk import Chunk, Records, RuleRequested
-from dataflow.connectors.stopping import stopping
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
-from dataflow.monitors.conditions import Subject
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
-from dataflow.monitors.rule_request import RuleRequest, new_monitor_rule, parse_rule
-from dataflow.monitors.sampling import OrganizationRules, Rule, TooManyRules
-from dataflow.steps.keyed import KeyGroup, read_snapshot
-from dataflow.steps.rejections import rejection
+from dataflow.process.stopping import stopping
+from dataflow.sampling.conditions import Subject
+from dataflow.sampling.rule_request import RuleRequest, new_monitor_rule, parse_rule
+from dataflow.sampling.sampling_rules import OrganizationRules, Rule, TooManyRules
+from dataflow.steps.key_group import KeyGroup, read_snapshot
+from dataflow.steps.processing_error_rows import rejection
+from dataflow.stream.items import Chunk, Records, RuleRequested
 from dataflow.wire.check_ins import payload_of
 
 Waiting = CheckIn | Control | RuleRequested

@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 from bytewax.operators import StatefulBatchLogic
 
-from dataflow.chunk import (
+from dataflow.monitors import broken, deadline_rules, holding, lifecycle
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
+from dataflow.monitors.deadlines import Deadlines
+from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
+from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState
+from dataflow.monitors.identity import system_incident_id
+from dataflow.monitors.journal import Journal, Loss, Row
+from dataflow.monitors.rules import USUAL_RULES, Rules
+from dataflow.steps.key_group import KeyGroup, read_snapshot
+from dataflow.steps.processing_error_rows import rejection
+from dataflow.steps.transition_state import SavedMonitors, TransitionState
+from dataflow.steps.waiting_items import Key, Parking
+from dataflow.stream.items import (
     Change,
     Chunk,
     EnvironmentMuted,
@@ -19,18 +31,6 @@ from dataflow.chunk import (
     RuleRequested,
     Ticks,
 )
-from dataflow.monitors import broken, deadline_rules, holding, lifecycle
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
-from dataflow.monitors.deadlines import Deadlines
-from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
-from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState
-from dataflow.monitors.identity import system_incident_id
-from dataflow.monitors.journal import Journal, Loss, Row
-from dataflow.monitors.rules import USUAL_RULES, Rules
-from dataflow.steps.keyed import KeyGroup, read_snapshot
-from dataflow.steps.parking import Key, Parking
-from dataflow.steps.rejections import rejection
-from dataflow.steps.transition_state import SavedMonitors, TransitionState
 from dataflow.wire.occurrences import message_of
 
 Output = Records | Message

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.chunk import Item
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.decisions import Decisions, TickEvent
 from dataflow.monitors.environment import Monitor, MonitorState
 from dataflow.monitors.journal import Loss
-from dataflow.steps.blocks import Blocks
-from dataflow.steps.keyed import read_blocks
-from dataflow.steps.parking import Key
+from dataflow.steps.key_group import read_blocks
+from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.steps.waiting_items import Key
+from dataflow.stream.items import Item
 
 _LAYOUT = tuple[list[Key], list[MonitorState]]
 

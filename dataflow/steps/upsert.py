@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.chunk import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
-from dataflow.keys import group_keys
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
 from dataflow.monitors.registry import Key, KnownMonitor, Registry
-from dataflow.steps.blocks import Blocks
-from dataflow.steps.keyed import KeyGroup, read_blocks, read_snapshot
-from dataflow.steps.rejections import rejection
-from dataflow.watermark import Watermark
+from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
+from dataflow.steps.processing_error_rows import rejection
+from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.stream.items import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
+from dataflow.stream.key_groups import group_keys
+from dataflow.stream.watermark import Watermark
 
 _LAYOUT = tuple[list[Key], list[KnownMonitor]]
 

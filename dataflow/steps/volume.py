@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.chunk import Message, Records, Ticks, Volumes
-from dataflow.keys import group_keys
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.decisions import ALL_NORMAL, DECISION_NAMES, Decision
 from dataflow.monitors.journal import Row
 from dataflow.monitors.volume import ClosedMinute, Volume, VolumeRules, VolumeState
-from dataflow.steps.keyed import KeyGroup, read_snapshot
-from dataflow.watermark import Watermark
+from dataflow.steps.key_group import KeyGroup, read_snapshot
+from dataflow.stream.items import Message, Records, Ticks, Volumes
+from dataflow.stream.key_groups import group_keys
+from dataflow.stream.watermark import Watermark
 from dataflow.wire.system_incidents import SystemIncident, system_incident_message
 
 Output = Ticks | Records | Message

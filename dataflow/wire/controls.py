@@ -11,7 +11,7 @@ from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import slugify
-from dataflow.monitors.rule_request import InvalidRule, parse_rule
+from dataflow.sampling.rule_request import InvalidRule, parse_rule
 from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
 
 MAX_SEATS = 2**63 - 1
@@ -89,7 +89,7 @@ class _SetSeats(_Control):
 
 
 class _UpsertSamplingRule(_Control):
-    """The rule itself is read by `dataflow.monitors.rule_request`."""
+    """The rule itself is read by `dataflow.sampling.rule_request`."""
 
     type: Literal["upsert_sampling_rule"]
     organization_id: OrganizationId

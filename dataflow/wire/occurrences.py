@@ -8,12 +8,12 @@ from uuid import UUID
 
 import msgspec
 
-from dataflow.chunk import Message
 from dataflow.monitors import identity
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
 from dataflow.monitors.incident import failure_reason
 from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice, Row
+from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor
 
 MONITOR_FAILURE = 4001

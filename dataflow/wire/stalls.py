@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dataflow.chunk import Message
+from dataflow.stream.items import Message
 
 KEY = "cronwax"
 """The key of all messages about the flow itself: they keep their order."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from dataflow.chunk import Message
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.journal import Row
+from dataflow.stream.items import Message
 from dataflow.wire.stalls import KEY
 
 STARTED = "system_incident_started"

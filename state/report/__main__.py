@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 
 from state.errors import StateError, reason
+from state.publish.snapshot import open_snapshot
 from state.report.page import render_page
 from state.report.record import read_day
-from state.snapshot import open_snapshot
 
 
 def main(arguments: list[str] | None = None) -> int:

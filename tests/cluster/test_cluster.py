@@ -7,10 +7,11 @@ import signal
 import time
 
 import pytest
-from flow.streams import streams
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from processes import (
+
+from tests.flow.streams import streams
+from tests.processes import (
     assert_same,
     end,
     free_ports,
@@ -23,7 +24,7 @@ from processes import (
     start_cluster,
     write_jsonl,
 )
-from processes import settings as flow_settings
+from tests.processes import settings as flow_settings
 
 STREAMS = int(os.environ.get("CRONWAX_TEST_STREAMS") or 2)
 """Random inputs that are run in one process and in two."""

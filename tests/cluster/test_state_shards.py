@@ -10,7 +10,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from processes import (
+
+from tests.processes import (
     Outcome,
     assert_same,
     end,

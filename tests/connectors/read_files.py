@@ -9,7 +9,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.run import cli_main
 
-from dataflow.connectors.files import FileSource
+from dataflow.connectors.jsonl_source import FileSource
 
 
 class Printer(StatefulSinkPartition):

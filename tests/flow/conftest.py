@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dataflow.monitors.environment import FAR_MINUTE
-from dataflow.steps.blocks import Blocks
+from dataflow.steps.snapshot_blocks import Blocks
 
 
 def _without_place(entry):

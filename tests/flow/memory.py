@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from builders import as_line
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main, run_main
 
-from dataflow.connectors.batch import Format, SourceBatch
-from dataflow.connectors.endpoints import Endpoints
+from dataflow.endpoints import Endpoints
 from dataflow.flow import build
 from dataflow.monitors.check_in import NO_MINUTE, minute_of
 from dataflow.settings import Settings
+from dataflow.stream.batch import Format, SourceBatch
 from dataflow.wire.timestamps import read_ts
-from state.tables import TABLES
+from state.schema.catalogue import TABLES
+from tests.builders import as_line
 
 Lines = Sequence[dict[str, Any] | str]
 

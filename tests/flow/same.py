@@ -7,10 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from builders import START_S, pulse
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
-from flow.test_properties import assert_same
+
+from tests.builders import START_S, pulse
+from tests.flow.memory import Plan, World, run, run_until_crash
+from tests.flow.test_properties import assert_same
 
 INPUT = "checkins.jsonl"
 

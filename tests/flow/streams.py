@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from builders import check_in, control, guid, pulse
 from hypothesis import strategies as st
+
+from tests.builders import check_in, control, guid, pulse
 
 SCHEDULES: list[dict[str, Any]] = [
     {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 3},

@@ -6,15 +6,15 @@ import json
 
 import msgspec
 import pytest
-from builders import START_S, check_in, control, pulse
-from flow.memory import run
-from flow.same import same_after_a_crash, same_in_any_order, same_in_batches
-from flow.streams import batchings
-from flow.test_properties import few, several
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflow.monitors.environment import FAR_MINUTE, Environment
+from tests.builders import START_S, check_in, control, pulse
+from tests.flow.memory import run
+from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batches
+from tests.flow.streams import batchings
+from tests.flow.test_properties import few, several
 
 DAY = 86_400
 NIGHTLY = {"schedule": {"type": "crontab", "value": "0 0 * * *"}}

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from builders import START_S, check_in, pulse
-from flow.memory import Plan, run
-from flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
-from flow.streams import batchings, streams
-from flow.test_properties import assert_same, few, several
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dataflow.settings import Settings
+from tests.builders import START_S, check_in, pulse
+from tests.flow.memory import Plan, run
+from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
+from tests.flow.streams import batchings, streams
+from tests.flow.test_properties import assert_same, few, several
 
 FIVE_MINUTES = {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 2}
 delays = st.sampled_from([0.5, 5, 59, 60, 200])

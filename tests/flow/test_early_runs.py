@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from builders import HOURLY, START_S, check_in, pulse
-from flow.memory import run
-from flow.same import same_in_batches
-from flow.streams import batchings, streams
-from flow.test_properties import several
 from hypothesis import given
+
+from tests.builders import HOURLY, START_S, check_in, pulse
+from tests.flow.memory import run
+from tests.flow.same import same_in_batches
+from tests.flow.streams import batchings, streams
+from tests.flow.test_properties import several
 
 HOUR = 3600
 TEN_MINUTES = {"schedule": {"type": "interval", "value": 10, "unit": "minute"}}

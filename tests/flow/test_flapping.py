@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-from builders import START_S, check_in, control, guid, pulse
-from flow.memory import run
-from flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
-from flow.streams import batchings, streams
-from flow.test_properties import few, several
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.builders import START_S, check_in, control, guid, pulse
+from tests.flow.memory import run
+from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
+from tests.flow.streams import batchings, streams
+from tests.flow.test_properties import few, several
 
 NIGHTLY = {"schedule": {"type": "crontab", "value": "0 0 * * *"}}
 MINUTE = 60

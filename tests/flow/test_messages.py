@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from builders import HOURLY, check_in, control, guid, pulse
-from flow.memory import run
-from flow.streams import streams
 from hypothesis import HealthCheck, given, settings
 from sentry_kafka_schemas import get_codec
+
+from tests.builders import HOURLY, check_in, control, guid, pulse
+from tests.flow.memory import run
+from tests.flow.streams import streams
 
 CODEC = get_codec("ingest-occurrences")
 NIGHTLY = {"schedule": {"type": "crontab", "value": "0 0 * * *"}}

@@ -7,12 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from builders import check_in, pulse
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
-from flow.streams import batchings, streams
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.builders import check_in, pulse
+from tests.flow.memory import Plan, World, run, run_until_crash
+from tests.flow.streams import batchings, streams
 
 SLUGS = ["alpha", "beta", "gamma"]
 INPUT = "checkins.jsonl"

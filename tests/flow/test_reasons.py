@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from builders import HOURLY, START_S, check_in, control, pulse
-from flow.memory import run
+from tests.builders import HOURLY, START_S, check_in, control, pulse
+from tests.flow.memory import run
 
 NAMES = {"project_id": 1, "monitor_slug": "m"}
 OTHER = {"schedule": {"type": "interval", "value": 2, "unit": "hour"}, "checkin_margin": 9}

@@ -6,12 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from builders import HOURLY, START_S, check_in, control, guid, pulse
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
-from flow.streams import batchings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.builders import HOURLY, START_S, check_in, control, guid, pulse
+from tests.flow.memory import Plan, World, run, run_until_crash
+from tests.flow.streams import batchings
 
 several = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 

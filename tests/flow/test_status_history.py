@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from builders import HOURLY, START_S, check_in, control
-from flow.memory import run
+from tests.builders import HOURLY, START_S, check_in, control
+from tests.flow.memory import run
 
 NAMES = {"project_id": 1, "monitor_slug": "m"}
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from builders import START_S, check_in, guid, pulse
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from flow.memory import Plan, World, run, run_until_crash
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+
+from tests.builders import START_S, check_in, guid, pulse
+from tests.flow.memory import Plan, World, run, run_until_crash
 
 few = settings(
     max_examples=25,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataflow.chunk import Chunk, MonitorChanged, Ticks
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, OK, CheckIn
 from dataflow.monitors.config import MonitorConfig
 from dataflow.steps.transition import Transition
+from dataflow.stream.items import Chunk, MonitorChanged, Ticks
 
 START = 29_016_000
 """2025-03-03T00:00:00Z, in minutes."""

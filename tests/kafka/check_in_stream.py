@@ -11,9 +11,10 @@ from typing import Any
 from zlib import crc32
 
 import msgpack
-from broker import Silent
 from confluent_kafka import Producer
-from topics import PATIENCE_SECONDS
+
+from cronwax.devtools.kafka_broker import Silent
+from tests.kafka.topics import PATIENCE_SECONDS
 
 START_S = 1_740_960_000
 """2025-03-03T00:00:00Z: long past, so that no wall clock has a say."""

@@ -9,12 +9,12 @@ from itertools import count
 from typing import Any, NoReturn
 
 import pytest
-from broker import Broker, BrokerError, create_topic
-from check_in_stream import ENDLESS_SECONDS, ORGANIZATIONS, PARTITIONS
 from confluent_kafka import Producer
-from flow_process import Deployment
 
+from cronwax.devtools.kafka_broker import Broker, BrokerError, create_topic
 from dataflow.settings import Settings
+from tests.kafka.check_in_stream import ENDLESS_SECONDS, ORGANIZATIONS, PARTITIONS
+from tests.kafka.flow_process import Deployment
 
 IN_CI = os.environ.get("CI") == "true"
 MOCK_PARTITIONS = 4

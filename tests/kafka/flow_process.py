@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from broker import Silent
 from confluent_kafka import Consumer, TopicPartition
-from processes import FLOW, PROJECT, free_ports
-from processes import settings as environment
 
+from cronwax.commands.recovery import make
+from cronwax.devtools.kafka_broker import Silent
 from dataflow.connectors.kafka_client import patiently
 from dataflow.settings import Settings
-from dataflow.tools.recovery import make
 from state.errors import StateError
-from state.snapshot import open_snapshot
+from state.publish.snapshot import open_snapshot
+from tests.processes import FLOW, PROJECT, free_ports
+from tests.processes import settings as environment
 
 PATIENCE_SECONDS = 300.0
 """After so long without what a test waits for, it fails."""

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import Any
 
 from confluent_kafka import Message
-from flow_process import Deployment
-from topics import read
 
-from state.snapshot import open_snapshot
-from state.tables import TABLES
+from state.publish.snapshot import open_snapshot
+from state.schema.catalogue import TABLES
+from tests.kafka.flow_process import Deployment
+from tests.kafka.topics import read
 
 SHOWN = 3
 """So many rows of a difference are shown."""

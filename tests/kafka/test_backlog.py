@@ -1,9 +1,10 @@
 """Catching up: late, never wrong."""
 
 import pytest
-from broker import admin, create_topic
-from check_in_stream import PARTITIONS, START_S, Feed, last_minute, on_time, stream
-from results import assert_same, result_of
+
+from cronwax.devtools.kafka_broker import admin, create_topic
+from tests.kafka.check_in_stream import PARTITIONS, START_S, Feed, last_minute, on_time, stream
+from tests.kafka.results import assert_same, result_of
 
 pytestmark = pytest.mark.kafka
 

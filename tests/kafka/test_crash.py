@@ -11,9 +11,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from check_in_stream import Feed, last_minute, stream
-from flow_process import GLANCE_SECONDS, Deployment
-from results import assert_same, result_of, sent_twice
+
+from tests.kafka.check_in_stream import Feed, last_minute, stream
+from tests.kafka.flow_process import GLANCE_SECONDS, Deployment
+from tests.kafka.results import assert_same, result_of, sent_twice
 
 pytestmark = pytest.mark.kafka
 

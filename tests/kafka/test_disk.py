@@ -4,8 +4,9 @@ import subprocess
 from contextlib import suppress
 
 import pytest
-from check_in_stream import Feed, last_minute, stream
-from results import assert_same, result_of
+
+from tests.kafka.check_in_stream import Feed, last_minute, stream
+from tests.kafka.results import assert_same, result_of
 
 pytestmark = pytest.mark.kafka
 

@@ -1,18 +1,18 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from broker import admin, missing_tools
 
-SCRIPT = Path(__file__).with_name("broker.py")
+from cronwax.devtools.kafka_broker import admin, missing_tools
+
+MODULE = "cronwax.devtools.kafka_broker"
 
 
 @pytest.mark.kafka
 def test_the_script_runs_a_broker_with_its_topics_until_it_is_told_to_stop(own_broker):
     assert missing_tools() is None
-    command = [sys.executable, str(SCRIPT), "run", "--port", "0", "--topic", "one:3"]
+    command = [sys.executable, "-m", MODULE, "run", "--port", "0", "--topic", "one:3"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         bootstrap = process.stdout.readline().strip()

@@ -2,15 +2,15 @@ import json
 import logging
 
 import pytest
-from broker import PASSWORD, USER
 from pydantic import ValidationError
-from topics import read
 
-from dataflow.chunk import Message
-from dataflow.connectors.kafka import KafkaSource
+from cronwax.devtools.kafka_broker import PASSWORD, USER
 from dataflow.connectors.kafka_client import Kafka, KafkaStartError
 from dataflow.connectors.kafka_sinks import OccurrencesSink
+from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.settings import Settings
+from dataflow.stream.items import Message
+from tests.kafka.topics import read
 
 NOBODY = "127.0.0.1:1"
 

@@ -5,16 +5,16 @@ from datetime import timedelta
 import bytewax.operators as op
 import msgspec
 import pytest
-from broker import admin
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, run_main
 from confluent_kafka.admin import NewPartitions
-from topics import ids, read, send
 
-from dataflow.chunk import DeadLetter, Message
+from cronwax.devtools.kafka_broker import admin
 from dataflow.connectors import kafka_sinks
 from dataflow.connectors.kafka_sinks import DeadLettersSink, OccurrencesSink
+from dataflow.stream.items import DeadLetter, Message
+from tests.kafka.topics import ids, read, send
 
 pytestmark = pytest.mark.kafka
 

@@ -2,20 +2,20 @@ from datetime import timedelta
 
 import bytewax.operators as op
 import pytest
-from broker import admin
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
-from check_in_stream import ENDLESS_SECONDS
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions
-from topics import messages_of, read_until, send
 
-from dataflow.chunk import DeadLetter
-from dataflow.connectors.batch import Format
-from dataflow.connectors.kafka import KafkaSource
+from cronwax.devtools.kafka_broker import admin
+from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.steps.decode import Decode
+from dataflow.stream.batch import Format
+from dataflow.stream.items import DeadLetter
+from tests.kafka.check_in_stream import ENDLESS_SECONDS
+from tests.kafka.topics import messages_of, read_until, send
 
 pytestmark = pytest.mark.kafka
 

@@ -8,10 +8,11 @@ import signal
 import time
 
 import pytest
-from broker import USER
-from check_in_stream import PARTITIONS, Feed, message, partition_of, stream
-from flow_process import Deployment
-from topics import read, send
+
+from cronwax.devtools.kafka_broker import USER
+from tests.kafka.check_in_stream import PARTITIONS, Feed, message, partition_of, stream
+from tests.kafka.flow_process import Deployment
+from tests.kafka.topics import read, send
 
 pytestmark = pytest.mark.kafka
 

@@ -1,8 +1,9 @@
 """One recovery store, resumed by another number of processes each time."""
 
 import pytest
-from check_in_stream import Feed, last_minute, stream
-from results import assert_same, result_of
+
+from tests.kafka.check_in_stream import Feed, last_minute, stream
+from tests.kafka.results import assert_same, result_of
 
 pytestmark = pytest.mark.kafka
 

@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 
 import pytest
-from topics import PATIENCE_SECONDS, read, send
 
-from dataflow.chunk import DeadLetter
 from dataflow.connectors.kafka_sinks import DeadLettersSink
 from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.stream.items import DeadLetter
 from dataflow.wire.check_ins import CheckInDecoder, Place
+from tests.kafka.topics import PATIENCE_SECONDS, read, send
 
 pytestmark = pytest.mark.kafka
 
@@ -35,7 +35,7 @@ def environment(settings):
 
 
 def run_send(settings, *arguments, stdin="", **more):
-    command = [sys.executable, "-m", "dataflow.tools.send", *map(str, arguments)]
+    command = [sys.executable, "-m", "cronwax.commands.send", *map(str, arguments)]
     return subprocess.run(
         command,
         cwd=PROJECT,
@@ -142,7 +142,7 @@ class Tail:
     """`tail` in a process of its own."""
 
     def __init__(self, settings, *arguments):
-        command = [sys.executable, "-m", "dataflow.tools.tail", *arguments]
+        command = [sys.executable, "-m", "cronwax.commands.tail", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, cwd=PROJECT, env=environment(settings), **pipes)
 
@@ -178,7 +178,7 @@ def test_tail_shows_messages_as_json_with_their_place(broker, settings_for):
 
 
 def tail_at_once(settings, *arguments):
-    command = [sys.executable, "-m", "dataflow.tools.tail", "--from-start", "--no-follow", *arguments]
+    command = [sys.executable, "-m", "cronwax.commands.tail", "--from-start", "--no-follow", *arguments]
     run = subprocess.run(
         command,
         cwd=PROJECT,

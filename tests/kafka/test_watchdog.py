@@ -8,12 +8,12 @@ import urllib.request
 import msgspec
 import pytest
 from confluent_kafka import Producer
-from processes import end, free_ports, make_store, start
-from processes import settings as environment
-from topics import PATIENCE_SECONDS, read, send
 
-from dataflow.operations.announcer import Announcer
+from dataflow.connectors.announcer import Announcer
 from dataflow.wire.stalls import Stall
+from tests.kafka.topics import PATIENCE_SECONDS, read, send
+from tests.processes import end, free_ports, make_store, start
+from tests.processes import settings as environment
 
 pytestmark = pytest.mark.kafka
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 
 from hypothesis import strategies as st
 
-from dataflow.monitors.conditions import Subject
+from dataflow.sampling.conditions import Subject
 
 SLUGS = ("a", "b", "nightly")
 ENVIRONMENTS = ("production", "dev")

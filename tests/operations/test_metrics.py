@@ -4,15 +4,15 @@ from contextlib import closing
 
 import duckdb
 import pytest
-from processes import PROJECT
 from prometheus_client import REGISTRY
 
-from dataflow.chunk import DeadLetter, Records
 from dataflow.operations import metrics
 from dataflow.operations.vitals import Vitals
 from dataflow.settings import Settings
-from state.tables import TABLES
-from state.writer import StateWriter
+from dataflow.stream.items import DeadLetter, Records
+from state.schema.catalogue import TABLES
+from state.write.writer import StateWriter
+from tests.processes import PROJECT
 
 
 def row(table, **values):

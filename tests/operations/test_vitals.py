@@ -1,10 +1,10 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dataflow.chunk import Records
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.operations.vitals import Sign, Vitals
 from dataflow.settings import Settings
+from dataflow.stream.items import Records
 
 MINUTE = 29_000_000
 SECOND_US = 1_000_000

@@ -8,7 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from processes import (
+
+from tests.processes import (
     assert_same,
     end,
     make_store,

@@ -6,7 +6,8 @@ import shutil
 import signal
 
 import pytest
-from processes import (
+
+from tests.processes import (
     assert_same,
     end,
     make_store,

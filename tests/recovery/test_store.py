@@ -10,7 +10,9 @@ from contextlib import closing
 
 import pytest
 from bytewax.recovery import init_db_dir
-from processes import (
+
+from cronwax.commands.recovery import PAGE_BYTES, main
+from tests.processes import (
     PROJECT,
     assert_same,
     end,
@@ -21,8 +23,6 @@ from processes import (
     signal_after_writes,
     start_cluster,
 )
-
-from dataflow.tools.recovery import PAGE_BYTES, main
 
 
 def pages(folder):
@@ -36,7 +36,7 @@ def pages(folder):
 
 def pack(folder):
     """In a process of its own, as it holds the store until it ends."""
-    command = [sys.executable, "-m", "dataflow.tools.recovery", folder]
+    command = [sys.executable, "-m", "cronwax.commands.recovery", folder]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
 
 

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 import zstandard
-from scenarios.run_scenarios import (
+
+from tests.scenarios.run_scenarios import (
     BadScenarioError,
     agrees,
     differences,

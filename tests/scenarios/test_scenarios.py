@@ -8,7 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from scenarios.run_scenarios import PROJECT, failures_of
+
+from tests.scenarios.run_scenarios import PROJECT, failures_of
 
 OWN = Path(__file__).parent / "cases"
 CONTRACT = Path(os.environ.get("CRONWAX_SCENARIOS") or PROJECT.parent / "shared" / "scenarios" / "cases")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from simulation.fleet import Plan
-from simulation.verdict import Verdict, judge
-from simulation.watch import watch
 
 from dataflow.monitors.volume import VolumeRules
+from tests.simulation.fleet import Plan
+from tests.simulation.verdict import Verdict, judge
+from tests.simulation.watch import watch
 
 FULL = Plan()
 SHORT = FULL._replace(

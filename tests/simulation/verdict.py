@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulation.fleet import PROJECTS, Job, Plan, epoch_minute
-from simulation.watch import MINUTE_US, Watched
-
 from dataflow.monitors.identity import missed_guid
+from tests.simulation.fleet import PROJECTS, Job, Plan, epoch_minute
+from tests.simulation.watch import MINUTE_US, Watched
 
 
 @dataclass(frozen=True)

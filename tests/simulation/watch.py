@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from simulation.fleet import Job, Plan, Sent, day_of, epoch_minute, make_fleet
-
-from dataflow.chunk import Chunk, Message, Records, Ticks, Volumes
 from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.monitors.volume import VolumeRules
@@ -17,7 +14,9 @@ from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
-from state.tables import TABLES
+from dataflow.stream.items import Chunk, Message, Records, Ticks, Volumes
+from state.schema.catalogue import TABLES
+from tests.simulation.fleet import Job, Plan, Sent, day_of, epoch_minute, make_fleet
 
 MINUTE_US = 60_000_000
 

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import duckdb
 
-from state.answers import apply_answers
-from state.database import LAYOUT
+from state.schema.database import LAYOUT
+from state.schema.views import apply_answers
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 """A Monday."""
@@ -26,7 +26,7 @@ class World:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
         for name in LAYOUT:
-            self.connection.execute(files("state").joinpath(name).read_text(encoding="utf-8"))
+            self.connection.execute(files("state.schema").joinpath(name).read_text(encoding="utf-8"))
         apply_answers(self.connection)
         self._ids = 0
         self.insert("snapshot_info", published_at=START, event_clock=None if now is None else at(now))

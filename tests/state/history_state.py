@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from state_rows import START_US, answer, check_in, partition, write
-
-from state.history import History, Limits
-from state.publish import Publisher
-from state.snapshot_views import SNAPSHOT
-from state.writer import StateWriter
+from state.history.history import History, Limits
+from state.publish.publish import Publisher
+from state.publish.snapshot_views import SNAPSHOT
+from state.write.writer import StateWriter
+from tests.state.state_rows import START_US, answer, check_in, partition, write
 
 DAY = 1_440
 COUNT = "SELECT count(*), count(DISTINCT check_in_id) FROM check_ins"

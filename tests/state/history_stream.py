@@ -11,13 +11,12 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from state_rows import MINUTE_US, START_US, Row, guid, monitor, partition
-
-import state.history
-from state.history import History, Limits
-from state.publish import Publisher
-from state.shared_publish import SharedPublisher
-from state.writer import StateWriter
+import state.history.history
+from state.history.history import History, Limits
+from state.publish.publish import Publisher
+from state.publish.shared_publish import SharedPublisher
+from state.write.writer import StateWriter
+from tests.state.state_rows import MINUTE_US, START_US, Row, guid, monitor, partition
 
 STEPS = 150
 MONITORS = 6

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from state.writer import StateWriter
+from state.write.writer import StateWriter
 
 MINUTE_US = 60_000_000
 START_US = 1_740_960_000_000_000

@@ -8,12 +8,12 @@ from datetime import date
 
 import duckdb
 import pytest
-from answer_rows import START, World, at, minutes
-from state_rows import check_in, environment, monitor, partition, write
 
-from state.answers import apply_answers
-from state.publish import SNAPSHOT, Publisher
-from state.writer import StateWriter
+from state.publish.publish import SNAPSHOT, Publisher
+from state.schema.views import apply_answers
+from state.write.writer import StateWriter
+from tests.state.answer_rows import START, World, at, minutes
+from tests.state.state_rows import check_in, environment, monitor, partition, write
 
 DAY = 24 * 60
 WEEK = 7 * DAY

@@ -6,9 +6,10 @@ from datetime import timedelta
 from itertools import pairwise
 from statistics import mean, quantiles
 
-from answer_rows import World, at, minutes
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.state.answer_rows import World, at, minutes
 
 WEEK = 7 * 24 * 60
 NOW = 6 * WEEK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.changes import Changes
+from state.write.changes import Changes
 
 WIDTH, IDENTITY = 3, 2
 

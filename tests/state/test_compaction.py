@@ -5,10 +5,10 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from history_state import COUNT, DAY, State
-from state_rows import check_in, write
 
 from state.errors import StateError
+from tests.state.history_state import COUNT, DAY, State
+from tests.state.state_rows import check_in, write
 
 WHOLE = "SELECT day FROM history_files WHERE is_whole_day AND superseded_at IS NULL"
 STATUSES = "SELECT status, count(*) FROM check_ins GROUP BY ALL ORDER BY ALL"

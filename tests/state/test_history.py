@@ -8,13 +8,13 @@ import subprocess
 
 import duckdb
 import pytest
-from history_state import COUNT, DAY, State
-from state_rows import START_US, answer, check_in, environment, guid, monitor
 
-from state.database import SCHEMA_VERSION, shard_path
 from state.errors import StateError
-from state.history import KEEP_SUPERSEDED
-from state.snapshot_views import SNAPSHOT
+from state.history.history import KEEP_SUPERSEDED
+from state.publish.snapshot_views import SNAPSHOT
+from state.schema.database import SCHEMA_VERSION, shard_path
+from tests.state.history_state import COUNT, DAY, State
+from tests.state.state_rows import START_US, answer, check_in, environment, guid, monitor
 
 
 @pytest.fixture
@@ -273,7 +273,7 @@ def test_an_attached_snapshot_finds_its_files_where_it_was_published(start):
     state = start().fill(days=2)
     state.ask(COUNT)
     with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{state.snapshot}' AS jobs (READ_ONLY)")
+        connection.execute(f"ATTACH '{state.publish.snapshot}' AS jobs (READ_ONLY)")
         assert connection.execute(COUNT.replace("check_ins", "jobs.check_ins")).fetchall() == [(576, 576)]
 
 

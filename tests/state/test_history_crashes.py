@@ -13,10 +13,10 @@ from uuid import UUID
 
 import duckdb
 import pytest
-from history_stream import MONITORS, RUNS, STEPS, expected
-from state_rows import answer
 
-from state.snapshot_views import SNAPSHOT
+from state.publish.snapshot_views import SNAPSHOT
+from tests.state.history_stream import MONITORS, RUNS, STEPS, expected
+from tests.state.state_rows import answer
 
 KILLS = int(os.environ.get("CRONWAX_TEST_KILLS", "5"))
 """30 for the whole of it."""
@@ -24,9 +24,17 @@ KILLS = int(os.environ.get("CRONWAX_TEST_KILLS", "5"))
 
 def start(folder, kill_at=0, keep_seconds=0.0, steps=STEPS, shards=1):
     """The process that writes the stream, from where it was."""
-    paths = os.pathsep.join([*sys.path, os.path.dirname(__file__)])
+    paths = os.pathsep.join(sys.path)
     return subprocess.Popen(
-        [sys.executable, "-m", "history_stream", str(folder), str(kill_at), str(steps), str(shards)],
+        [
+            sys.executable,
+            "-m",
+            "tests.state.history_stream",
+            str(folder),
+            str(kill_at),
+            str(steps),
+            str(shards),
+        ],
         env={**os.environ, "PYTHONPATH": paths, "KEEP_SECONDS": str(keep_seconds)},
         stderr=subprocess.PIPE,
         text=True,

@@ -9,11 +9,11 @@ from uuid import UUID
 
 import duckdb
 import pytest
-from state_rows import START_US, answer, check_in, partition
 
 from state.errors import StateError
-from state.publish import HOLD_SECONDS, SNAPSHOT, Publisher
-from state.writer import StateWriter
+from state.publish.publish import HOLD_SECONDS, SNAPSHOT, Publisher
+from state.write.writer import StateWriter
+from tests.state.state_rows import START_US, answer, check_in, partition
 
 START = START_US / 1_000_000
 STATUSES = "SELECT status FROM check_ins ORDER BY check_in_id"

@@ -8,14 +8,14 @@ import sys
 
 import duckdb
 import pytest
-from state_rows import START_US, check_in, environment, guid, monitor, partition, write
 
-from state.publish import SNAPSHOT, Publisher
-from state.query import main
-from state.questions import QUESTIONS
-from state.rendering import render_table
-from state.summary import print_summary, summarize
-from state.writer import StateWriter
+from state.ask.query import main
+from state.ask.questions import QUESTIONS
+from state.ask.rendering import render_table
+from state.ask.summary import print_summary, summarize
+from state.publish.publish import SNAPSHOT, Publisher
+from state.write.writer import StateWriter
+from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
 
 INCIDENT = "ab" * 16
 ROWS = {

@@ -7,13 +7,13 @@ import xml.etree.ElementTree as ElementTree
 from datetime import timedelta
 
 import pytest
-from answer_rows import World, at, minutes
 
 from state.errors import StateError
 from state.report.__main__ import main
 from state.report.page import Bar, bars_of, render_page
 from state.report.record import read_day
 from state.report.words import duration, moment, percent
+from tests.state.answer_rows import World, at, minutes
 
 DAY = 24 * 60
 EVIL = """<script>alert("x")</script>'$x^2$&"""

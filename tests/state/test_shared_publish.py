@@ -9,14 +9,14 @@ from itertools import pairwise
 from uuid import UUID
 
 import pytest
-from state_rows import START_US, answer, check_in, environment, monitor, partition
 
 from state.errors import StateError
-from state.history import History, Limits
-from state.publish import HOLD_SECONDS
-from state.shared_publish import KEPT_COPIES, SharedPublisher
-from state.snapshot_views import SNAPSHOT
-from state.writer import StateWriter
+from state.history.history import History, Limits
+from state.publish.publish import HOLD_SECONDS
+from state.publish.shared_publish import KEPT_COPIES, SharedPublisher
+from state.publish.snapshot_views import SNAPSHOT
+from state.write.writer import StateWriter
+from tests.state.state_rows import START_US, answer, check_in, environment, monitor, partition
 
 START = START_US / 1_000_000
 STATUSES = "SELECT slug, status FROM check_ins ORDER BY ALL"

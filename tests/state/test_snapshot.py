@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from state_rows import check_in, monitor, partition
 
-import state.snapshot
+import state.publish.snapshot
 from state.errors import StateError
-from state.publish import Publisher
-from state.snapshot import open_snapshot
-from state.snapshot_views import SNAPSHOT
-from state.writer import StateWriter
+from state.publish.publish import Publisher
+from state.publish.snapshot import open_snapshot
+from state.publish.snapshot_views import SNAPSHOT
+from state.write.writer import StateWriter
+from tests.state.state_rows import check_in, monitor, partition
 
 
 @pytest.fixture

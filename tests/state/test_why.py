@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from answer_rows import World, at
 
+from state.ask.why import as_text, why
 from state.errors import StateError
-from state.why import as_text, why
+from tests.state.answer_rows import World, at
 
 
 class Told(World):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from worked_questions import PAGE, QUERY, ROOT, answered, run_demo
 
-from state.dictionary import dictionary
+from state.schema.dictionary import dictionary
+from tests.state.worked_questions import PAGE, QUERY, ROOT, answered, run_demo
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def demo(tmp_path_factory):
 
 def test_every_worked_question_is_answered_as_printed(demo):
     page = PAGE.read_text(encoding="utf-8")
-    assert answered(page, demo) == page, "renew it with: python tests/state/worked_questions.py"
+    assert answered(page, demo) == page, "renew it with: python -m tests.state.worked_questions"
 
 
 def test_there_are_twenty_and_each_has_an_answer():
@@ -26,7 +26,7 @@ def test_there_are_twenty_and_each_has_an_answer():
 
 def test_the_dictionary_is_that_of_the_schema():
     page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
-    assert page == dictionary(), "renew it with: python -m state.dictionary > docs/tables.md"
+    assert page == dictionary(), "renew it with: python -m state.schema.dictionary > docs/tables.md"
 
 
 def test_nothing_in_the_dictionary_is_left_undescribed():

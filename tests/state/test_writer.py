@@ -12,12 +12,12 @@ from uuid import UUID
 
 import duckdb
 import pytest
-from state_rows import START_US, answer, check_in, environment, guid, monitor, partition, write
 
-from state.database import SCHEMA_VERSION, shard_path
 from state.errors import StateError
-from state.tables import TABLES
-from state.writer import StateWriter
+from state.schema.catalogue import TABLES
+from state.schema.database import SCHEMA_VERSION, shard_path
+from state.write.writer import StateWriter
+from tests.state.state_rows import START_US, answer, check_in, environment, guid, monitor, partition, write
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 
@@ -286,7 +286,7 @@ OPEN = """
 import sys
 from pathlib import Path
 from state.errors import StateError
-from state.writer import StateWriter
+from state.write.writer import StateWriter
 try:
     StateWriter.open(Path(sys.argv[1]))
     print("opened")
@@ -330,9 +330,9 @@ def test_a_copy_is_whole_whether_the_system_makes_it_or_not(tmp_path, writer, mo
 FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from state_rows import check_in
+from tests.state.state_rows import check_in
 from state.errors import StateError
-from state.writer import StateWriter
+from state.write.writer import StateWriter
 writer = StateWriter.open(Path(sys.argv[1]))
 writer.write({"check_ins": [check_in(1)]})
 writer.commit()

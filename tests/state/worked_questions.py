@@ -1,6 +1,6 @@
 """docs/questions.md: queries and what they answer on the demo's data.
 
-`python tests/state/worked_questions.py` runs the demo and writes the answers anew; test_worked_questions.py checks
+`python -m tests.state.worked_questions` runs the demo and writes the answers anew; test_worked_questions.py checks
 that they are what is printed.
 """
 
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent.parent
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from state.rendering import text  # noqa: E402 - after the path is set
-from state.snapshot import open_snapshot  # noqa: E402
+from state.ask.rendering import text  # noqa: E402 - after the path is set
+from state.publish.snapshot import open_snapshot  # noqa: E402
 
 PAGE = ROOT / "docs" / "questions.md"
 QUERY = re.compile(r"```sql\n(?P<query>.*?)```\n\n(?P<answer>(?:\|[^\n]*\n)*)", re.DOTALL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from processes import PROJECT
+from tests.processes import PROJECT
 
 MEETING = '''
 import sys
@@ -15,7 +15,7 @@ from types import ModuleType
 
 import msgspec
 
-from dataflow.steps.blocks import decoder
+from dataflow.steps.snapshot_blocks import decoder
 
 THREADS = 4
 sys.setswitchinterval(1e-6)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from builders import START_S, as_line, check_in
 
-from dataflow.chunk import Chunk
-from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.organization import UNLIMITED, Limits, OrganizationState
 from dataflow.steps.decode import Decode
@@ -15,7 +12,10 @@ from dataflow.steps.gate import Gate, GateState
 from dataflow.steps.transition import Transition
 from dataflow.steps.transition_state import TransitionState
 from dataflow.steps.upsert import Upsert, UpsertState
+from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.items import Chunk
 from dataflow.wire.timestamps import read_ts
+from tests.builders import START_S, as_line, check_in
 
 HOURLY = {"schedule": {"type": "crontab", "value": "0 * * * *"}}
 
@@ -103,7 +103,7 @@ def ends(monkeypatch):
     def fail(line):
         raise SystemExit(line)
 
-    monkeypatch.setattr("dataflow.steps.keyed.fail", fail)
+    monkeypatch.setattr("dataflow.steps.key_group.fail", fail)
 
 
 @pytest.mark.parametrize("build", [gate_of, upsert_of, transition_of])

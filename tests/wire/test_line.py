@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflow.chunk import Chunk
-from dataflow.connectors.batch import Format, SourceBatch
 from dataflow.monitors.check_in import CheckIn
 from dataflow.steps.decode import Decode
+from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.items import Chunk
 from dataflow.wire.check_ins import CheckInDecoder, payload_of
 from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts

@@ -1,0 +1,1 @@
+"""For development on one machine: a Kafka broker."""

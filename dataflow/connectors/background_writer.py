@@ -1,0 +1,191 @@
+"""Tables written behind the flow's back: a commit, the history and publishing delay no message."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
+
+from dataflow.process.exit import fail
+from dataflow.process.stopping import stopping
+from dataflow.stream.items import Records
+
+MAX_UNWRITTEN_BYTES = 32_000_000
+"""Records of so many bytes, compressed, may wait to be written; with more, the flow waits for them."""
+VERSION = 1
+"""Of the snapshot's layout."""
+_BLOCK_BYTES = 256_000
+"""Records are compressed in blocks of about this size, as they come."""
+
+Written = Callable[[str, float], None]
+"""Called with the partition, and how many seconds it took, when the records of an epoch are on disk."""
+
+
+class EpochPartition(StatefulSinkPartition[Records, None]):
+    """A partition whose work at the end of an epoch can be done later."""
+
+    ended_at: float | None = None
+    """When the epoch ended that `snapshot` is called for, in seconds since the epoch; None: now."""
+
+
+class DeferredSink(FixedPartitionedSink[Records, bytes]):
+    """Lets another sink of records work in a thread of its own, epoch by epoch and in order.
+
+    - The end of an epoch waits for nothing. The records that are not on disk yet are in the snapshot, and are
+      written first after a crash; as rows are unique by identity, it does no harm if they had been written after all.
+    - The other sink's partitions are `EpochPartition`s; its snapshots hold nothing, its errors end the process.
+    """
+
+    def __init__(self, sink: FixedPartitionedSink[Records, None], written: Written | None = None) -> None:
+        self._sink = sink
+        self._written = written
+        self._parts: list[DeferredPartition] = []
+
+    def settle(self) -> None:
+        """Wait until the epochs that have ended are written, by this process's partitions."""
+        for part in self._parts:
+            part.settle()
+
+    def list_parts(self) -> list[str]:
+        """The other sink's."""
+        return self._sink.list_parts()
+
+    def part_fn(self, item_key: str) -> int:
+        """The other sink's."""
+        return self._sink.part_fn(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: bytes | None) -> DeferredPartition:
+        """The partition, once what its predecessor may not have written is written."""
+        part = self._sink.build_part(step_id, for_part, None)
+        assert isinstance(part, EpochPartition)
+        if resume_state and (records := _decode(resume_state)):
+            part.write_batch(records)
+            part.snapshot()
+        self._parts.append(DeferredPartition(for_part, part, self._written))
+        return self._parts[-1]
+
+
+class _Encoded:
+    """Records as snapshots hold them. Made bit by bit, as at the end of an epoch everything would wait for it."""
+
+    def __init__(self) -> None:
+        self.blocks: list[tuple[int, bytes]] = []
+        """Each with its size before it was compressed."""
+        self.size_bytes = 0
+        self._block: list[bytes] = []
+        self._block_bytes = 0
+
+    def add(self, records: list[Records]) -> None:
+        """Take records, in order."""
+        for each in records:
+            encoded = _encode(each)
+            self._block.append(encoded)
+            self._block_bytes += len(encoded)
+        if self._block_bytes >= _BLOCK_BYTES:
+            self.finish()
+
+    def finish(self) -> None:
+        """Nothing more comes for now: what there is becomes a block."""
+        if self._block:
+            block = _encode([msgspec.Raw(each) for each in self._block])
+            self.blocks.append((len(block), _compress(block)))
+            self.size_bytes += len(self.blocks[-1][1])
+            self._block, self._block_bytes = [], 0
+
+
+class _Epoch(NamedTuple):
+    """The records of an epoch that may not be on disk yet."""
+
+    encoded: _Encoded
+    writing: Future[None]
+
+
+class DeferredPartition(StatefulSinkPartition[Records, bytes]):
+    """One partition; see `DeferredSink`."""
+
+    def __init__(self, name: str, part: EpochPartition, written: Written | None) -> None:
+        self._name = name
+        self._part = part
+        self._written = written
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
+        self._records: list[Records] = []
+        self._encoded = _Encoded()
+        self._unwritten: list[_Epoch] = []
+
+    def write_batch(self, values: list[Records]) -> None:
+        """Keep the records until the end of the epoch."""
+        self._records += values
+        self._encoded.add(values)
+
+    def snapshot(self) -> bytes:
+        """Hand the epoch over; the records that are not on disk yet."""
+        self._unwritten = [epoch for epoch in self._unwritten if not _is_done(epoch)]
+        if self._records:
+            self._encoded.finish()
+            self._unwritten.append(
+                _Epoch(self._encoded, self._thread.submit(self._write, self._records, time.time()))
+            )
+            self._records, self._encoded = [], _Encoded()
+        if stopping() or sum(epoch.encoded.size_bytes for epoch in self._unwritten) > MAX_UNWRITTEN_BYTES:
+            self._wait()
+        return _encode((VERSION, [block for epoch in self._unwritten for block in epoch.encoded.blocks]))
+
+    def close(self) -> None:
+        """Wait until everything is written; then the other sink's close, unless the flow broke off."""
+        self._wait()
+        self._thread.shutdown()
+        if not self._records:
+            self._part.close()
+
+    def settle(self) -> None:
+        """Wait until the epochs that have ended are written. Any thread may call it."""
+        for epoch in list(self._unwritten):
+            epoch.writing.result()
+
+    def _wait(self) -> None:
+        self.settle()
+        self._unwritten = []
+
+    def _write(self, records: list[Records], ended_at: float) -> None:
+        started = time.perf_counter()
+        self._part.write_batch(records)
+        self._part.ended_at = ended_at
+        self._part.snapshot()
+        if self._written is not None:
+            self._written(self._name, time.perf_counter() - started)
+
+
+def _is_done(epoch: _Epoch) -> bool:
+    """Whether an epoch is on disk. Raises what came up while it was written."""
+    if not epoch.writing.done():
+        return False
+    epoch.writing.result()
+    return True
+
+
+def _compress(block: bytes) -> bytes:
+    compressed: bytes = pa.compress(block, codec="zstd", asbytes=True)
+    return compressed
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_version = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
+_decode_blocks = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
+_decode_records = msgspec.msgpack.Decoder(list[Records]).decode
+
+
+def _decode(snapshot: bytes) -> list[Records]:
+    """The records in a snapshot of this or an earlier release. Ends the process if it is of a later one."""
+    version, blocks = _decode_version(snapshot)
+    if version > VERSION:
+        fail(f"recovery store: what was still to be written is of a newer release (version {version})")
+    return [
+        each
+        for size, block in _decode_blocks(blocks)
+        for each in _decode_records(pa.decompress(block, size, codec="zstd", asbytes=True))
+    ]

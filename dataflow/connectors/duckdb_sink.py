@@ -1,0 +1,111 @@
+"""The DuckDB sink: records to the state writer, one transaction an epoch, then history and the published snapshot."""
+
+from __future__ import annotations
+
+import time
+
+from bytewax.outputs import FixedPartitionedSink
+
+from dataflow.connectors.background_writer import EpochPartition
+from dataflow.operations.metrics import count_open_incidents, count_published, show_what_was_left
+from dataflow.process.exit import StartError, fail
+from dataflow.process.stopping import stopping
+from dataflow.settings import Settings
+from dataflow.stream.items import Records
+from state.ask.summary import print_summary, summarize
+from state.errors import StateError
+from state.history.history import History, Limits
+from state.publish.publish import Published, Publisher
+from state.publish.shared_publish import SharedPublisher
+from state.publish.snapshot_views import SNAPSHOT
+from state.write.writer import StateWriter
+
+
+class _ShardPartition(EpochPartition):
+    def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
+        self._data_dir = settings.data_dir
+        self._bounded = bounded
+        self._shard = shard
+        self._in_epoch = False
+        """Records were written that no snapshot covers yet."""
+        self._shards = settings.state_shards
+        self._sent_at = 0.0
+        """When the newest positions of this epoch were sent to all shards; 0: none were."""
+        limits = Limits(max(1, settings.history_hot_rows // self._shards), settings.retention)
+        try:
+            self._writer = StateWriter.open(self._data_dir, shard, self._shards)
+            self._history = History(self._writer, self._data_dir, limits, time.time)
+            self._publisher = self._open_publisher(settings.publish_interval)
+        except StateError as error:
+            raise StartError(str(error)) from None
+        show_what_was_left(self._writer.connection, shard, self._data_dir / SNAPSHOT)
+
+    def _open_publisher(self, interval_seconds: float) -> Publisher:
+        if self._shards == 1:
+            return Publisher(self._writer, self._data_dir, interval_seconds, time.time)
+        return SharedPublisher(self._writer, self._data_dir, interval_seconds, lambda: self._sent_at)
+
+    def write_batch(self, items: list[Records]) -> None:
+        self._in_epoch = True
+        for records in items:
+            self._writer.write(records.rows)
+            self._sent_at = max(self._sent_at, records.sent_at)
+
+    def snapshot(self) -> None:
+        self._in_epoch = False
+        try:
+            if self._writer.commit():
+                self._history.maintain()
+            # Without positions in this epoch the other shards may have had none of it.
+            if self._shards == 1 or self._sent_at:
+                # Several go by when positions were sent.
+                asked_at = self.ended_at if self._shards == 1 else None
+                self._published(self._publisher.publish(asked_at=asked_at))
+        except StateError as error:
+            fail(str(error))
+        self._sent_at = 0.0
+
+    def _published(self, published: Published | None) -> None:
+        if published is not None:
+            count_published(published)
+        shown = self._publisher.take_shown()
+        if shown is not None:
+            count_open_incidents(self._writer.connection, self._shard)
+            self._history.clean_up(shown)
+
+    def close(self) -> None:
+        if self._in_epoch or not (self._bounded or stopping()):
+            return  # not the end of the input, behind which the engine takes a snapshot: another process died
+        try:
+            self._history.close()
+            self._publisher.publish(force=True, input_ended=not stopping())
+            self._writer.close()
+            if self._bounded and self._publisher.was_last and not stopping():
+                print_summary(summarize(self._data_dir))
+        except StateError as error:
+            fail(str(error))
+
+
+class TablesSink(FixedPartitionedSink[Records, None]):
+    """Writes records to the shards of the state. Its snapshots hold nothing: rows are idempotent by identity.
+
+    The engine asks for a snapshot at the end of every epoch, recovery or not: that is when the transaction is
+    committed, so that what analysts see is complete as of an epoch. The end of a bounded input is followed by
+    the totals; the other kind ends only when somebody asks for it.
+    """
+
+    def __init__(self, settings: Settings, bounded: bool) -> None:
+        self._settings = settings
+        self._bounded = bounded
+
+    def list_parts(self) -> list[str]:
+        """All shards: the data folder is shared by all processes."""
+        return [str(shard) for shard in range(self._settings.state_shards)]
+
+    def part_fn(self, item_key: str) -> int:
+        """Shards are keys."""
+        return int(item_key)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
+        """Open a shard. Ends the process with one line if it cannot be."""
+        return _ShardPartition(self._settings, int(for_part), self._bounded)

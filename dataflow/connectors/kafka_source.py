@@ -1,0 +1,282 @@
+"""The source that reads check-ins and controls from Kafka."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
+from confluent_kafka import Message as KafkaMessage
+
+from dataflow.connectors.kafka_broker import PartitionBroker
+from dataflow.connectors.kafka_client import Kafka, is_transient
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
+from dataflow.settings import Settings
+from dataflow.stream.batch import Format, SourceBatch
+
+Position = tuple[int, int]
+"""A partition's resume state: the offset that is read next, and its clock (minutes; NO_MINUTE: none yet)."""
+Observe = Callable[[str, int, int, int], None]
+"""Called about once a second for each partition with topic, partition, lag (messages), clock (minutes)."""
+
+POLL = timedelta(milliseconds=20)
+"""The pause before a partition that has nothing more to give is asked again."""
+OBSERVE_SECONDS = 1.0
+NOTE_SECONDS = 60.0
+"""The pause between two log lines about messages from the future, at least."""
+
+_LOG = logging.getLogger("cronwax.kafka")
+
+
+def wall_clock_us() -> int:
+    """The wall clock in µs since the epoch."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Partition:
+    """One partition of a topic, and what it is to the flow."""
+
+    topic: str
+    index: int
+    format: Format
+    origin: int
+    """Its number among the event clock's inputs; -1: none of them."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.topic}/{self.index}"
+
+
+class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
+    """Reads all partitions of the check-ins topic and of the controls topic.
+
+    - Order: that of each partition. Positions are resume state; no consumer group ever commits.
+    - Partitions are those that the topics have when the flow starts.
+    - The clock of a check-ins partition is its newest broker timestamp less the clock's delay; one that is read
+      to its end follows the wall clock, less an allowance that is never smaller. Controls have no clock. A
+      timestamp further in the future than the allowance moves no clock.
+    - Errors: a broker that stays away for `kafka_delivery_timeout_seconds`, and positions that the topic no
+      longer holds, end the process with one line.
+    - When `stopping` says so every partition ends, and with it the flow.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        stopping: Callable[[], bool],
+        observe: Observe | None = None,
+        now_us: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        """Raises KafkaStartError when the cluster cannot be used as it is set, or lacks a topic."""
+        self._settings = settings
+        self._stopping = stopping
+        self._observe = observe
+        self._now_us = now_us
+        self._kafka = Kafka(settings)
+        self._admin = self._kafka.admin(self._kafka.reports())
+        check_ins, controls = settings.checkins_topic, settings.controls_topic
+        found = self._kafka.partitions(check_ins, controls)
+        parts = [_Partition(check_ins, index, Format.MSGPACK, index) for index in found[check_ins]]
+        self.origins = [part.key for part in parts]
+        """The partitions that the event clock waits for, by origin."""
+        parts += [_Partition(controls, index, Format.CONTROLS, -1) for index in found[controls]]
+        self._parts = {part.key: part for part in parts}
+
+    def list_parts(self) -> list[str]:
+        """All partitions, as topic/partition."""
+        return list(self._parts)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: Position | None) -> KafkaPartition:
+        """One partition, from where it was left, else from where the settings say."""
+        part = self._parts[for_part]
+        broker = PartitionBroker(self._kafka, self._admin, part.topic, part.index)
+        position, clock = resume_state or (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
+        begins = "resumes" if resume_state else "begins"
+        _LOG.info("%s %s at offset %d, %s", part.key, begins, position, _clock_text(clock))
+        broker.read_from(position)
+        wall_clock = _WallClock(self._now_us, self._settings.idle_allowance_us)
+        start, settings = (position, clock), self._settings
+        return KafkaPartition(part, broker, start, wall_clock, settings, self._stopping, self._observe)
+
+
+class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
+    """Reads one partition; never blocks."""
+
+    def __init__(
+        self,
+        part: _Partition,
+        broker: PartitionBroker,
+        start: Position,
+        wall_clock: _WallClock,
+        settings: Settings,
+        stopping: Callable[[], bool],
+        observe: Observe | None,
+    ) -> None:
+        self._part = part
+        self._broker = broker
+        self._position, self._clock = start
+        self._wall_clock = wall_clock
+        self._batch_size = settings.batch_size
+        self._clock_delay_us = settings.clock_delay_us
+        self._echo_seconds = settings.publish_interval
+        self._stopping = stopping
+        self._observe = observe
+        self._observed = 0.0
+        self._at_end = False
+        self._more = False
+        self._news_at: float | None = None
+        self._noted_ahead: float | None = None
+
+    def next_batch(self) -> Iterable[SourceBatch]:
+        """What has arrived since, at most one batch."""
+        if self._stopping():
+            raise StopIteration
+        part, clock_before = self._part, self._clock
+        messages = self._take(self._broker.consume(self._batch_size))
+        self._more = len(messages) >= self._batch_size
+        self._ask_for_the_end()
+        if self._observe is not None:
+            self._report(self._observe)
+        if not self._is_worth_sending(bool(messages) or self._clock != clock_before):
+            return []
+        head = (part.origin, part.topic, part.index, part.format)
+        return [SourceBatch(*head, clock_before, messages, self._clock, self._position)]
+
+    def _is_worth_sending(self, is_news: bool) -> bool:
+        """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last.
+
+        The engine lets a sink act only in an epoch that brings it something. What came too soon after a
+        snapshot for the next one would wait for it until something else comes.
+        """
+        now = time.monotonic()
+        if is_news:
+            self._news_at = now
+        elif self._news_at is None or now - self._news_at < self._echo_seconds:
+            return False
+        else:
+            self._news_at = None
+        return True
+
+    def next_awake(self) -> datetime | None:
+        """At once after a full batch, else after a short pause."""
+        return None if self._more else datetime.now(UTC) + POLL
+
+    def snapshot(self) -> Position:
+        """The offset that is read next, and the clock."""
+        return self._position, self._clock
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._broker.close()
+
+    def _take(self, received: list[KafkaMessage]) -> list[tuple[int, int | None, bytes]]:
+        """The messages among what was received; moves position and clock."""
+        messages: list[tuple[int, int | None, bytes]] = []
+        newest_us = NO_MINUTE
+        latest_us = self._wall_clock.latest_us()
+        for message in received:
+            error = message.error()
+            offset = message.offset()
+            if error is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    # Its offset is past what transactions leave in the log and no consumer sees.
+                    self._at_end, self._position = True, max(self._position, offset or 0)
+                elif not is_transient(error):
+                    self._broker.give_up(error, self._position)
+                continue
+            at_us = _broker_time_us(message)
+            if at_us is not None and at_us > newest_us:
+                if at_us > latest_us:
+                    self._note_ahead(at_us - self._wall_clock.now_us())
+                    at_us = self._instead_of_future(newest_us, received, latest_us)
+                newest_us = max(newest_us, at_us)
+            assert offset is not None  # what was received has one
+            messages.append((offset, at_us, message.value() or b""))
+            self._position = offset + 1
+            self._at_end = False
+        if self._part.origin >= 0 and newest_us >= 0:
+            self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
+        return messages
+
+    def _instead_of_future(self, newest_us: int, received: list[KafkaMessage], latest_us: int) -> int:
+        """What the time of a message counts as that somebody's wrong clock has put into the future.
+
+        The end of the minute at which the partition's clock stands: so it does not move the clock, and counts the
+        same when it is read again. At the beginning of a partition that is the minute of what comes next.
+        """
+        minute = max(self._clock, minute_of(newest_us))
+        if minute == NO_MINUTE:
+            known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
+            minute = minute_of(
+                next((at_us for at_us in known if at_us <= latest_us), self._wall_clock.now_us())
+            )
+        return (minute + 1) * MINUTE_US - 1
+
+    def _note_ahead(self, ahead_us: int) -> None:
+        now = time.monotonic()
+        if self._noted_ahead is None or now - self._noted_ahead >= NOTE_SECONDS:
+            self._noted_ahead = now
+            _LOG.warning(
+                "%s: a message is %d s in the future and counts as of now: its producer's clock is wrong, or the "
+                "broker's, or the one of this host",
+                self._part.key,
+                ahead_us // 1_000_000,
+            )
+
+    def _ask_for_the_end(self) -> None:
+        """Follow the wall clock where nothing older can come any more, and notice a broker that went away.
+
+        1. When the wall clock's minute (less the allowance) has passed the partition's, and all that came was
+           read, the broker is asked where the partition ends.
+        2. If it has been read to there, nothing else was appended before the question: the clock may stand
+           where the wall clock stood then, less the allowance.
+
+        Having once reached the end is not enough: a broker out of our reach takes messages all the same.
+        """
+        broker = self._broker
+        end = broker.end()
+        if end is not None and self._position >= end.offset and self._part.origin >= 0:
+            self._clock = max(self._clock, self._wall_clock.minute_at(end.asked_us))
+        now_us = self._wall_clock.now_us()
+        behind = self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now_us) > self._clock
+        broker.ask(now_us, behind)
+
+    def _report(self, observe: Observe) -> None:
+        now = time.monotonic()
+        if now - self._observed >= OBSERVE_SECONDS:
+            self._observed = now
+            lag = self._broker.known_end() - self._position
+            observe(self._part.topic, self._part.index, max(0, lag), self._clock)
+
+
+class _WallClock:
+    """The wall clock as idle partitions follow it."""
+
+    def __init__(self, now_us: Callable[[], int], allowance_us: int) -> None:
+        self.now_us = now_us
+        self._allowance_us = allowance_us
+
+    def latest_us(self) -> int:
+        """The latest time that a message can have if all clocks are in step to within the allowance."""
+        return self.now_us() + self._allowance_us
+
+    def minute_at(self, time_us: int) -> int:
+        """The minute that a partition read to its end may stand at; every message before it has arrived."""
+        return minute_of(time_us - self._allowance_us)
+
+
+def _broker_time_us(message: KafkaMessage) -> int | None:
+    """The broker's timestamp in µs; None if there is none."""
+    kind, timestamp_ms = message.timestamp()
+    return None if kind == TIMESTAMP_NOT_AVAILABLE or timestamp_ms < 0 else timestamp_ms * 1000
+
+
+def _clock_text(minute: int) -> str:
+    if minute == NO_MINUTE:
+        return "no clock yet"
+    return f"clock {datetime.fromtimestamp(minute * MINUTE_US / 1_000_000, UTC):%Y-%m-%dT%H:%MZ}"

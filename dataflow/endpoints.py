@@ -1,0 +1,93 @@
+"""The ends of the flow, as the settings choose them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bytewax.inputs import FixedPartitionedSource
+from bytewax.outputs import Sink
+
+from dataflow.connectors.background_writer import DeferredSink
+from dataflow.connectors.demo_source import DEMO_PROJECTS, DemoSource
+from dataflow.connectors.duckdb_sink import TablesSink
+from dataflow.connectors.instrumented_sinks import WatchedSink, WatchedTables
+from dataflow.connectors.jsonl_sink import dead_letters_sink, occurrences_sink
+from dataflow.connectors.jsonl_source import FileSource
+from dataflow.connectors.kafka_sinks import DeadLettersSink, OccurrencesSink
+from dataflow.connectors.kafka_source import KafkaSource
+from dataflow.connectors.progress import Progress
+from dataflow.operations.logs import configure_logs, log_start
+from dataflow.operations.metrics import count_dead_letters
+from dataflow.operations.watchdog import watch
+from dataflow.process.stopping import stopping
+from dataflow.settings import Settings
+from dataflow.stream.batch import SourceBatch
+from dataflow.stream.items import DeadLetter, Message, Records
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the flow begins and ends."""
+
+    sources: dict[str, FixedPartitionedSource[SourceBatch, Any]]
+    """By name; the steps that read them are called `source_NAME`."""
+    partitions: list[str]
+    """The names of all inputs of the event clock; a batch's `origin` is an index into it."""
+    projects: dict[int, int]
+    """Organizations of projects."""
+    tables: Sink[tuple[str, Records]]
+    occurrences: Sink[tuple[str, Message]]
+    dead_letters: Sink[tuple[str, DeadLetter]]
+    is_at_end: Callable[[], bool] = lambda: not stopping()
+    """Asked when the sources have ended: whether that is the end of the input, and nobody has stopped them."""
+
+
+def open_endpoints(settings: Settings) -> Endpoints:
+    """Find the sources and sinks. Raises SettingsError or SourceError, each with one clear line, or StartError."""
+    projects = settings.projects()
+    source: Any
+    if settings.source == "kafka":
+        return _kafka(settings, projects)
+    tables = DeferredSink(TablesSink(settings, bounded=True))
+    if settings.source == "file":
+        assert settings.checkins_path is not None
+        progress = Progress.create(None, "bytes")
+        source = FileSource(
+            settings.checkins_path,
+            settings.batch_size,
+            stopping,
+            progress,
+            settings.clock_delay_us,
+            projects,
+            tables.settle,
+        )
+    else:
+        progress = Progress.create(None, "messages")
+        source = DemoSource(settings.batch_size, stopping, progress, settings.clock_delay_us)
+        projects = {**DEMO_PROJECTS, **projects}
+    return Endpoints(
+        {settings.source: source},
+        source.origins,
+        projects,
+        tables,
+        occurrences_sink(settings.data_dir / "occurrences.jsonl"),
+        dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
+    )
+
+
+def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
+    configure_logs()
+    log_start(settings, sys.argv[1:])
+    vitals = watch(settings)
+    source = KafkaSource(settings, stopping, vitals.partition)
+    return Endpoints(
+        {"kafka": source},
+        source.origins,
+        projects,
+        WatchedTables(TablesSink(settings, bounded=False), vitals, source.origins),
+        WatchedSink("occurrences", OccurrencesSink(settings), vitals),
+        WatchedSink("dead_letters", DeadLettersSink(settings), vitals, count_dead_letters),
+    )

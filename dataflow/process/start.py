@@ -1,0 +1,63 @@
+"""Starting: settings, preflight, endpoints, the flow; whatever is wrong comes out as one line."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from bytewax.dataflow import Dataflow
+
+from dataflow.process.engine_stderr import report_in_one_line
+from dataflow.process.exit import StartError, hand_over_to_engine
+
+_COLLECTOR_THRESHOLDS = (50_000, 50, 1_000)
+"""The state is out of the garbage collector's sight, and an epoch's records are no garbage: Python's own thresholds
+make it look through them again and again, a tenth of a replay's time (docs/performance.md)."""
+
+
+_SWITCH_SECONDS = 0.0002
+"""So long the flow waits for the interpreter at most, each time that it needs it, while a thread beside it writes the
+tables; Python's own 5 ms, some ten times a batch, were most of what a message waited at the end of an epoch."""
+
+
+def tune_interpreter() -> None:
+    """Let the garbage collector look less often, and threads give way sooner, for the rest of the process."""
+    gc.set_threshold(*_COLLECTOR_THRESHOLDS)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def start() -> Dataflow:
+    """The flow that the settings describe. Raises StartError (exit status 2, one line)."""
+    report_in_one_line()
+    # Behind that line, as they take the better part of a second, in which somebody may think better of it.
+    from dataflow.connectors.jsonl_source import SourceError
+    from dataflow.endpoints import open_endpoints
+    from dataflow.flow import FLOW_ID, build
+    from dataflow.process.engine_stdout import report_missing
+    from dataflow.process.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
+    from dataflow.process.stopping import watch_signals
+    from dataflow.process.store_lock import hold_store
+    from dataflow.settings import Settings, SettingsError
+
+    arguments = read_arguments(sys.argv, os.environ)
+    check_metrics(os.environ)
+    try:
+        settings = Settings.load()
+        endpoints = open_endpoints(settings)
+    except (SettingsError, SourceError) as error:
+        raise StartError(str(error)) from None
+    except OSError as error:
+        raise StartError(f"{error.filename}: {error.strerror}") from None
+    check_data_dir(settings.data_dir)
+    parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}
+    check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
+    if arguments.recovery_store is not None:
+        hold_store(arguments.recovery_store, arguments.process_name)
+    watch_signals()
+    if arguments.addresses is not None:
+        report_missing(arguments.addresses)
+    tune_interpreter()
+    flow = build(settings, endpoints)
+    hand_over_to_engine()
+    return flow

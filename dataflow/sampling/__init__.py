@@ -1,0 +1,1 @@
+"""The rules of which raw check-ins are kept whole. Pure, as dataflow/monitors is."""

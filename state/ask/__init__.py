@@ -1,0 +1,1 @@
+"""Asking the published snapshot: SQL, named questions, the prompt, and why."""

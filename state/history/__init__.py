@@ -1,0 +1,1 @@
+"""Old rows: closed hours in Parquet files, late rows, compaction, retention."""

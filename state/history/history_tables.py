@@ -1,0 +1,149 @@
+"""Which tables have history: rows of closed hours that are in Parquet files instead of the writer's database.
+
+A table's rows are those in the database (hot) and those in the files that its manifest, `history_files`, lists
+as live (cold), without the cold rows that something later has replaced or deleted:
+
+- `late_TABLE` holds the identities of hot rows that may be in a cold file too: there the hot one is the true one.
+- `deleted_TABLE` holds beginnings of identities that were deleted when they may have been in a cold file; they
+  say nothing of files that were written later (`up_to_file`).
+
+Rewriting a day's files leaves such rows out for good. The names of all tables and columns here are our own, so
+statements are put together as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from state.schema.catalogue import TABLES
+
+
+class ColdTable(NamedTuple):
+    """A table that has history."""
+
+    time: str
+    """The column that says when a row was: by it rows go to hours and days."""
+    order: tuple[str, ...]
+    """How a file is sorted: rows that are asked for together lie together."""
+    movable: str = "TRUE"
+    """Which rows will hardly change any more."""
+
+
+class Part(NamedTuple):
+    """A live Parquet file."""
+
+    path: str
+    """Relative to the data folder, with slashes."""
+    has_late: bool
+    """Some of its rows may have been replaced by hot ones."""
+    deleted_from: int | None
+    """Deletes whose `up_to_file` is at least this may hide rows of it; None: none does."""
+
+
+HOUR_US = 3_600_000_000
+DAY_US = 24 * HOUR_US
+
+COLD_TABLES: dict[str, ColdTable] = {
+    "check_ins": ColdTable("date_added", ("project_id", "slug", "date_added"), "status <> 'in_progress'"),
+    "status_changes": ColdTable("created_at", ("project_id", "slug", "created_at")),
+    "processing_errors": ColdTable("received_at", ("project_id", "slug", "received_at")),
+}
+LEDGER = (
+    "history_files",
+    "history_progress",
+    *(f"{kind}_{name}" for name in COLD_TABLES for kind in ("late", "deleted")),
+)
+"""The tables that say what is in the history."""
+
+
+def identity(name: str) -> list[str]:
+    """The columns that identify a row."""
+    return [column for column, _ in TABLES[name].columns[: TABLES[name].identity]]
+
+
+def column_list(columns: Iterable[str]) -> str:
+    """Columns as SQL."""
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def day_condition(column: str, day_us: int) -> str:
+    """SQL: a time lies within a day."""
+    return f"epoch_us({column}) - {day_us} BETWEEN 0 AND {DAY_US - 1}"
+
+
+def without_late(name: str, source: str) -> str:
+    """SQL for the rows of `source` whose identity is not in `late_TABLE`."""
+    return f"{source} ANTI JOIN late_{name} USING ({column_list(identity(name))})"
+
+
+def only_late(name: str, source: str) -> str:
+    """SQL for the rows of `source` whose identity is in `late_TABLE`."""
+    return f"{source} SEMI JOIN late_{name} USING ({column_list(identity(name))})"
+
+
+def cold_queries(
+    name: str, columns: str, parts: Sequence[Part], lengths: Sequence[int], root: str
+) -> list[str]:
+    """Queries that together give `columns` of all cold rows that are neither replaced nor deleted.
+
+    Files that need no comparing are in a query without any, so that reading them costs nothing more. `lengths`
+    are those of the beginnings in `deleted_TABLE`; `root` is a SQL expression: the data folder and a slash.
+    """
+    groups: dict[tuple[bool, int | None], list[str]] = {}
+    for part in parts:
+        groups.setdefault((part.has_late, part.deleted_from), []).append(part.path)
+    return [
+        f"SELECT {columns} FROM {_source(name, paths, lengths, root, has_late, deleted_from)}"  # noqa: S608
+        for (has_late, deleted_from), paths in groups.items()
+    ]
+
+
+def _source(
+    name: str, paths: list[str], lengths: Sequence[int], root: str, has_late: bool, deleted_from: int | None
+) -> str:
+    files = ", ".join(f"{root} || '{path}'" for path in paths)
+    source = f"read_parquet([{files}], hive_partitioning = false)"
+    if has_late:
+        source = without_late(name, source)
+    if deleted_from is not None:
+        for length in lengths:
+            columns = identity(name)[:length]
+            source = (
+                f"{source} ANTI JOIN (SELECT {column_list(columns)} FROM deleted_{name}"  # noqa: S608
+                f" WHERE up_to_file >= {deleted_from} AND {_has_length(name, length)})"
+                f" USING ({column_list(columns)})"
+            )
+    return source
+
+
+def delete_lengths_query(name: str) -> str:
+    """How many columns the beginnings in `deleted_TABLE` have: one number a row."""
+    cases = " ".join(f"WHEN {_has_length(name, length)} THEN {length}" for length in _lengths(name))
+    return f"SELECT DISTINCT CASE {cases} END FROM deleted_{name} ORDER BY 1"  # noqa: S608
+
+
+def _has_length(name: str, length: int) -> str:
+    columns = identity(name)
+    bounds = [f'"{columns[length - 1]}" IS NOT NULL']
+    if length < len(columns):
+        bounds.append(f'"{columns[length]}" IS NULL')
+    return " AND ".join(bounds)
+
+
+def _lengths(name: str) -> range:
+    return range(1, len(identity(name)) + 1)
+
+
+def parts_query(name: str, condition: str = "TRUE") -> str:
+    """The columns of `Part` for each live file; `condition` narrows `f`, rows of history_files."""
+    time = COLD_TABLES[name].time
+    return f"""
+        SELECT f.path,
+            EXISTS (SELECT 1 FROM late_{name} AS late WHERE late.shard = f.shard
+                AND epoch_us(late."{time}") - epoch_us(f.day) BETWEEN 0 AND {DAY_US - 1}),
+            (SELECT min(d.up_to_file) FROM deleted_{name} AS d
+                WHERE d.shard = f.shard AND d.up_to_file >= f.file_id)
+        FROM history_files AS f
+        WHERE f.table_name = '{name}' AND f.superseded_at IS NULL AND {condition}
+        ORDER BY f.day, f.shard, f.file_id"""  # noqa: S608

@@ -1,0 +1,66 @@
+"""Rows that come after their hour was moved to a Parquet file, and deletes of such rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from state.history.history_tables import COLD_TABLES, column_list, identity, without_late
+from state.schema.catalogue import TABLES
+
+Row = tuple[Any, ...]
+
+_TIMES = {
+    name: next(at for at, (column, _) in enumerate(TABLES[name].columns) if column == table.time)
+    for name, table in COLD_TABLES.items()
+}
+"""Where in a row its time is."""
+
+
+class LateRows:
+    """Notes, as part of a commit, which rows now win over their like in the history, and which are deleted there.
+
+    A row of an hour that was moved, and of which no version is in the database, may be in a file. Times of rows do
+    not change, so a row of a later hour is in none.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, shard: int) -> None:
+        self._connection = connection
+        self._shard = shard
+        self._moved_until: dict[str, int] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """The history has moved on. Raises duckdb.Error."""
+        rows = self._connection.execute(
+            "SELECT table_name, epoch_us(moved_until) FROM history_progress WHERE moved_until IS NOT NULL"
+        ).fetchall()
+        self._moved_until = dict(rows)
+
+    def on_write(self, name: str, rows: list[Row]) -> list[str]:
+        """What to execute before `incoming`, holding `rows`, replaces rows of a table."""
+        moved_until = self._moved_until.get(name)
+        if moved_until is None:
+            return []
+        time = _TIMES[name]
+        if all(row[time] is None or row[time] >= moved_until for row in rows):
+            return []
+        columns = column_list([*identity(name), COLD_TABLES[name].time])
+        known = f"ANTI JOIN {name} AS hot USING ({column_list(identity(name))})"
+        return [
+            f"INSERT INTO late_{name} SELECT {self._shard}, {columns}"  # noqa: S608 - our own names
+            f" FROM {without_late(name, f'incoming {known}')}"
+            f" WHERE epoch_us({COLD_TABLES[name].time}) < {moved_until}"
+        ]
+
+    def on_delete(self, name: str, length: int) -> list[str]:
+        """What to execute when rows that begin with the `length` columns of `incoming` are deleted."""
+        if name not in self._moved_until:
+            return []
+        columns = column_list(identity(name)[:length])
+        return [
+            f"INSERT INTO deleted_{name} (shard, up_to_file, {columns})"  # noqa: S608 - our own names
+            f" SELECT shard, next_file_id - 1, {columns}"
+            f" FROM incoming, history_progress WHERE table_name = '{name}'"
+        ]

@@ -1,0 +1,1 @@
+"""The snapshot that readers open: copied, assembled, renamed into place."""

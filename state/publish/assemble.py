@@ -1,0 +1,72 @@
+"""From a copy of a writer's file to the file that analysts open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from state.errors import StateError, reason
+from state.publish.snapshot_views import add_history
+from state.schema.database import STORAGE_VERSION
+from state.schema.views import apply_answers
+
+_INFO = """
+    INSERT INTO snapshot_info (published_at, event_clock, positions)
+    SELECT ?, min(clock),
+        coalesce(list({'topic': topic, 'partition': "partition", 'position': "position", 'clock': clock}
+                      ORDER BY topic, "partition"), [])
+    FROM partitions"""
+
+
+@contextmanager
+def opened(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of a writer's file, to make a snapshot of it. Raises StateError for whatever goes wrong meanwhile."""
+    try:
+        # Of a process that died here with an older copy; it would be applied to this one.
+        copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
+        with duckdb.connect(copy, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            yield connection
+    except (duckdb.Error, OSError) as error:
+        raise StateError(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
+
+
+def assemble(
+    connection: duckdb.DuckDBPyConnection, copy: Path, data_dir: Path, published_at: float, started: float
+) -> int:
+    """Make a snapshot of an opened copy; returns its size in bytes.
+
+    1. Views over the history.
+    2. The views and macros that answer questions.
+    3. What it covers: `published_at` in seconds since the epoch; `started` is time.perf_counter() of when the work
+       began.
+
+    Raises duckdb.Error or OSError.
+    """
+    add_history(connection, data_dir)
+    apply_answers(connection)
+    connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC)])
+    return _measure(connection, copy, started)
+
+
+def _measure(connection: duckdb.DuckDBPyConnection, copy: Path, started: float) -> int:
+    """Write down time and size. Writing the size may change it, so it is written until it is the true one."""
+    size = -1
+    for _ in range(4):
+        connection.execute("CHECKPOINT")
+        if size == copy.stat().st_size:
+            break
+        size = copy.stat().st_size
+        seconds = round(time.perf_counter() - started, 6)
+        connection.execute("UPDATE snapshot_info SET publish_seconds = ?, size_bytes = ?", [seconds, size])
+    return size
+
+
+def quoted(path: Path) -> str:
+    """A path within SQL quotes."""
+    return str(path).replace("'", "''")

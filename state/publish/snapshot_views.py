@@ -1,0 +1,90 @@
+"""The tables of a published file whose rows are partly in Parquet files: views of the same names over both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from state.history.history_tables import (
+    COLD_TABLES,
+    Part,
+    cold_queries,
+    column_list,
+    delete_lengths_query,
+    parts_query,
+)
+
+SNAPSHOT = "monitors.duckdb"
+"""The published file's name in the data folder."""
+HOT = "_hot"
+"""What is put behind the name of a table that a view takes the place of."""
+
+_ROOT = "cronwax_data_dir()"
+# A view cannot ask where its own file is, but DuckDB derives a setting from it: the folder for temporary files is
+# the opened file's name with .tmp behind it, all releases from 1.2 to 2.0. So a snapshot that is opened finds
+# its history wherever both are. One that is attached to another database cannot know: then it is the folder
+# where it was published, unless the variable says another.
+_ROOT_MACRO = """
+CREATE OR REPLACE MACRO cronwax_data_dir() AS coalesce(
+    rtrim(getvariable('cronwax_data_dir'), '/') || '/',
+    nullif(regexp_extract(current_setting('temp_directory'), '^(.*[/\\\\]){snapshot}\\.tmp$', 1), ''),
+    '{folder}/'
+)"""
+
+
+def add_history(connection: duckdb.DuckDBPyConnection, data_dir: Path) -> None:
+    """Put views in the place of the tables of a copy that have history; without any, tables stay tables.
+
+    `data_dir` is the folder where the snapshot is published. Raises duckdb.Error.
+    """
+    cold = {name: _parts(connection, name) for name in COLD_TABLES}
+    if not any(cold.values()):
+        return
+    folder = str(data_dir.absolute()).replace("'", "''")
+    connection.begin()
+    connection.execute(_ROOT_MACRO.format(snapshot=SNAPSHOT.replace(".", "\\."), folder=folder))
+    for name, parts in cold.items():
+        if parts:
+            _lay_view(connection, name, parts)
+    connection.commit()
+
+
+def hot_name(connection: duckdb.DuckDBPyConnection, catalog: str, name: str) -> str:
+    """What the table of the hot rows is called in an attached snapshot."""
+    found = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
+        [catalog, name + HOT],
+    ).fetchone()
+    return name + HOT if found else name
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, name: str) -> list[Part]:
+    return [Part(*row) for row in connection.execute(parts_query(name)).fetchall()]
+
+
+def _lay_view(connection: duckdb.DuckDBPyConnection, name: str, parts: list[Part]) -> None:
+    described = connection.execute(
+        "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? AND schema_name = 'main'"
+        " ORDER BY column_index",
+        [name],
+    ).fetchall()
+    (comment,) = connection.execute(
+        "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]
+    ).fetchone() or (None,)
+    columns = column_list(column for column, _ in described)
+    lengths = [length for (length,) in connection.execute(delete_lengths_query(name)).fetchall()]
+    queries = [f"SELECT {columns} FROM {name}{HOT}"]  # noqa: S608 - our own names
+    queries += cold_queries(name, columns, parts, lengths, _ROOT)
+    connection.execute(f"ALTER TABLE {name} RENAME TO {name}{HOT}")
+    connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(queries)}")
+    connection.execute(f"COMMENT ON VIEW {name} IS {_literal(comment)}")
+    connection.execute(
+        f"COMMENT ON TABLE {name}{HOT} IS 'Internal: the newer rows of {name}; the others are in Parquet files.'"
+    )
+    for column, meaning in described:
+        connection.execute(f'COMMENT ON COLUMN {name}."{column}" IS {_literal(meaning)}')
+
+
+def _literal(text: str | None) -> str:
+    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"

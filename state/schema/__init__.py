@@ -1,0 +1,1 @@
+"""What the tables are: catalogue, SQL, versions and upgrades, data dictionary, views."""

@@ -1,0 +1,176 @@
+"""Opening the writer's own database file, and everything that can be wrong with it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from importlib.resources import files
+from pathlib import Path
+
+import duckdb
+
+from state.errors import StateError, reason
+
+SCHEMA_VERSION = 3
+"""The layout that the files of LAYOUT describe, and history.sql."""
+LAYOUT = ("schema.sql", "volume.sql", "reasons.sql")
+"""What analysts see, by file of state/."""
+STORAGE_VERSION = "v1.0.0"
+"""The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
+_HEADERS_BYTES = 3 * 4096
+"""The least that a DuckDB file has."""
+_MAKING_SECONDS = 1.0
+"""Longer than it takes to write them."""
+
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "storage_compatibility_version": STORAGE_VERSION,
+    "threads": 2,
+    "memory_limit": "1GB",
+    # Publishing checkpoints often enough; checkpoints between are only needed when nothing is published.
+    "checkpoint_threshold": "256MB",
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+
+
+def shard_path(data_dir: Path, shard: int) -> Path:
+    """The file that one shard's writer owns; no other process can open it meanwhile."""
+    return data_dir / "state" / f"shard-{shard:03d}.duckdb"
+
+
+def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnection:
+    """Open or create a shard's file, with the current schema.
+
+    Raises StateError: folder or file cannot be written, another process holds it, it is no DuckDB database, a
+    newer Cronwax wrote it, or the state is split into another number of shards.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(
+            f"{error.filename or path.parent}: cannot make the folder: {reason(error)}"
+        ) from None
+    try:
+        _remove_half_made(path)
+        connection = duckdb.connect(path, config=_CONFIG)
+    except OSError as error:
+        raise StateError(f"{path}: cannot open: {reason(error)}") from None
+    except duckdb.Error as error:
+        raise _cannot_open(path, error) from None
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")  # it would be drawn over the flow's own
+        _apply_schema(connection, path, shard, shards)
+    except duckdb.Error as error:
+        connection.close()
+        raise StateError(f"{path}: {reason(error)}") from None
+    except StateError:
+        connection.close()
+        raise
+    return connection
+
+
+def _remove_half_made(path: Path) -> None:
+    """Remove a file that somebody died over who was about to make it: DuckDB reads none that lacks a header, and there
+    is nothing in it. Raises OSError."""
+    if not _is_short(path):
+        return
+    time.sleep(_MAKING_SECONDS)
+    if not _is_short(path):
+        return  # another process was making it
+    with path.open("r+b") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # as DuckDB itself locks it
+        except BlockingIOError:
+            return
+        begin = file.read(_HEADERS_BYTES)
+        is_ours = not begin or begin[8:12] == b"DUCK"
+        if is_ours and len(begin) < _HEADERS_BYTES and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            path.unlink()
+
+
+def _is_short(path: Path) -> bool:
+    return path.exists() and path.stat().st_size < _HEADERS_BYTES
+
+
+def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[int, int] | None:
+    """Shard and number of shards of a file; None if it is empty.
+
+    Raises StateError if it is somebody else's, or a newer Cronwax wrote it.
+    """
+    tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    if not tables:
+        return None
+    row = None
+    if "schema_info" in tables:
+        row = connection.execute("SELECT version, shard, shards FROM schema_info").fetchone()
+    if row is None:
+        raise StateError(f"{path}: is a DuckDB database, but not one of Cronwax")
+    version, shard, shards = row
+    if version > SCHEMA_VERSION:
+        raise StateError(
+            f"{path}: has schema version {version}, this Cronwax knows versions up to {SCHEMA_VERSION}:"
+            " use a newer one"
+        )
+    return shard, shards
+
+
+def _apply_schema(connection: duckdb.DuckDBPyConnection, path: Path, shard: int, shards: int) -> None:
+    found = check_version(connection, path)
+    if found is None:
+        connection.begin()
+        _create_tables(connection)
+        connection.execute("INSERT INTO schema_info VALUES (?, ?, ?)", [SCHEMA_VERSION, shard, shards])
+        connection.commit()
+    elif found != (shard, shards):
+        raise StateError(
+            f"{path}: is shard {found[0]} of {found[1]}, not shard {shard} of {shards}:"
+            " the number of shards is fixed for the life of a data folder"
+        )
+    else:
+        _upgrade(connection)
+
+
+def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring a file of an older version to the current one."""
+    connection.begin()
+    (version,) = connection.execute("SELECT version FROM schema_info").fetchone() or (SCHEMA_VERSION,)
+    if version == SCHEMA_VERSION:
+        connection.rollback()
+        return
+    if version < 2:
+        connection.execute("ALTER TABLE snapshot_info ADD COLUMN publish_seconds DOUBLE")
+        connection.execute("ALTER TABLE snapshot_info ADD COLUMN size_bytes BIGINT")
+    _create_tables(connection)
+    if version < 3:
+        connection.execute(
+            "INSERT INTO monitor_status_history SELECT project_id, slug, updated_at, status FROM monitors"
+            " WHERE status = 'disabled'"
+        )
+        connection.execute("ALTER TABLE monitor_environments ADD COLUMN is_flapping BOOLEAN")
+        connection.execute("UPDATE monitor_environments SET is_flapping = false")
+    connection.execute("UPDATE schema_info SET version = ?", [SCHEMA_VERSION])
+    connection.commit()
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the tables that are not there yet."""
+    there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    for name in (*LAYOUT, "history.sql"):
+        text = files("state.schema").joinpath(name).read_text(encoding="utf-8")
+        for table in re.findall(r"^CREATE TABLE .*?(?=^CREATE TABLE |\Z)", text, re.DOTALL | re.MULTILINE):
+            if table.split()[2] not in there:
+                connection.execute(table)
+
+
+def _cannot_open(path: Path, error: duckdb.Error) -> StateError:
+    text = reason(error)
+    if "Could not set lock" in text:
+        holder = re.search(r"\(PID (\d+)\)", text)
+        process = f" (process {holder[1]})" if holder else ""
+        return StateError(f"{path}: another flow{process} seems to be running on this data folder")
+    if "not a valid DuckDB database" in text:
+        return StateError(f"{path}: is not a DuckDB database")
+    return StateError(f"{path}: cannot open: {text}")

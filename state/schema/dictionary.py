@@ -1,0 +1,69 @@
+"""The data dictionary, from the comments in the schema: `python -m state.schema.dictionary > docs/tables.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.resources import files
+
+import duckdb
+
+from state.schema.database import LAYOUT
+from state.schema.views import apply_answers
+
+_HEAD = """\
+# Tables, views and macros
+
+What `monitors.duckdb` holds. This page is made from the comments in `state/schema/`
+(`python -m state.schema.dictionary > docs/tables.md`); any DuckDB client shows the same comments in `duckdb_tables()`,
+`duckdb_views()`, `duckdb_columns()` and `duckdb_functions()`. [Worked questions](questions.md) show them in use.
+
+Times are TIMESTAMPTZ, in UTC. The snapshot's "now" is `snapshot_info.event_clock`: no view asks the wall clock.
+Whoever attaches the file under a name must `USE` it before calling a macro: a macro looks for its tables there.
+"""
+_SOURCES = {
+    "Views": "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal ORDER BY view_name",
+    "Tables": "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal ORDER BY table_name",
+}
+_COLUMNS = """
+    SELECT column_name, data_type, comment FROM duckdb_columns()
+    WHERE NOT internal AND table_name = $name ORDER BY column_index"""
+_MACROS = """
+    SELECT function_name, parameters, comment FROM duckdb_functions()
+    WHERE NOT internal ORDER BY function_type DESC, function_name"""
+
+
+def dictionary() -> str:
+    """The whole page."""
+    with duckdb.connect() as connection:
+        for name in LAYOUT:
+            connection.execute(files("state.schema").joinpath(name).read_text(encoding="utf-8"))
+        apply_answers(connection)
+        return "\n".join(
+            [_HEAD, *_relations(connection, "Views"), *_macros(connection), *_relations(connection, "Tables")]
+        )
+
+
+def _relations(connection: duckdb.DuckDBPyConnection, kind: str) -> Iterator[str]:
+    yield f"## {kind}\n"
+    for name, comment in connection.execute(_SOURCES[kind]).fetchall():
+        yield f"### {name}\n{comment}\n"
+        yield "| column | type | meaning |\n|---|---|---|"
+        for column, type_, meaning in connection.execute(_COLUMNS, {"name": name}).fetchall():
+            yield f"| `{column}` | {type_} | {_cell(meaning)} |"
+        yield ""
+
+
+def _macros(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    yield "## Macros\n\n| macro | meaning |\n|---|---|"
+    for name, parameters, comment in connection.execute(_MACROS).fetchall():
+        yield f"| `{name}({', '.join(parameters)})` | {_cell(comment)} |"
+    yield ""
+
+
+def _cell(meaning: str | None) -> str:
+    return (meaning or "").replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(dictionary())

@@ -1,0 +1,1 @@
+"""Records into DuckDB, in one transaction an epoch."""

@@ -1,0 +1,144 @@
+"""Records into DuckDB: buffered by `write`, applied in one transaction by `commit`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from state.errors import StateError, reason
+from state.history.late_rows import LateRows
+from state.schema.catalogue import TABLES
+from state.schema.database import open_database, shard_path
+from state.write.arrow import to_arrow
+from state.write.changes import Changes
+from state.write.input_positions import Positions
+from state.write.statements import DELETE_REPLACED, INSERT, delete_starting_with
+
+Row = tuple[Any, ...]
+
+_COPY_BYTES = 16 * 1024 * 1024
+
+
+class StateWriter:
+    """One shard's tables, and the only process that may write them.
+
+    What `write` took is in memory until `commit`; what `commit` returned from is on disk. Writing the same
+    rows again changes nothing. Every method may raise StateError; after that the writer can only be closed.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, path: Path, shard: int = 0, shards: int = 1
+    ) -> None:
+        self.connection = connection
+        self.path = path
+        self.shard = shard
+        self.shards = shards
+        self.late = LateRows(connection, shard)
+        self._changes = {name: Changes(len(table.columns), table.identity) for name, table in TABLES.items()}
+        self._positions = Positions(_reached(connection))
+        self.commits = 0
+        """How many transactions this writer has committed."""
+        # Kept open as long as the database: closing any descriptor of a file drops the process's locks on it,
+        # and another flow could write it too.
+        self._file = os.open(path, os.O_RDONLY)
+
+    @classmethod
+    def open(cls, data_dir: Path, shard: int = 0, shards: int = 1) -> StateWriter:
+        """Open or create the file of `shard`, 0 to `shards` - 1, below `data_dir`. Raises StateError."""
+        path = shard_path(data_dir, shard)
+        return cls(open_database(path, shard, shards), path, shard, shards)
+
+    @property
+    def behind(self) -> bool:
+        """The flow is reading again what is in the tables already, and is not yet where it had been."""
+        return self._positions.behind
+
+    def write(self, rows: dict[str, list[Row]]) -> None:
+        """Take changes, by table and in order (`state.schema.catalogue` says what a row means). Touches no disk."""
+        for name, changes in rows.items():
+            forward = self._positions.advance(changes) if name == "partitions" else changes
+            self._changes[name].add(forward)
+
+    def commit(self) -> int:
+        """Apply everything taken since the last commit, all or nothing; returns the number of changes."""
+        if not any(self._changes.values()):
+            return 0
+        try:
+            self.connection.begin()
+            written = sum(self._apply(name, changes) for name, changes in self._changes.items() if changes)
+            self.connection.commit()
+        except duckdb.Error as error:
+            raise self._error(error) from None
+        for changes in self._changes.values():
+            changes.clear()
+        self.commits += 1
+        return written
+
+    def accept_positions(self) -> None:
+        """Commit, taking positions that are behind for the true ones: the flow will not catch up."""
+        self._changes["partitions"].add(self._positions.accept())
+        self.commit()
+
+    def copy_to(self, target: Path) -> int:
+        """Copy the committed tables into a new file, complete and on disk; returns its size in bytes."""
+        try:
+            self.connection.execute("CHECKPOINT")
+        except duckdb.Error as error:
+            raise self._error(error) from None
+        try:
+            with target.open("wb", buffering=0) as copy:
+                size = _copy(self._file, copy.fileno())
+                os.fsync(copy.fileno())
+        except OSError as error:
+            raise StateError(f"{target}: cannot write: {reason(error)}") from None
+        return size
+
+    def close(self) -> None:
+        """Give the file back. What was not committed is dropped."""
+        if self._file >= 0:
+            self.connection.close()
+            os.close(self._file)
+            self._file = -1
+
+    def _apply(self, name: str, changes: Changes) -> int:
+        deletes, rows = changes.resolve()
+        for length, prefixes in groupby(sorted(deletes, key=len), key=len):
+            self._execute(
+                name, list(prefixes), *self.late.on_delete(name, length), delete_starting_with(name, length)
+            )
+        if rows:
+            self._execute(name, rows, *self.late.on_write(name, rows), DELETE_REPLACED[name], INSERT[name])
+        return len(deletes) + len(rows)
+
+    def _execute(self, name: str, incoming: list[Row], *statements: str) -> None:
+        self.connection.register("incoming", to_arrow(TABLES[name], incoming))
+        for statement in statements:
+            self.connection.execute(statement)
+        self.connection.unregister("incoming")
+
+    def _error(self, error: duckdb.Error) -> StateError:
+        return StateError(f"{self.path}: cannot write: {reason(error)}")
+
+
+def _copy(source: int, target: int) -> int:
+    """Copy a file from its beginning, by file descriptors; returns its size. The system does it alone where it can
+    (on some file systems without copying at all)."""
+    size = 0
+    if hasattr(os, "copy_file_range"):
+        with contextlib.suppress(OSError):  # not between these two: whatever it is, the other way says so too
+            while count := os.copy_file_range(source, target, _COPY_BYTES, size, size):
+                size += count
+    while block := os.pread(source, _COPY_BYTES, size):
+        size += os.pwrite(target, block, size)
+    return size
+
+
+def _reached(connection: duckdb.DuckDBPyConnection) -> list[Row]:
+    return connection.execute(
+        'SELECT topic, "partition", "position", epoch_us(clock) FROM partitions'
+    ).fetchall()

@@ -1,0 +1,164 @@
+import threading
+
+import msgspec
+import pytest
+from bytewax.outputs import FixedPartitionedSink
+
+from dataflow.connectors import background_writer
+from dataflow.connectors.background_writer import DeferredSink, EpochPartition
+from dataflow.stream.items import Records
+
+PATIENCE_SECONDS = 30
+
+
+class Tables(EpochPartition):
+    """Writes epochs to a list, each only when `may_write` is set."""
+
+    def __init__(self):
+        self.may_write = threading.Event()
+        self.taken, self.written, self.closed = [], [], False
+
+    def write_batch(self, values):
+        self.taken += values
+
+    def snapshot(self):
+        assert self.may_write.wait(PATIENCE_SECONDS)
+        self.written.append(self.taken)
+        self.taken = []
+
+    def close(self):
+        self.closed = True
+
+
+class TablesSink(FixedPartitionedSink):
+    def __init__(self, part):
+        self.part = part
+
+    def list_parts(self):
+        return ["0"]
+
+    def build_part(self, step_id, for_part, resume_state):
+        assert resume_state is None
+        return self.part
+
+
+@pytest.fixture
+def tables():
+    made = Tables()
+    yield made
+    made.may_write.set()  # let its thread end
+
+
+def build(tables, state=None, written=lambda part, seconds: None):
+    return DeferredSink(TablesSink(tables), written).build_part("tables", "0", state)
+
+
+def records(*numbers):
+    return [Records(number, {"check_ins": [(number, "job", b"\xff", None)] * 3}) for number in numbers]
+
+
+def resumed(state):
+    """What is written before anything else when a flow goes on from this snapshot."""
+    tables = Tables()
+    tables.may_write.set()
+    build(tables, state)
+    return [each for epoch in tables.written for each in epoch]
+
+
+def until_written(part, tables, count):
+    tables.may_write.set()
+    part._wait()
+    assert len(tables.written) == count
+
+
+def test_an_epoch_ends_while_its_records_are_still_to_be_written_and_they_are_in_its_snapshot(tables):
+    part = build(tables)
+    part.write_batch(records(1))
+    part.write_batch(records(2, 3))
+    state = part.snapshot()
+    assert tables.written == []
+    assert resumed(state) == records(1, 2, 3)
+    part.write_batch(records(4))
+    assert resumed(part.snapshot()) == records(1, 2, 3, 4)
+    until_written(part, tables, 2)
+    assert tables.written == [records(1, 2, 3), records(4)]
+
+
+def test_what_is_written_is_in_no_later_snapshot(tables):
+    told = []
+    part = build(tables, written=lambda name, seconds: told.append(name))
+    part.write_batch(records(1))
+    part.snapshot()
+    until_written(part, tables, 1)
+    tables.may_write.clear()
+    part.write_batch(records(2))
+    assert resumed(part.snapshot()) == records(2)
+    assert told == ["0"]
+
+
+def test_many_records_are_kept_in_order_over_blocks(tables, monkeypatch):
+    monkeypatch.setattr(background_writer, "_BLOCK_BYTES", 100)
+    part = build(tables)
+    for number in range(100):
+        part.write_batch(records(number))
+    assert resumed(part.snapshot()) == records(*range(100))
+
+
+def test_with_too_much_unwritten_the_flow_waits(tables, monkeypatch):
+    monkeypatch.setattr(background_writer, "MAX_UNWRITTEN_BYTES", 10)
+    part = build(tables)
+    part.write_batch(records(1))
+    threading.Timer(0.05, tables.may_write.set).start()
+    state = part.snapshot()
+    assert tables.written == [records(1)]
+    assert resumed(state) == []
+
+
+def test_a_flow_that_was_asked_to_stop_waits_and_closes_the_tables(tables, monkeypatch):
+    part = build(tables)
+    part.write_batch(records(1))
+    tables.may_write.set()
+    monkeypatch.setattr(background_writer, "stopping", lambda: True)
+    assert resumed(part.snapshot()) == []
+    part.close()
+    assert (tables.written, tables.closed) == ([records(1)], True)
+
+
+def test_a_flow_that_broke_off_within_an_epoch_leaves_no_part_of_it(tables):
+    tables.may_write.set()
+    part = build(tables)
+    part.write_batch(records(1))
+    part.snapshot()
+    part.write_batch(records(2))
+    part.close()
+    assert (tables.written, tables.closed) == ([records(1)], False)
+
+
+def test_an_empty_epoch_writes_nothing(tables):
+    part = build(tables)
+    assert resumed(part.snapshot()) == []
+    part.close()
+    assert (tables.written, tables.closed) == ([], True)
+
+
+def test_what_goes_wrong_beside_the_flow_ends_the_flow(tables, monkeypatch):
+    part = build(tables)
+    monkeypatch.setattr(tables, "snapshot", lambda: 1 / 0)
+    part.write_batch(records(1))
+    part.snapshot()
+    with pytest.raises(ZeroDivisionError):
+        part.close()
+
+
+def test_a_snapshot_of_a_newer_release_is_refused_in_one_line(tables, monkeypatch, capsys):
+    class Ended(BaseException):
+        pass
+
+    def end(status):
+        raise Ended(status)
+
+    monkeypatch.setattr("os._exit", end)
+    with pytest.raises(Ended, match="1"):
+        build(tables, msgspec.msgpack.encode((background_writer.VERSION + 1, [])))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "newer release (version 2)" in line

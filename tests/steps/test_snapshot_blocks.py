@@ -1,0 +1,117 @@
+"""Blocks hold what there is, whatever changed when, and not much beyond."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dataflow.steps.snapshot_blocks import SMALL_BLOCK, Blocks
+
+LAYOUT = tuple[list[int], list[tuple[int, int]]]
+
+
+class Group:
+    """Numbers with values, and the blocks that hold them."""
+
+    def __init__(self, saved=()):
+        self.blocks = Blocks()
+        self.values = dict(self.blocks.restore(saved, LAYOUT, lambda entry: entry[0]))
+        self.encoded = 0
+
+    def snapshot(self, changed):
+        def found(key):
+            self.encoded += 1
+            return (key, self.values[key]) if key in self.values else None
+
+        def everything():
+            self.encoded += len(self.values)
+            return list(self.values.items())
+
+        return self.blocks.update(changed, len(self.values), found, everything)
+
+
+@given(
+    st.lists(st.dictionaries(st.integers(0, 40), st.none() | st.integers(0, 99), max_size=12), max_size=12),
+    st.data(),
+)
+def test_what_is_restored_is_what_there_was(epochs, data):
+    group = Group()
+    for epoch in epochs:
+        for key, value in epoch.items():
+            group.values.pop(key, None)
+            if value is not None:
+                group.values[key] = value
+        saved = group.snapshot(list(epoch))
+        again = Group(saved)
+        assert again.values == group.values
+        if data.draw(st.booleans()):
+            group = again
+
+
+def grown(count):
+    group = Group()
+    group.values = dict.fromkeys(range(count), 0)
+    group.snapshot(list(group.values))
+    group.encoded = 0
+    return group
+
+
+def test_only_what_changed_is_encoded():
+    group = grown(10_000)
+    first = group.snapshot([])
+    for epoch in range(1, 21):
+        changed = range(epoch * 200, epoch * 200 + 200)
+        for key in changed:
+            group.values[key] = epoch
+        saved = group.snapshot(list(changed))
+    assert saved[0] == first[0]
+    assert len(saved) == 21
+    assert group.encoded == 20 * 200
+
+
+def test_few_changes_share_a_block():
+    group = grown(10_000)
+    for key in range(SMALL_BLOCK):
+        saved = group.snapshot([key])
+    assert len(saved) == 2
+    assert len(group.snapshot([9_999])) == 3
+
+
+def test_what_is_outdated_stays_bounded():
+    group = grown(1_000)
+    for epoch in range(100):
+        changed = [(epoch * 300 + n) % 1_000 for n in range(300)]
+        for key in changed:
+            group.values[key] = epoch
+        held = sum(
+            len(part) for data in group.snapshot(changed) for part in msgspec.msgpack.decode(_plain(data))
+        )
+        assert held <= 2.5 * 1_000
+    assert group.encoded < 100 * 1_000
+
+
+def test_when_most_has_changed_all_is_written_anew():
+    group = grown(1_000)
+    assert len(group.snapshot(list(range(500)))) == 1
+
+
+def test_what_is_gone_is_gone():
+    group = grown(1_000)
+    del group.values[7]
+    assert 7 not in Group(group.snapshot([7])).values
+    group.values = {}
+    assert group.snapshot(list(range(1_000))) == []
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-3], lambda data: b"nonsense", lambda data: data[:10]])
+def test_a_block_that_cannot_be_read_is_an_error(spoil):
+    (data,) = grown(100).snapshot([])
+    with pytest.raises(ValueError, match=r"."):
+        Group([spoil(data)])
+
+
+def _plain(data):
+    return zstandard.ZstdDecompressor().decompress(data)

@@ -1,0 +1,60 @@
+"""What travels between processes arrives as it was sent."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from dataflow.monitors.check_in import CheckIn, Control
+from dataflow.monitors.config import MonitorConfig
+from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.items import (
+    Chunk,
+    DeadLetter,
+    EnvironmentMuted,
+    Message,
+    MonitorChanged,
+    MonitorDeleted,
+    Records,
+    RuleRequested,
+    Sampled,
+)
+
+CHECK_IN = CheckIn(
+    1, 2**64 - 1, "m", "prod", b"g" * 16, 1, 5, None, b"{}", None, 3, 4, -1, "t", 0, 9, 4, b"\xff", None, 1
+)
+CONTROL = Control("mute", 1, 3, -1, "t", 0, 9, b"{}", 7, "m", "prod", None, True)
+CONFIG = MonitorConfig("interval", "10 minute", None, None, 5, None, 2)
+ITEMS = [
+    CHECK_IN,
+    CONTROL,
+    MonitorChanged(1, "m", "M", False, True, CONFIG, 5, 6, True),
+    EnvironmentMuted(1, "m", "prod", True, 5, 6),
+    MonitorDeleted(1, "m", None, 5, 6),
+    RuleRequested(1, 2, "m", 5, "t", 0, 9),
+]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        Chunk(1, 2, ITEMS, 77),
+        Sampled(1, 2, ITEMS, -1),
+        Message("id", "key", b"\x00{}"),
+        DeadLetter("t", 1, 2, "why", b"\xff\x00"),
+        SourceBatch(0, "t", 1, Format.LINES, -1, [(1, None, b"x"), (2, 5, b"y")], 6, 2, True),
+    ],
+    ids=lambda sent: type(sent).__name__,
+)
+def test_it_comes_out_of_a_pickle_as_it_went_in(sent):
+    received = pickle.loads(pickle.dumps(sent))
+    assert type(received) is type(sent)
+    assert received == sent
+
+
+def test_records_come_out_of_a_pickle_with_their_rows():
+    rows = {"check_ins": [(1, "m", "prod", b"g" * 16, None, 2**64 - 1, 0.5, True)]}
+    assert (
+        list(map(tuple, pickle.loads(pickle.dumps(Records(3, rows))).rows["check_ins"])) == rows["check_ins"]
+    )
