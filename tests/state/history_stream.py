@@ -83,7 +83,7 @@ def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
     """Write the stream from where it was; die before the `kill_at`-th time that something must reach the disk."""
     if kill_at:
         die_at(kill_at)
-    state.history.KEEP_SUPERSEDED = timedelta(seconds=float(os.environ.get("KEEP_SECONDS", "0")))
+    state.history.history.KEEP_SUPERSEDED = timedelta(seconds=float(os.environ.get("KEEP_SECONDS", "0")))
     clock = iter(range(START_US // 1_000_000, 2**40))
 
     def now() -> float:

@@ -273,7 +273,7 @@ def test_an_attached_snapshot_finds_its_files_where_it_was_published(start):
     state = start().fill(days=2)
     state.ask(COUNT)
     with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{state.publish.snapshot}' AS jobs (READ_ONLY)")
+        connection.execute(f"ATTACH '{state.snapshot}' AS jobs (READ_ONLY)")
         assert connection.execute(COUNT.replace("check_ins", "jobs.check_ins")).fetchall() == [(576, 576)]
 
 

@@ -55,7 +55,7 @@ def opening(monkeypatch):
         return connection
 
     # Whoever publishes opens files too, and must not be in its own way.
-    monkeypatch.setattr(state.snapshot, "duckdb", FakeDuckDB(connect_meanwhile))
+    monkeypatch.setattr(state.publish.snapshot, "duckdb", FakeDuckDB(connect_meanwhile))
     return meanwhile
 
 
@@ -102,7 +102,7 @@ def test_an_error_of_a_snapshot_that_was_not_replaced_is_told(publish, opening, 
 
 
 def test_it_is_not_tried_for_ever(publish, opening, tmp_path, monkeypatch):
-    monkeypatch.setattr(state.snapshot, "_ATTEMPTS", 3)
+    monkeypatch.setattr(state.publish.snapshot, "_ATTEMPTS", 3)
     publish()
     opening += [publish] * 4
     with pytest.raises(StateError, match="replaced faster than it can be opened"):
