@@ -25,6 +25,7 @@ usage: ./run.sh [COMMAND [ARGUMENTS]]
   lint                   ruff: rules and formatting
   format                 let ruff format and mend what it can
   types                  mypy
+  reference              make docs/reference/ from the code again
   bench [NAME...]        run the benchmarks
   kafka                  a Kafka broker on this machine, for development
   send [ARGUMENTS]       send check-ins to Kafka
@@ -168,7 +169,7 @@ main() {
     [[ $# -eq 0 ]] || shift
     case $command in
         help | -h | --help) usage && return ;;
-        demo | setup | run | recovery | sql | report | test | lint | format | types | bench | kafka | send | tail | lock) ;;
+        demo | setup | run | recovery | sql | report | test | lint | format | types | bench | kafka | send | tail | reference | lock) ;;
         *) die "there is no command '$command'; ./run.sh help lists them" 2 ;;
     esac
     anchor_paths
@@ -188,6 +189,7 @@ main() {
         lint) lint ;;
         format) "$python" -m ruff check --fix --quiet . && exec "$python" -m ruff format . ;;
         types) exec "$python" -m mypy ;;
+        reference) exec "$python" -m cronwax.reference ;;
         bench) exec "$python" -m benchmarks "$@" ;;
         kafka) exec "$python" -m cronwax.devtools.kafka_broker run "$@" ;;
         recovery | send | tail) exec "$python" -m "cronwax.commands.$command" "$@" ;;

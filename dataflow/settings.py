@@ -20,7 +20,17 @@ PREFIX = "CRONWAX_"
 KAFKA_CLOCK_DELAY_SECONDS = 5.0
 """The event clock's delay with Kafka, unless it is set."""
 NEARLY = 0.77
-"""How much of a setting's name a variable must have to be taken for a misspelt one (1: all)."""
+"""Minimum similarity (difflib ratio, 0 to 1) at which an unknown variable is reported as a typo."""
+SECTIONS = {
+    "source": "Where it runs",
+    "rate_limit": "Limits and samples",
+    "early_tolerance_seconds": "Decisions",
+    "volume_anomalies": "When the input itself fails",
+    "key_groups": "Size",
+    "publish_interval": "Tables",
+    "kafka_bootstrap_servers": "Kafka",
+}
+"""Headings of the settings' reference page, by the setting that each begins at."""
 RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
 """Tables that grow for as long as check-ins come."""
 
@@ -34,61 +44,67 @@ class SettingsError(Exception):
 class Settings(BaseSettings):
     """What can be set. Read once at the start; `Settings.load` turns what is wrong into one line."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True
+    )
 
     source: Literal["demo", "file", "kafka"] = "demo"
     """Where check-ins come from."""
     checkins_path: Path | None = None
-    """With `file`: a JSON Lines file, or a folder of them."""
+    """With `file`: a JSON Lines file, or a folder of them (one partition per file)."""
     data_dir: Path = Path("data")
-    """Where DuckDB files, messages and dead letters go."""
+    """Folder for the DuckDB files, messages and dead letters."""
     projects_path: Path | None = None
-    """A JSON object {project id: organization id}; a project that it does not name is of organization 1."""
+    """A JSON file `{project id: organization id}`; a project that it does not name belongs to organization 1."""
 
     rate_limit: int = Field(default=6, ge=1)
-    """Check-ins of one environment within one minute of broker time."""
+    """Check-ins of one environment within one minute of broker time; more are rejected."""
     monitor_seats: int | None = Field(default=None, ge=0)
-    """Seats of an organization for which no control set any; unset: no limit."""
+    """Seats of an organization, unless a control sets them; unset: no limit."""
     max_monitors_per_organization: int = Field(default=10_000, ge=0)
+    """A check-in that would create a monitor beyond this is rejected."""
     max_environments_per_monitor: int = Field(default=1_000, ge=0)
-    base_sample_rate: float = Field(default=0.0, ge=0.0, le=1.0)
-    """The share of all check-ins whose payload is kept, by guid."""
+    """A check-in that would create an environment beyond this is rejected."""
     sample_new_monitors: bool = True
-    """Keep the first payloads of every monitor that a check-in creates or configures anew."""
+    """Keep the first payloads of every monitor that a check-in creates or configures again."""
+    base_sample_rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    """The share of all check-ins whose payload is kept, chosen by guid."""
+
+    early_tolerance_seconds: float = Field(default=0.0, ge=0.0, le=86_400.0)
+    """A run that starts at most this many seconds early counts as that scheduled run. 30 is a good value; 0 is what
+    Sentry does."""
+    clock_delay_seconds: float | None = Field(default=None, ge=0.0, le=3_600.0)
+    """How far the event clock stays behind the broker's timestamps: time for check-ins in flight. Unset: 5 with
+    `kafka`, else 0."""
+    flapping_changes: int | None = Field(default=None, ge=1, le=1_000)
+    """More changes between ok and error than this within the window are flapping; unset: nothing flaps."""
+    flapping_window: int = Field(default=60, ge=1, le=10_080)
+    """The window for flapping, in minutes."""
 
     volume_anomalies: bool = True
-    """Judge each minute by how many check-ins came in it: misses and time-outs while check-ins are being lost are
-    not told."""
+    """Compare each minute's number of check-ins with other days: while check-ins are being lost, misses and time-outs
+    are recorded as unknown and nobody is notified."""
     volume_minimum: int = Field(default=100, ge=1)
-    """Check-ins a minute that must be usual for a minute to be judged at all."""
+    """A minute is judged only if at least this many check-ins are usual in it."""
     volume_abnormal_percent: float = Field(default=10.0, gt=0.0, le=100.0)
-    """A shortfall against other days from which a minute is abnormal."""
+    """A minute that falls short of other days by this much is abnormal."""
     volume_incident_percent: float = Field(default=30.0, gt=0.0, le=100.0)
-    """A shortfall from which a minute is at the level of a system incident."""
+    """A minute that falls short by this much can start a system incident."""
     volume_window: int = Field(default=5, ge=2, le=60)
-    """Minutes: so long at most do misses and time-outs wait for the decision, and so long must check-ins come as
-    usual for a system incident to be over."""
-    early_tolerance_seconds: float = Field(default=0.0, ge=0.0, le=86_400.0)
-    """How long before its scheduled time a run may begin and still count for it."""
-
-    flapping_changes: int | None = Field(default=None, ge=1, le=1_000)
-    """More changes between ok and error than that within the window are flapping; unset: none ever are."""
-    flapping_window: int = Field(default=60, ge=1, le=10_080)
-    """The window in minutes."""
-    clock_delay_seconds: float | None = Field(default=None, ge=0.0, le=3_600.0)
-    """How far the event clock stays behind the broker's: time for check-ins in flight. Unset: 5 with `kafka`, else
-    0."""
+    """Minutes: the longest time that misses and time-outs wait for the decision, and how long check-ins must come as
+    usual before a system incident is over."""
 
     key_groups: int = Field(default=64, ge=1, le=4096)
     """Groups that monitors are hashed to; fixed for the life of a recovery store."""
     state_shards: int = Field(default=1, ge=1, le=64)
-    """DuckDB writers; fixed for the life of a recovery store."""
+    """DuckDB writers; fixed for the life of a data folder."""
     batch_size: int = Field(default=4_096, ge=1, le=100_000)
     """Messages that a source partition hands on at once."""
+
     publish_interval: float = Field(default=10.0, ge=0.0)
-    """Seconds between two published snapshots, at least."""
+    """Shortest time between two published snapshots, in seconds."""
     history_hot_rows: int = Field(default=500_000, ge=100)
-    """Rows of a table that stay in DuckDB before closed hours of it move to Parquet files."""
+    """Rows of a table that stay in DuckDB; beyond that, closed hours move to Parquet files."""
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     """Days for which check-ins, messages, errors and samples are kept, by the event clock; unset: for ever."""
     retention_days_by_table: dict[RetainedTable, Annotated[int, Field(ge=1, le=36_500)]] = Field(
@@ -97,22 +113,28 @@ class Settings(BaseSettings):
     """Other numbers of days for single tables, as one JSON object."""
 
     kafka_bootstrap_servers: str | None = None
+    """Brokers as `HOST:PORT,HOST:PORT`; needed with `kafka`."""
     kafka_config: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
     """Further client options (librdkafka's names) as one JSON object: TLS, SASL, compression."""
     kafka_config_file: Path | None = None
-    """The same, from a file: what it names wins."""
+    """The same from a file; an option in the file overrides the one in `KAFKA_CONFIG`."""
     kafka_start: Literal["earliest", "latest"] = "earliest"
-    """Where a partition begins that no recovery store knows."""
+    """Where reading starts in a partition that the recovery store does not know."""
     kafka_idle_allowance_seconds: float = Field(default=2.0, ge=0.0)
-    """How far the clock of an idle partition stays behind the wall clock: time for messages in flight."""
+    """How far the clock of an idle partition stays behind the wall clock: time for messages in flight. It is never
+    less than `CLOCK_DELAY_SECONDS`."""
     kafka_delivery_timeout_seconds: float = Field(default=120.0, ge=1.0)
-    """How long a message may wait for its delivery, and a broker be away, before the flow stops."""
+    """How long a message may wait for its delivery, and a broker may be away, before the flow stops."""
     checkins_topic: str = "ingest-monitors"
-    occurrences_topic: str = "ingest-occurrences"
-    dead_letter_topic: str = "ingest-monitors-dlq"
+    """Topic of check-ins (in)."""
     controls_topic: str = "monitor-controls"
+    """Topic of controls (in)."""
+    occurrences_topic: str = "ingest-occurrences"
+    """Topic of messages (out)."""
+    dead_letter_topic: str = "ingest-monitors-dlq"
+    """Topic of dead letters (out)."""
     stall_seconds: float = Field(default=120.0, ge=1.0)
-    """The age of the event clock, or of a sink's last success, from which it counts as stalled."""
+    """A clock or a sink that is late by more than this counts as stalled."""
 
     @field_validator("kafka_config", mode="before")
     @classmethod
@@ -121,7 +143,7 @@ class Settings(BaseSettings):
             try:
                 value = json.loads(value)
             except (ValueError, RecursionError):
-                raise ValueError("is no JSON") from None
+                raise ValueError("is not valid JSON") from None
         if not isinstance(value, dict):
             raise ValueError("must be a JSON object")
         return value

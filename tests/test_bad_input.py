@@ -160,7 +160,7 @@ WRONG_SETTINGS = {
     "a word for a number": ({"rate_limit": "six"}, "CRONWAX_RATE_LIMIT: "),
     "a number out of range": ({"batch_size": "0"}, "CRONWAX_BATCH_SIZE: "),
     "several": ({"source": "rabbit", "key_groups": "x"}, "CRONWAX_KEY_GROUPS: "),
-    "no JSON": ({"kafka_config": "{secret"}, "CRONWAX_KAFKA_CONFIG: is no JSON"),
+    "no JSON": ({"kafka_config": "{secret"}, "CRONWAX_KAFKA_CONFIG: is not valid JSON"),
     "JSON of another kind": ({"kafka_config": "[1]"}, "CRONWAX_KAFKA_CONFIG: must be a JSON object"),
     "no input path": ({"checkins_path": ""}, "CRONWAX_CHECKINS_PATH must be set"),
     "an input path that is not there": (

@@ -16,6 +16,14 @@ from dataflow.stream.items import Records
 
 Kind = Literal["clock", "partition", "sink"]
 SECOND_US = 1_000_000
+_PLACE = ("topic", "partition")
+METRICS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("cronwax_event_clock_age_seconds", (), "How late the event clock is; 0 within its minute."),
+    ("cronwax_partition_clock_age_seconds", _PLACE, "How late a partition's clock is."),
+    ("cronwax_partition_lag_messages", _PLACE, "Messages of a partition that are not read yet."),
+    ("cronwax_sink_age_seconds", ("sink",), "How long a sink has owed its output."),
+)
+"""Name, labels and help text of the gauges that `Vitals` collects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +114,8 @@ class Vitals(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """The registry's call, for each scrape."""
-        clock = GaugeMetricFamily("cronwax_event_clock_age_seconds", "How far the event clock is behind.")
-        place = ["topic", "partition"]
-        part = GaugeMetricFamily(
-            "cronwax_partition_clock_age_seconds", "How far a partition's clock is behind.", labels=place
-        )
-        lag = GaugeMetricFamily(
-            "cronwax_partition_lag_messages", "Messages of a partition that are not read yet.", labels=place
-        )
-        sink = GaugeMetricFamily(
-            "cronwax_sink_age_seconds", "How long a sink has owed what it was given.", labels=["sink"]
+        clock, part, lag, sink = (
+            GaugeMetricFamily(name, help_text, labels=labels) for name, labels, help_text in METRICS
         )
         for sign in self.signs(self._now_us()):
             age = sign.age_us / SECOND_US
