@@ -22,7 +22,7 @@ usage: ./run.sh [COMMAND [ARGUMENTS]]
   sql [QUESTION]         ask the published DuckDB by SQL, or by name: sql status; without one, a prompt
   report [--out FILE]    write one HTML page about the published snapshot
   test [PYTEST ARGS]     lint, types and tests; with arguments only pytest with those
-  lint                   ruff: rules and formatting
+  lint                   ruff, and the rules of who imports whom
   format                 let ruff format and mend what it can
   types                  mypy
   reference              make docs/reference/ from the code again
@@ -144,6 +144,7 @@ EOT
 lint() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
+    "$venv/bin/lint-imports" --no-cache --no-logo
 }
 
 check_everything() {

@@ -136,8 +136,8 @@ def _run_flow(recovery: Path | None) -> Figures:
     from cronwax.commands.recovery import make
     from dataflow.endpoints import open_endpoints
     from dataflow.flow import build
-    from dataflow.process.start import tune_interpreter
     from dataflow.settings import Settings
+    from dataflow.start import tune_interpreter
 
     tune_interpreter()
     settings = Settings.load()
@@ -164,8 +164,8 @@ def _run_flow(recovery: Path | None) -> Figures:
 def _run_floor() -> Figures:
     from benchmarks import floor
     from dataflow.connectors.jsonl_source import FileSource
-    from dataflow.process.start import tune_interpreter
     from dataflow.settings import Settings
+    from dataflow.start import tune_interpreter
 
     tune_interpreter()
     settings = Settings.load()

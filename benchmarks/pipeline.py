@@ -49,7 +49,7 @@ class Pipeline:
                 settings.sample_new_monitors,
                 snapshot,
             ),
-            "sample": lambda snapshot: Sample(settings.base_sample_rate, snapshot),
+            "sample": lambda snapshot: Sample(settings.base_sample_rate, lambda: True, snapshot),
             "upsert": lambda snapshot: Upsert(
                 settings.gate_groups, settings.max_environments_per_monitor, snapshot
             ),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name != "flow":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from dataflow.process.start import start
+    from dataflow.start import start
 
     value = globals()["flow"] = start()
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,9 @@ from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource
 from bytewax.outputs import Sink
+from prometheus_client import REGISTRY
 
+from dataflow.connectors.announcer import Announcer
 from dataflow.connectors.background_writer import DeferredSink
 from dataflow.connectors.demo_source import DEMO_PROJECTS, DemoSource
 from dataflow.connectors.duckdb_sink import TablesSink
@@ -21,7 +24,8 @@ from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.connectors.progress import Progress
 from dataflow.operations.logs import configure_logs, log_start
 from dataflow.operations.metrics import count_dead_letters
-from dataflow.operations.watchdog import watch
+from dataflow.operations.vitals import Vitals
+from dataflow.operations.watchdog import FOLDER, Watchdog, WatchdogThread
 from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 from dataflow.stream.batch import SourceBatch
@@ -81,7 +85,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
 def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
     configure_logs()
     log_start(settings, sys.argv[1:])
-    vitals = watch(settings)
+    vitals = _watch(settings)
     source = KafkaSource(settings, stopping, vitals.partition)
     return Endpoints(
         {"kafka": source},
@@ -91,3 +95,14 @@ def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
         WatchedSink("occurrences", OccurrencesSink(settings), vitals),
         WatchedSink("dead_letters", DeadLettersSink(settings), vitals, count_dead_letters),
     )
+
+
+def _watch(settings: Settings) -> Vitals:
+    """Start the watchdog of this process. It looks at the vitals that are returned. Raises KafkaStartError."""
+    vitals, announcer = Vitals(settings), Announcer(settings)
+    REGISTRY.register(vitals)
+    watchdog = Watchdog(vitals, settings.stall_seconds, settings.data_dir / FOLDER, announcer.tell)
+    thread = WatchdogThread(watchdog, announcer.poll)
+    thread.start()
+    atexit.register(thread.end)
+    return vitals

@@ -50,7 +50,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         return Upsert(settings.gate_groups, settings.max_environments_per_monitor, snapshot)
 
     def sample(snapshot: bytes | None) -> Sample:
-        return Sample(settings.base_sample_rate, snapshot)
+        return Sample(settings.base_sample_rate, endpoints.is_at_end, snapshot)
 
     def judge(snapshot: bytes | None) -> Judge:
         return Judge(settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot)

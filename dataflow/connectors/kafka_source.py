@@ -15,6 +15,7 @@ from confluent_kafka import Message as KafkaMessage
 from dataflow.connectors.kafka_broker import PartitionBroker
 from dataflow.connectors.kafka_client import Kafka, is_transient
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
+from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
 
@@ -30,11 +31,6 @@ NOTE_SECONDS = 60.0
 """The pause between two log lines about messages from the future, at least."""
 
 _LOG = logging.getLogger("cronwax.kafka")
-
-
-def wall_clock_us() -> int:
-    """The wall clock in µs since the epoch."""
-    return time.time_ns() // 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Literal
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from dataflow.connectors.kafka_source import wall_clock_us
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
+from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.items import Records
 

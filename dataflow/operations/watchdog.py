@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from prometheus_client import REGISTRY
-
-from dataflow.connectors.announcer import Announcer
-from dataflow.connectors.kafka_source import wall_clock_us
 from dataflow.operations.logs import log, warn
 from dataflow.operations.metrics import STALLED
 from dataflow.operations.vitals import SECOND_US, Sign, Vitals
-from dataflow.settings import Settings
+from dataflow.process.wall_clock import wall_clock_us
 from dataflow.wire.stalls import Stall
 
 CHECK_SECONDS = 1.0
@@ -127,17 +122,6 @@ class WatchdogThread(threading.Thread):
         """Stop looking."""
         self._ended.set()
         self.join(CHECK_SECONDS)
-
-
-def watch(settings: Settings) -> Vitals:
-    """Begin to watch this process; the vitals are to be told how it is doing. Raises KafkaStartError."""
-    vitals, announcer = Vitals(settings), Announcer(settings)
-    REGISTRY.register(vitals)
-    watchdog = Watchdog(vitals, settings.stall_seconds, settings.data_dir / FOLDER, announcer.tell)
-    thread = WatchdogThread(watchdog, announcer.poll)
-    thread.start()
-    atexit.register(thread.end)
-    return vitals
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ minute, and are then taken in order of (broker's timestamp, topic, partition, of
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,7 +17,6 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
-from dataflow.process.stopping import stopping
 from dataflow.sampling.conditions import Subject
 from dataflow.sampling.rule_request import RuleRequest, new_monitor_rule, parse_rule
 from dataflow.sampling.sampling_rules import OrganizationRules, Rule, TooManyRules
@@ -48,8 +48,10 @@ def _order(item: Waiting) -> tuple[int, str, int, int, bool]:
 class Sample(KeyGroup[Chunk, Records]):
     """One key group of organizations and their rules."""
 
-    def __init__(self, base_rate: float, snapshot: bytes | None) -> None:
+    def __init__(self, base_rate: float, is_at_end: Callable[[], bool], snapshot: bytes | None) -> None:
+        """`is_at_end` is asked when the input has ended: False if the flow was only asked to stop."""
         self._base_rate = base_rate
+        self._is_at_end = is_at_end
         self._minute = NO_MINUTE
         self._rules: dict[int, OrganizationRules] = {}
         self._waiting: list[Waiting] = []
@@ -125,7 +127,7 @@ class Sample(KeyGroup[Chunk, Records]):
 
         When the flow was only asked to stop, something will: deciding now would be to decide without it.
         """
-        return ([] if stopping() else self._decide(None)), False
+        return (self._decide(None) if self._is_at_end() else []), False
 
     def _might_keep(self, item: CheckIn) -> bool:
         if self._base_rate > 0:
