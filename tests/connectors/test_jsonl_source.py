@@ -1,7 +1,6 @@
+"""The source that reads JSON lines from files."""
+
 import gzip
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -10,70 +9,18 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflow.connectors.jsonl_source import FileSource, FileState, SourceError
+from dataflow.connectors.jsonl_source import FileSource
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.stream.batch import Format, SourceBatch
-
-START_MINUTE = 29_016_000  # 2025-03-03T00:00:00Z
-
-
-def line(minute: int, text: str = "") -> bytes:
-    return b'{"ts": %d, "message": "%s"}' % ((START_MINUTE + minute) * 60, text.encode())
-
-
-def lines(count: int) -> list[bytes]:
-    return [line(minute) for minute in range(count)]
-
-
-def write(path: Path, content: bytes) -> Path:
-    if path.suffix == ".gz":
-        content = gzip.compress(content)
-    elif path.suffix == ".zst":
-        content = zstandard.ZstdCompressor().compress(content)
-    path.write_bytes(content)
-    return path
-
-
-def batches(
-    path: Path,
-    state: FileState | None = None,
-    size: int = 1000,
-    part: str | None = None,
-    clock_delay_us: int = 0,
-) -> tuple[list[SourceBatch], FileState]:
-    """What a run over one partition hands on, and the position it leaves."""
-    source = FileSource(path, size, clock_delay_us=clock_delay_us)
-    partition = source.build_part("input", part or source.list_parts()[0], state)
-    out = []
-    while True:
-        try:
-            (batch,) = partition.next_batch()
-        except StopIteration:
-            break
-        out.append(batch)
-    left = partition.snapshot()
-    partition.close()
-    return out, left
-
-
-def read(path: Path, state: FileState | None = None, size: int = 1000) -> list[bytes]:
-    return [message for batch in batches(path, state, size)[0] for _, _, message in batch.messages]
-
-
-def run_in_process(path: Path, size: int = 1000) -> subprocess.CompletedProcess[str]:
-    """A flow that prints the last line number of each batch once it is snapshotted."""
-    script = Path(__file__).with_name("read_files.py")
-    root = str(script.parents[2])
-    return subprocess.run(
-        [sys.executable, str(script), str(path), str(size)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={**os.environ, "PYTHONPATH": root},
-    )
-
-
-SUFFIXES = pytest.mark.parametrize("suffix", [".jsonl", ".jsonl.gz", ".jsonl.zst"])
+from tests.connectors.jsonl_files import (
+    START_MINUTE,
+    SUFFIXES,
+    batches,
+    line,
+    lines,
+    read,
+    write,
+)
 
 
 @SUFFIXES
@@ -300,102 +247,3 @@ def test_when_the_flow_stops_nothing_claims_to_have_ended(tmp_path: Path) -> Non
         partition.next_batch()
     assert not batch.ended
     assert read(path, partition.snapshot()) == lines(4)[2:]
-
-
-@pytest.mark.parametrize(
-    ("make", "reason"),
-    [
-        (lambda path: None, "no such file or folder"),
-        (lambda path: path.mkdir(), "no *.jsonl, *.jsonl.gz, *.jsonl.zst in this folder"),
-        (os.mkfifo, "neither a file nor a folder"),
-    ],
-)
-def test_a_path_that_cannot_be_read_is_named(tmp_path: Path, make, reason: str) -> None:
-    path = tmp_path / "input"
-    make(path)
-    with pytest.raises(SourceError) as caught:
-        FileSource(path, 10)
-    assert str(caught.value) == f"{path}: {reason}"
-
-
-@pytest.mark.parametrize("name", ["in.jsonl.gz", "in.jsonl.zst"])
-def test_a_file_that_is_not_compressed_as_its_name_says_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(line(0))
-    with pytest.raises(SourceError, match=rf"{name} is corrupt \("):
-        FileSource(tmp_path, 10)
-
-
-def test_a_link_to_nowhere_is_refused_and_not_passed_over(tmp_path: Path) -> None:
-    write(tmp_path / "a.jsonl", line(0))
-    (tmp_path / "b.jsonl").symlink_to(tmp_path / "gone")
-    with pytest.raises(SourceError, match=r"b\.jsonl: No such file"):
-        FileSource(tmp_path, 10)
-
-
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
-def test_what_stands_before_a_files_end_that_is_missing_is_safe_before_the_process_fails(
-    tmp_path: Path, suffix: str
-) -> None:
-    path = tmp_path / f"in{suffix}"
-    written = [line(minute, os.urandom(300).hex()) for minute in range(2000)]
-    write(path, b"\n".join(written) + b"\n")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    write(tmp_path / "other.jsonl", b"\n".join(lines(10)))
-    result = run_in_process(tmp_path, size=100)
-    assert result.returncode == 1
-    safe = [text.split() for text in result.stdout.splitlines()]
-    last = max(int(number) for name, number in safe if name == path.name)
-    assert last > 500
-    assert result.stderr == f"cronwax: {path} is truncated behind line {last}\n"
-
-
-@pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
-def test_what_stands_before_damage_is_handed_on_and_a_repaired_file_is_read_on(
-    tmp_path: Path, suffix: str
-) -> None:
-    path = tmp_path / f"in{suffix}"
-    written = [line(minute, os.urandom(300).hex()) for minute in range(2000)]
-    write(path, b"\n".join(written) + b"\n")
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    partition = FileSource(path, 10_000).build_part("input", path.name, None)
-    (batch,) = partition.next_batch()
-    assert not batch.ended
-    assert partition.next_batch() == []
-    path.write_bytes(whole)
-    rest = read(path, partition.snapshot(), 10_000)
-    assert [message for _, _, message in batch.messages] + rest == written
-
-
-def test_corruption_in_the_middle_is_told_in_one_line(tmp_path: Path) -> None:
-    path = tmp_path / "in.jsonl.gz"
-    write(path, b"\n".join(line(minute, os.urandom(300).hex()) for minute in range(2000)))
-    damaged = bytearray(path.read_bytes())
-    damaged[len(damaged) // 2 : len(damaged) // 2 + 4000] = b"\xff" * 4000
-    path.write_bytes(damaged)
-    result = run_in_process(path)
-    assert result.returncode == 1
-    assert result.stderr.startswith(f"cronwax: {path} is corrupt (")
-    assert result.stderr.count("\n") == 1
-
-
-@SUFFIXES
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (line(0) + b"\n", "is shorter than what was read of it before"),
-        (b"x" * 5000, "is not the file that was read before"),
-    ],
-)
-def test_a_file_that_was_replaced_is_not_read_on(
-    tmp_path: Path, suffix: str, content: bytes, reason: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    path = write(tmp_path / f"in{suffix}", b"\n".join(lines(20)) + b"\n")
-    _, state = batches(path)
-    write(path, content)
-    child = os.fork()
-    if child == 0:
-        FileSource(path, 10).build_part("input", path.name, state).next_batch()
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
-    assert capfd.readouterr().err.startswith(f"cronwax: {path} {reason}")

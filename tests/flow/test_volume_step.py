@@ -1,4 +1,4 @@
-"""System incidents end to end, without a broker: what is held, dropped and told, however it is read."""
+"""System incidents end to end, without a broker: what is held, dropped and sent."""
 
 from __future__ import annotations
 
@@ -9,95 +9,27 @@ from tempfile import TemporaryDirectory
 
 import pytest
 from bytewax.recovery import RecoveryConfig, init_db_dir
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 
 from tests.builders import START_S, check_in, guid, pulse
-from tests.flow.memory import Plan, World, run, run_until_crash
-
-few = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[
-        Phase.reuse,
-        Phase.generate,
-    ],  # to shrink three days of check-ins takes minutes, and shows no more
+from tests.flow.memory import Plan, World, run
+from tests.flow.volume_days import (
+    DAY_S,
+    EVERY_FIVE,
+    EVERY_MINUTE,
+    QUARTERLY,
+    RARE,
+    RULES,
+    assert_same,
+    at,
+    background,
+    day_with,
+    decided,
+    history,
+    runs_of,
+    statuses,
+    today,
+    told,
 )
-DAY_S = 86_400
-USUAL = 12
-"""Check-ins a minute on ordinary days, over all partitions."""
-EVERY_MINUTE = {"schedule": {"type": "crontab", "value": "* * * * *"}, "max_runtime": 3}
-EVERY_FIVE = {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 4}
-QUARTERLY = {"schedule": {"type": "crontab", "value": "*/15 * * * *"}, "failure_issue_threshold": 1}
-RARE = {"schedule": {"type": "interval", "value": 1, "unit": "month"}}
-RULES = {"volume_minimum": 8, "volume_window": 4}
-"""Twelve check-ins are judged; of twelve, less than two are too few beyond chance."""
-
-
-def background(minute, count=USUAL, part=0, parts=1):
-    """Check-ins that only make up the volume: of monitors that are due once a month."""
-    return [
-        check_in(60 * minute + 1, f"bg{n}", number=minute * 100 + n, project_id=9, config=RARE)
-        for n in range(part, count, parts)
-    ]
-
-
-def history(minutes, part=0, parts=1):
-    """Three ordinary days, of which these minutes have check-ins, and jumps of the clock between."""
-    lines = []
-    for day in range(3):
-        for minute in minutes:
-            lines += background(day * 1440 + minute, part=part, parts=parts)
-    return lines
-
-
-def today(minute):
-    """That minute of the fourth day."""
-    return 3 * 1440 + minute
-
-
-def at(row_us):
-    """A time of the fourth day as minutes."""
-    return row_us // 60_000_000 - START_S // 60 - 3 * 1440
-
-
-def decided(world):
-    """The decisions of the fourth day by minute, as letters."""
-    rows = {at(row["minute"]): row["decision"] for row in world.rows("clock_ticks")}
-    return {minute: decision for minute, decision in sorted(rows.items()) if minute > 0}
-
-
-def statuses(world, slug):
-    rows = [row for row in world.rows("check_ins") if row["slug"] == slug]
-    return [row["status"] for row in sorted(rows, key=lambda row: row["date_added"])]
-
-
-def told(world, slug=None):
-    """(minute of detection, kind, reason) of all messages, by time; of one monitor, or of the flow itself."""
-    found = []
-    for row in world.rows("status_changes"):
-        if row["slug"] == slug:
-            found.append((at(row["created_at"]), row["payload_type"]))
-    return sorted(found)
-
-
-def day_with(lost, extra=(), until=60, **changes):
-    """The fourth day: background in every minute but `lost` ones, and other lines."""
-    lines = history(range(until + 1))
-    for minute in range(until + 1):
-        if minute not in lost:
-            lines += background(today(minute))
-        lines.append(pulse(60 * today(minute) + 30))
-    lines += extra
-    return run(sorted(lines, key=lambda line: line["ts"]), **{**RULES, **changes})
-
-
-def runs_of(slug, minutes, config, status="ok", second=5, first=7000):
-    return [
-        check_in(60 * today(minute) + second, slug, status, first + minute, config=config)
-        for minute in minutes
-    ]
 
 
 def test_a_missed_run_in_ordinary_times_is_told_at_its_tick():
@@ -260,103 +192,6 @@ def test_an_input_that_grew_is_judged_on_as_if_it_had_never_ended():
         run(lines, world=world, **options)
     assert statuses(world, "job") == ["ok"] * 4 + ["unknown"] * 4 + ["ok"] * 2
     assert_same(run(lines, **RULES), world)
-
-
-# What comes out depends on what came in, not on how it was read.
-
-JOBS = ("alpha", "beta", "gamma")
-CONFIGS = (EVERY_MINUTE, EVERY_FIVE, QUARTERLY)
-
-
-@st.composite
-def bad_days(draw):
-    """Three partitions of a fourth day: each loses minutes of its own or all of them, and its job reports this and
-    that."""
-    first = draw(st.integers(3, 18))
-    lost = set(range(first, first + draw(st.integers(0, 7)))) - draw(st.sets(st.integers(3, 24), max_size=3))
-    partitions = []
-    for part, slug in enumerate(JOBS):
-        lines = history(range(30), part, 3)
-        own = draw(st.sets(st.integers(3, 24), max_size=5))
-        config = draw(st.sampled_from(CONFIGS))
-        lines.append(check_in(60 * today(0), slug, number=6000 + part, config=config))
-        second = 0
-        for minute in range(1, 30):
-            if minute not in lost | own:
-                lines += background(today(minute), part=part, parts=3)
-            for _ in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
-                second = draw(st.integers(2, 58))
-                number = draw(st.sampled_from([0, 1, 2, 3, 4, 4 + minute, 4 + minute]))
-                status = draw(st.sampled_from(["ok", "ok", "error", "in_progress", "in_progress"]))
-                start_s = 60 * today(minute) + second - draw(st.sampled_from([0, 0, 0, 50, 130]))
-                lines.append(
-                    check_in(
-                        60 * today(minute) + second,
-                        slug,
-                        status,
-                        9000 * (part + 1) + number if number else 0,
-                        start_s=start_s,
-                    )
-                )
-        lines.append(pulse(60 * today(30)))
-        partitions.append(sorted(lines, key=lambda line: line["ts"]))
-    return partitions
-
-
-def batchings():
-    """Sizes of batches: the ordinary days at once, then the fourth in small pieces; 0 lets others go first."""
-    sizes = st.lists(st.sampled_from([0, 0, 0, 2, 10, 40]), min_size=10, max_size=60)
-    return sizes.map(lambda each: [360, *each])
-
-
-def named(partitions):
-    return {f"{n}.jsonl": lines for n, lines in enumerate(partitions)}
-
-
-def assert_same(left, right):
-    for table, rows in left.tables.items():
-        assert right.tables[table] == rows, table
-    assert left.messages == right.messages
-
-
-@few
-@given(bad_days(), st.tuples(batchings(), batchings(), batchings()))
-def test_any_interleaving_and_batching_gives_the_same(partitions, sizes):
-    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
-    assert_same(run(named(partitions), **RULES), run(named(partitions), plans, **RULES))
-
-
-@settings(few, max_examples=6)
-@given(bad_days(), st.tuples(batchings(), batchings(), batchings()))
-def test_any_number_of_workers_gives_the_same(partitions, sizes):
-    plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
-    alone = run(named(partitions), **RULES)
-    assert_same(alone, run(named(partitions), plans, workers=2, **RULES))
-    assert_same(alone, run(named(partitions), plans, workers=3, **RULES))
-
-
-@settings(few, max_examples=20)
-@given(bad_days(), batchings(), st.integers(1, 30))
-def test_stopping_anywhere_and_resuming_gives_the_same(partitions, sizes, crash_at):
-    with TemporaryDirectory() as folder:
-        init_db_dir(Path(folder), 1)
-        recovery, every = RecoveryConfig(folder), timedelta(seconds=0)
-        world = World()
-        options = {"world": world, "recovery": recovery, "epoch_interval": every, **RULES}
-        crashing = {f"{n}.jsonl": Plan([*sizes, *[5] * 40], crash_at) for n in range(3)}
-        run_until_crash(named(partitions), crashing, **options)
-        run(named(partitions), {f"{n}.jsonl": Plan(sizes) for n in range(3)}, **options)
-        assert_same(run(named(partitions), **RULES), world)
-
-
-@settings(few, max_examples=10)
-@given(bad_days())
-def test_one_partition_alone_has_the_outcome_of_its_monitors_for_a_given_volume(partitions):
-    merged = sorted((line for lines in partitions for line in lines), key=lambda line: line["ts"])
-    apart, together = run(named(partitions), **RULES), run(merged, **RULES)
-    assert [row["decision"] for row in apart.rows("clock_ticks")] == [
-        row["decision"] for row in together.rows("clock_ticks")
-    ]
 
 
 def behind(lost, minute, jobs, until=40):

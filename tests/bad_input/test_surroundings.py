@@ -1,0 +1,98 @@
+"""Other processes on the same files, a full disk, an interrupt.
+
+Each case is a process of its own, started as users start it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.bad_input.places import GOOD, assert_fine, assert_one_line
+from tests.builders import HOURLY, check_in
+from tests.processes import PROJECT, end, make_store, outcome, run, start, write_jsonl
+
+HOLD = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "read")
+print(connection.execute("SELECT count(*) FROM check_ins").fetchone()[0], flush=True)
+sys.stdin.readline()
+print(connection.execute("SELECT count(*) FROM check_ins").fetchone()[0], flush=True)
+"""
+
+
+def hold(file, mode):
+    command = [sys.executable, "-c", HOLD, str(file), mode]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_second_flow_on_one_data_folder_is_refused(resumable):
+    place = resumable
+    with hold(place.data / "state" / "shard-000.duckdb", "write") as holder:
+        assert holder.stdout.readline()
+        said = f"another flow (process {holder.pid}) seems to be running on this data folder"
+        assert_one_line(run(place.settings()), said)
+        holder.communicate("\n")
+    assert_fine(run(place.settings()))
+
+
+def test_a_reader_neither_stops_the_flow_nor_sees_it_change(resumable):
+    place = resumable
+    with hold(place.data / "monitors.duckdb", "read") as reader:
+        assert reader.stdout.readline() == "5\n"
+        write_jsonl(place.input, [*GOOD, check_in(900, "nightly", number=9)])
+        assert_fine(run(place.settings()))
+        assert place.query("SELECT count(*) FROM check_ins") == [(6,)]
+        assert reader.communicate("\n")[0] == "5\n"
+
+
+def limited(place, kilobytes, *arguments):
+    """A run whose process may make no file longer than this."""
+    code = (
+        "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({kilobytes * 1024},) * 2);"
+        "sys.argv[:] = ['bytewax.run', 'dataflow:flow', *sys.argv[1:]];"
+        "runpy.run_module('bytewax.run', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return end(
+        subprocess.Popen(
+            command,
+            cwd=PROJECT,
+            env=place.settings(batch_size=100),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("interval_s", [0, 3600])
+def test_a_full_disk_ends_the_run_and_with_space_again_nothing_is_missing(place, interval_s):
+    write_jsonl(
+        place.input,
+        [check_in(20 * n, f"job-{n % 50}", number=n + 1, config=HOURLY, status="error") for n in range(3000)],
+    )
+    store = make_store(place.folder / "store")
+    ended = limited(place, 700, "-r", store, "-s", interval_s, "-b", 0)
+    assert_one_line(ended, status=1)
+    assert_fine(run(place.settings(), "-r", store, "-s", 0, "-b", 0))
+    found = outcome(place.data)
+    fresh = place.folder / "fresh"
+    assert_fine(run(place.settings(data_dir=fresh)))
+    assert found == outcome(fresh)
+
+
+def test_an_interrupt_at_the_start_is_one_line(place):
+    projects = place.folder / "projects.json"
+    os.mkfifo(projects)
+    process = start(place.settings(projects_path=projects))
+    # Opening a pipe to write waits for its reader: the flow, in the middle of its start. If the signal comes before
+    # the flow waits for the text, it is noticed when that wait ends, which is when the pipe is closed.
+    with projects.open("w"):
+        process.send_signal(signal.SIGINT)
+    assert_one_line(end(process), "interrupted", status=1)
