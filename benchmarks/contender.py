@@ -65,7 +65,8 @@ class Watched(FixedPartitionedSource[Any, Any]):
         self.cpu = 0.0
 
     def list_parts(self) -> list[str]:
-        return self._source.list_parts()
+        parts: list[str] = self._source.list_parts()
+        return parts
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _WatchedPartition:
         return _WatchedPartition(self, self._source.build_part(step_id, for_part, resume_state))
@@ -96,10 +97,11 @@ class WatchedSink(FixedPartitionedSink[Any, Any]):
         self.first: float | None = None
 
     def list_parts(self) -> list[str]:
-        return self._sink.list_parts()
+        parts: list[str] = self._sink.list_parts()
+        return parts
 
     def part_fn(self, item_key: str) -> int:
-        return self._sink.part_fn(item_key)
+        return int(self._sink.part_fn(item_key))
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _WatchedSinkPartition:
         return _WatchedSinkPartition(self, self._sink.build_part(step_id, for_part, resume_state))

@@ -172,7 +172,8 @@ class Arrivals:
 def _slug(value: bytes | None) -> str | None:
     body = msgspec.json.decode(value or b"{}")
     tags = body.get("event", {}).get("tags", {})
-    return tags.get("monitor.slug")
+    slug: str | None = tags.get("monitor.slug")
+    return slug
 
 
 def _free_ports(count: int) -> list[int]:

@@ -62,7 +62,7 @@ class Pipeline:
         }
         known = snapshots or {}
         self._made = made
-        self.groups: dict[str, dict[int, KeyGroup[Any]]] = {
+        self.groups: dict[str, dict[int, KeyGroup[Any, Any]]] = {
             step: {group: made[step](snapshot) for group, snapshot in known.get(step, {}).items()}
             for step in made
         }

@@ -94,9 +94,10 @@ def _readers(data_dir: Path, pause_s: float | None, niceness: int) -> Iterator[F
         str(data_dir),
         str(pause_s),
     ]
+    holding: list[list[str]] = [[]] * READERS + [["--hold"]]
     readers = [
         subprocess.Popen([*command, *hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for hold in [[]] * READERS + [["--hold"]]
+        for hold in holding
     ]
     try:
         yield figures

@@ -292,7 +292,7 @@ def next_time(config: dict[str, Any], after: int) -> int:
     schedule = config["schedule"]
     minute = after // MINUTE
     if schedule["type"] == "interval":
-        return (minute + schedule["value"] * UNITS[schedule["unit"]]) * MINUTE
+        return (minute + int(schedule["value"]) * UNITS[schedule["unit"]]) * MINUTE
     return _next_of_crontab(schedule["value"], config.get("timezone") or "UTC", minute) * MINUTE
 
 

@@ -59,7 +59,7 @@ def make(folder: Path, parts: int) -> None:
             raise ToolError(
                 f"{folder}: cannot make it: {os.strerror(errno.ENOSPC)}"
             )  # the engine would panic
-        init_db_dir(folder, parts)  # type: ignore[no-untyped-call]
+        init_db_dir(folder, parts)
     except OSError as error:
         raise ToolError(f"{folder}: cannot make it: {error.strerror}") from None
     except RuntimeError as error:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from dataflow.operations.logs import log, warn
 from dataflow.operations.metrics import STALLED
-from dataflow.operations.vitals import SECOND_US, Sign, Vitals
+from dataflow.operations.vitals import SECOND_US, Sign
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.wire.stalls import Stall
 
@@ -20,6 +21,17 @@ FOLDER = "stalled"
 
 Tell = Callable[[Stall, Callable[[], None]], None]
 """Sends a message about a stall; calls back once it is delivered."""
+
+
+class SignsOfLife(Protocol):
+    """What the watchdog looks at."""
+
+    @property
+    def started_us(self) -> int:
+        """When this process began to watch, in µs since the epoch."""
+
+    def signs(self, now_us: int) -> Iterable[Sign]:
+        """How everything that can stall is doing."""
 
 
 class Watchdog:
@@ -32,7 +44,7 @@ class Watchdog:
        next one says so.
     """
 
-    def __init__(self, vitals: Vitals, limit_seconds: float, folder: Path, tell: Tell) -> None:
+    def __init__(self, vitals: SignsOfLife, limit_seconds: float, folder: Path, tell: Tell) -> None:
         self._vitals = vitals
         self._limit_seconds = limit_seconds
         self._limit_us = int(limit_seconds * SECOND_US)

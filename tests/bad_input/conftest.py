@@ -28,7 +28,4 @@ def finished(tmp_path_factory):
 def resumable(finished, tmp_path):
     """A place of this test's own where a run has come to its end, and the arguments to resume it."""
     shutil.copytree(finished, tmp_path / "place")
-    place = Place(tmp_path / "place")
-    place.store = place.folder / "store"
-    place.arguments = ("-r", place.store, "-s", 0, "-b", 0)
-    return place
+    return Place(tmp_path / "place")

@@ -17,7 +17,9 @@ class Place:
     """A folder for one case: input, data and store."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.data = folder, folder / "data"
+        self.folder, self.data, self.store = folder, folder / "data", folder / "store"
+        self.arguments = ("-r", self.store, "-s", 0, "-b", 0)
+        """To run with the store, an epoch a batch."""
         self.input = write_jsonl(folder / "input.jsonl", GOOD)
 
     def settings(self, **others):

@@ -211,8 +211,10 @@ def test_lines_are_read_as_files_of_check_ins_are():
     assert (first, last) == (1_001_000_000, 1_004_000_000)
     for letter in (one, two):
         found = CheckInDecoder({}).packed(letter.value, PLACE)
+        assert found is not None
         assert (found.guid.hex(), found.slug, found.start_us) == (GUID, "m", 1_000_500_000)
         assert letter.key == "7/m"
+    assert found is not None
     assert json.loads(found.payload) == payload
     assert found.sdk == "x"
     assert (three.key, three.is_control) == ("organization/3", True)
@@ -223,7 +225,9 @@ def test_lines_are_read_as_files_of_check_ins_are():
 def test_a_recorded_check_in_goes_out_though_it_is_invalid():
     message = {"message_type": "check_in", "project_id": 7, "start_time": 1, "payload": {"check_in_id": 5}}
     ((_, letter),) = read_recording([json.dumps({"ts": 1, "message": message}).encode()])
-    assert CheckInDecoder({}).packed(letter.value, PLACE).problem is not None
+    found = CheckInDecoder({}).packed(letter.value, PLACE)
+    assert found is not None
+    assert found.problem is not None
 
 
 @pytest.mark.parametrize(

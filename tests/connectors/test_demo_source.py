@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -30,9 +31,9 @@ def run_python(*arguments: str, **environment: str) -> subprocess.CompletedProce
     )
 
 
-def read(source: DemoSource | FileSource, part: str, state: DemoState | None = None) -> list[SourceBatch]:
+def read(source: Any, part: str, state: DemoState | None = None) -> list[SourceBatch]:
     partition = source.build_part("input", part, state)
-    out = []
+    out: list[SourceBatch] = []
     while True:
         try:
             (batch,) = partition.next_batch()

@@ -48,7 +48,11 @@ def same_after_a_crash(lines: Any, crash_at: int, **options: Any) -> None:
     with TemporaryDirectory() as folder:
         init_db_dir(Path(folder), 1)
         world = World()
-        stored = {"world": world, "recovery": RecoveryConfig(folder), "epoch_interval": timedelta(0)}
+        stored: dict[str, Any] = {
+            "world": world,
+            "recovery": RecoveryConfig(folder),
+            "epoch_interval": timedelta(0),
+        }
         run_until_crash(lines, {INPUT: Plan(sizes, crash_at)}, **stored, **options)
         run(lines, {INPUT: Plan(sizes)}, **stored, **options)
         assert_same(run(lines, **options), world)

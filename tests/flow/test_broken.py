@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ from tests.flow.test_properties import few, several
 DAY = 86_400
 NIGHTLY = {"schedule": {"type": "crontab", "value": "0 0 * * *"}}
 NAMES = {"project_id": 1, "monitor_slug": "m"}
-FAST = {"volume_anomalies": False}
+FAST: dict[str, Any] = {"volume_anomalies": False}
 """For streams of months: of most of their minutes there is nothing to judge."""
 FIRST = check_in(10, number=1, config=NIGHTLY)  # missed from day 1 on, noticed a minute later
 
@@ -214,5 +215,6 @@ def test_a_snapshot_of_an_earlier_release_is_read():
     ]
     environment = msgspec.msgpack.decode(msgspec.msgpack.encode(before), type=Environment)
     assert environment.flapping is None
+    assert environment.incident is not None
     assert environment.incident.due_minute == FAR_MINUTE
     assert environment.earliest_due() == 7

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,7 +66,7 @@ def test_a_check_in_later_than_its_own_latest_time_is_preceded_by_its_miss_whate
 
 
 def test_the_delay_is_five_seconds_with_kafka_and_none_elsewhere_unless_it_is_set():
-    kafka = {"source": "kafka", "kafka_bootstrap_servers": "nowhere:1"}
+    kafka: dict[str, Any] = {"source": "kafka", "kafka_bootstrap_servers": "nowhere:1"}
     assert Settings(source="demo").clock_delay_us == 0
     assert Settings(**kafka).clock_delay_us == 5_000_000
     assert Settings(**kafka, clock_delay_seconds=0).clock_delay_us == 0
@@ -104,7 +106,10 @@ def test_a_deadline_that_a_late_message_sets_is_due_at_the_tick_that_the_clock_h
         check_in(900, "alpha", number=3),
         pulse(4500),
     ]
-    inputs = {"0.jsonl": alpha, "1.jsonl": [check_in(0, "gamma", number=4, config=FIVE_MINUTES), pulse(3600)]}
+    inputs: dict[str, Any] = {
+        "0.jsonl": alpha,
+        "1.jsonl": [check_in(0, "gamma", number=4, config=FIVE_MINUTES), pulse(3600)],
+    }
     at_once = run(inputs, clock_delay_seconds=0.5)
     assert_same(at_once, run(inputs, {"0.jsonl": Plan([2])}, clock_delay_seconds=0.5))
     missed = [

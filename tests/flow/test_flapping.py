@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,7 +17,7 @@ from tests.flow.test_properties import few, several
 
 NIGHTLY = {"schedule": {"type": "crontab", "value": "0 0 * * *"}}
 MINUTE = 60
-OPTIONS = {"flapping_changes": 3, "flapping_window": 10}
+OPTIONS: dict[str, Any] = {"flapping_changes": 3, "flapping_window": 10}
 TITLE = "Monitor flapping: m"
 
 

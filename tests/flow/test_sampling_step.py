@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from hypothesis import HealthCheck, given, settings
@@ -202,7 +203,7 @@ def test_any_batching_keeps_the_same(lines, sizes):
 @given(st.tuples(sampled_streams(["alpha"]), sampled_streams(["bb"])), st.tuples(batchings(), batchings()))
 def test_any_interleaving_gives_the_automatic_rules_the_same_ids(partitions, sizes):
     # Rules that people ask for concern other partitions too, and go by the order in which they arrive.
-    inputs = {
+    inputs: dict[str, Any] = {
         f"{n}.jsonl": [line for line in lines if "control" not in line] for n, lines in enumerate(partitions)
     }
     plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
@@ -216,7 +217,7 @@ def test_a_crash_in_between_keeps_the_same(lines, crash_at):
     with TemporaryDirectory() as folder:
         init_db_dir(Path(folder), 1)
         world = World()
-        options = {
+        options: dict[str, Any] = {
             "world": world,
             "recovery": RecoveryConfig(folder),
             "epoch_interval": timedelta(0),

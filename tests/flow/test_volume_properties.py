@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from hypothesis import HealthCheck, Phase, given, settings
@@ -106,7 +107,7 @@ def test_stopping_anywhere_and_resuming_gives_the_same(partitions, sizes, crash_
         init_db_dir(Path(folder), 1)
         recovery, every = RecoveryConfig(folder), timedelta(seconds=0)
         world = World()
-        options = {"world": world, "recovery": recovery, "epoch_interval": every, **RULES}
+        options: dict[str, Any] = {"world": world, "recovery": recovery, "epoch_interval": every, **RULES}
         crashing = {f"{n}.jsonl": Plan([*sizes, *[5] * 40], crash_at) for n in range(3)}
         run_until_crash(named(partitions), crashing, **options)
         run(named(partitions), {f"{n}.jsonl": Plan(sizes) for n in range(3)}, **options)

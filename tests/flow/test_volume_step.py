@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from bytewax.recovery import RecoveryConfig, init_db_dir
@@ -22,6 +23,7 @@ from tests.flow.volume_days import (
     assert_same,
     at,
     background,
+    by_time,
     day_with,
     decided,
     history,
@@ -138,7 +140,7 @@ def test_two_days_are_too_few_to_compare_with():
     lines = [line for line in history(range(60)) if line["ts"] >= START_S + DAY_S]
     lines += [pulse(60 * today(minute)) for minute in range(60)]
     lines += runs_of("job", [0, 5], EVERY_FIVE)
-    world = run(sorted(lines, key=lambda line: line["ts"]), **RULES)
+    world = run(by_time(lines), **RULES)
     assert {row["decision"] for row in world.rows("clock_ticks")} == {"normal"}
     assert told(world, "job")[0] == (11, "occurrence")
 
@@ -170,7 +172,7 @@ def test_what_is_held_counts_when_judging_is_switched_off():
         run(lines, world=world, recovery=recovery, epoch_interval=every, **RULES)
         assert told(world, "job") == []
         more = [*lines, pulse(60 * today(23))]
-        off = {**RULES, "volume_anomalies": False}
+        off: dict[str, Any] = {**RULES, "volume_anomalies": False}
         run(more, world=world, recovery=recovery, epoch_interval=every, **off)
         assert told(world, "job") == [(21, "occurrence")]
 
@@ -186,7 +188,11 @@ def test_an_input_that_grew_is_judged_on_as_if_it_had_never_ended():
     until = sum(line["ts"] < START_S + 60 * today(18) for line in lines)
     with TemporaryDirectory() as folder:
         init_db_dir(Path(folder), 1)
-        options = {"recovery": RecoveryConfig(folder), "epoch_interval": timedelta(seconds=0), **RULES}
+        options: dict[str, Any] = {
+            "recovery": RecoveryConfig(folder),
+            "epoch_interval": timedelta(seconds=0),
+            **RULES,
+        }
         world = World()
         run(lines[:until], world=world, **options)
         run(lines, world=world, **options)
@@ -205,7 +211,7 @@ def behind(lost, minute, jobs, until=40):
     before = sum(line["ts"] <= START_S + 60 * today(minute) + 30 for line in lines)
     first, *others = jobs
     job = [first, pulse(60 * today(minute)), *others, pulse(60 * today(until))]
-    inputs = {"job.jsonl": job, "volume.jsonl": lines}
+    inputs: dict[str, Any] = {"job.jsonl": job, "volume.jsonl": lines}
     plans = {"job.jsonl": Plan([2, 0]), "volume.jsonl": Plan([before, 0, 0, 0])}
     world = run(inputs, plans, **RULES)
     assert_same(run(inputs, {"job.jsonl": Plan([2, 0, 0, *[1] * len(job)])}, **RULES), world)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.builders import START_S, check_in, pulse
 from tests.flow.memory import run
 
@@ -12,7 +14,7 @@ EVERY_MINUTE = {"schedule": {"type": "crontab", "value": "* * * * *"}, "max_runt
 EVERY_FIVE = {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 4}
 QUARTERLY = {"schedule": {"type": "crontab", "value": "*/15 * * * *"}, "failure_issue_threshold": 1}
 RARE = {"schedule": {"type": "interval", "value": 1, "unit": "month"}}
-RULES = {"volume_minimum": 8, "volume_window": 4}
+RULES: dict[str, Any] = {"volume_minimum": 8, "volume_window": 4}
 """Twelve check-ins are judged; of twelve, less than two are too few beyond chance."""
 
 
@@ -24,7 +26,7 @@ def background(minute, count=USUAL, part=0, parts=1):
     ]
 
 
-def history(minutes, part=0, parts=1):
+def history(minutes, part=0, parts=1) -> list[Any]:
     """Three ordinary days, of which these minutes have check-ins, and jumps of the clock between."""
     lines = []
     for day in range(3):
@@ -63,6 +65,10 @@ def told(world, slug=None):
     return sorted(found)
 
 
+def by_time(lines: list[Any]) -> list[Any]:
+    return sorted(lines, key=lambda line: line["ts"])
+
+
 def day_with(lost, extra=(), until=60, **changes):
     """The fourth day: background in every minute but `lost` ones, and other lines."""
     lines = history(range(until + 1))
@@ -71,7 +77,7 @@ def day_with(lost, extra=(), until=60, **changes):
             lines += background(today(minute))
         lines.append(pulse(60 * today(minute) + 30))
     lines += extra
-    return run(sorted(lines, key=lambda line: line["ts"]), **{**RULES, **changes})
+    return run(by_time(lines), **{**RULES, **changes})
 
 
 def runs_of(slug, minutes, config, status="ok", second=5, first=7000):

@@ -79,7 +79,7 @@ def broker() -> Iterator[Broker | GivenBroker | MockBroker]:
 
 
 @pytest.fixture(scope="session")
-def real_broker(broker) -> Broker | GivenBroker:
+def real_broker(broker: Broker | GivenBroker | MockBroker) -> Broker | GivenBroker:
     """For what the mock broker cannot do."""
     if isinstance(broker, MockBroker):
         pytest.skip("needs a real broker: CRONWAX_TEST_KAFKA, or java and mvn")
@@ -116,7 +116,7 @@ def new_topic() -> Callable[..., str]:
     """Makes a topic of its own for a test."""
 
     def make(broker: Any, partitions: int = MOCK_PARTITIONS, **config: str) -> str:
-        return broker.create_topic(f"test-{os.getpid()}-{next(_numbers)}", partitions, **config)
+        return str(broker.create_topic(f"test-{os.getpid()}-{next(_numbers)}", partitions, **config))
 
     return make
 
@@ -127,7 +127,7 @@ def settings_for(new_topic) -> Callable[..., Settings]:
 
     def make(broker: Any, partitions: int = MOCK_PARTITIONS, **changes: Any) -> Settings:
         def topic(name: str, count: int) -> str:
-            return changes.pop(name, None) or new_topic(broker, count)
+            return str(changes.pop(name, None) or new_topic(broker, count))
 
         # A source says once more after this interval that nothing has come; few tests want to hear it.
         changes.setdefault("publish_interval", 3600)
@@ -162,7 +162,7 @@ def deploy(settings_for, tmp_path) -> Iterator[Callable[..., Deployment]]:
 
 
 @pytest.fixture
-def siblings(own_broker, deploy, new_topic, tmp_path) -> Callable[..., Deployment]:
+def siblings(own_broker, deploy: Callable[..., Deployment], new_topic, tmp_path) -> Callable[..., Deployment]:
     """Makes deployments over one topic of check-ins, in which the wall clock has no say."""
     topic = new_topic(own_broker, PARTITIONS)
     projects = tmp_path / "projects.json"

@@ -1,6 +1,7 @@
 import random
 from collections import Counter
 from datetime import timedelta
+from typing import Any
 
 import bytewax.operators as op
 import msgspec
@@ -8,13 +9,13 @@ import pytest
 from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSource, run_main
-from confluent_kafka.admin import NewPartitions
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from cronwax.devtools.kafka_broker import admin
 from dataflow.connectors import kafka_sinks
 from dataflow.connectors.kafka_sinks import DeadLettersSink, OccurrencesSink
 from dataflow.stream.items import DeadLetter, Message
-from tests.kafka.topics import ids, read, send
+from tests.kafka.topics import headers, ids, read, send
 
 pytestmark = pytest.mark.kafka
 
@@ -56,7 +57,7 @@ def test_messages_of_one_key_keep_their_order(broker, settings_for):
     part = build(settings)
     part.write_batch([message(number, f"key-{number % 7}") for number in range(500)])
     part.snapshot()
-    by_key = {}
+    by_key: dict[Any, list[Any]] = {}
     for found in sent(settings):
         by_key.setdefault(found.key(), []).append(found)
     for key, found in by_key.items():
@@ -143,7 +144,9 @@ def test_a_flow_that_dies_sends_each_message_once(broker, settings_for, tmp_path
     init_db_dir(tmp_path, 1)
     died = TestingSource.ABORT()
     inputs = [("0", each) for each in messages(range(6))]
-    source = TestingSource([*inputs[:3], died, *inputs[3:5], TestingSource.ABORT(), *inputs[5:]])
+    source: TestingSource[Any] = TestingSource(
+        [*inputs[:3], died, *inputs[3:5], TestingSource.ABORT(), *inputs[5:]]
+    )
     flow = Dataflow("write")
     op.output("output", op.input("input", flow, source), OccurrencesSink(settings))
     for _ in range(3):
@@ -185,7 +188,7 @@ def test_a_dead_letter_is_the_original_with_its_place_and_reason_and_is_sent_onc
         part.snapshot()
     (found,) = read(broker.bootstrap, settings.dead_letter_topic)
     assert found.value() == b"\xc1\x00"
-    assert dict(found.headers()) == {
+    assert headers(found) == {
         "id": b"ingest-monitors/3/17",
         "topic": b"ingest-monitors",
         "partition": b"3",

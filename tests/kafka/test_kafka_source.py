@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import bytewax.operators as op
 import pytest
@@ -6,7 +7,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import TestingSink, run_main
 from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import NewPartitions
+from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from cronwax.devtools.kafka_broker import admin
 from dataflow.connectors.kafka_source import KafkaSource
@@ -45,7 +46,7 @@ def part_of(settings, partition=0, state=None, **options):
 
 def run_until(settings, count, recovery=None):
     """Run a flow that ends once it has so many messages; its batches."""
-    seen = []
+    seen: list[Any] = []
     source = source_of(settings, stopping=lambda: len(messages_of(seen)) >= count, now_us=None)
     flow = Dataflow("read")
     op.output("output", op.input("input", flow, source), TestingSink(seen))
@@ -110,7 +111,7 @@ def test_a_partition_read_to_its_end_follows_the_wall_clock_less_the_allowance(b
     now_us = [(MINUTE + 5) * 60_000_000 + 29_999_999]
     source = KafkaSource(settings, never, now_us=lambda: now_us[0])
     part = source.build_part("input", f"{settings.checkins_topic}/0", None)
-    batches = read_until(part, lambda got: got and got[-1].clock_after > MINUTE)
+    batches = read_until(part, lambda got: bool(got) and got[-1].clock_after > MINUTE)
     assert batches[-1].clock_after == MINUTE + 4
     assert batches[-1].position == 1
     now_us[0] += 1
@@ -198,7 +199,7 @@ def test_a_backlog_keeps_its_own_time_until_it_is_read(broker, settings_for):
     settings = settings_for(broker, batch_size=1)
     backlog = [(T0 + number * 60_000, b"x") for number in range(20)]
     send(broker.bootstrap, settings.checkins_topic, 0, backlog)
-    batches = read_until(part_of(settings), lambda got: got and got[-1].clock_after > MINUTE + 20)
+    batches = read_until(part_of(settings), lambda got: bool(got) and got[-1].clock_after > MINUTE + 20)
     assert [batch.clock_after - MINUTE for batch in batches] == [*range(20), 99]
 
 
@@ -211,7 +212,12 @@ def test_an_empty_batch_follows_the_last_one_once_for_what_it_brought_to_be_publ
     assert (echo.clock_before, echo.clock_after, echo.position) == (MINUTE, MINUTE, 1)
     asked = []
     end = part._broker.end
-    part._broker.end = lambda: asked.append(end()) or asked[-1]
+
+    def ask():
+        asked.append(end())
+        return asked[-1]
+
+    part._broker.end = ask
     assert read_until(part, lambda _: len(asked) >= 20) == []
 
 
@@ -223,7 +229,7 @@ def test_what_a_transaction_leaves_in_the_log_does_not_stop_the_clock(real_broke
     producer.produce(settings.checkins_topic, b"a", partition=0, timestamp=T0)
     producer.commit_transaction(60)
     part = part_of(settings)
-    batches = read_until(part, lambda got: got and got[-1].clock_after > MINUTE)
+    batches = read_until(part, lambda got: bool(got) and got[-1].clock_after > MINUTE)
     assert len(messages_of(batches)) == 1
     assert part.snapshot() == (2, MINUTE + 99)
 
@@ -246,7 +252,7 @@ def test_an_open_transaction_holds_the_clock_back(real_broker, settings_for):
         return answer
 
     part._broker.end = record
-    assert read_until(part, lambda got: answers) == []
+    assert read_until(part, lambda got: bool(answers)) == []
     producer.commit_transaction(60)
     batches = read_until(part, bool)
     assert batches[0].clock_before == NO_MINUTE
@@ -314,7 +320,7 @@ def test_lag_and_clock_are_told(broker, settings_for):
     send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"x")] * 5)
     told = []
     part = part_of(settings, observe=lambda *seen: told.append(seen))
-    read_until(part, lambda _: told and told[-1][2] == 0 and told[-1][3] == MINUTE + 99)
+    read_until(part, lambda _: bool(told) and told[-1][2] == 0 and told[-1][3] == MINUTE + 99)
     assert {seen[:2] for seen in told} == {(settings.checkins_topic, 0)}
 
 
@@ -354,7 +360,7 @@ def test_a_clock_stands_still_while_the_broker_is_away_and_reading_goes_on_when_
     assert read_until(part, lambda _: "the broker does not answer" in caplog.text) == []
     own_broker.start()
     send(own_broker.bootstrap, settings.checkins_topic, 0, [(T0 + 60_000, b"after")])
-    batches = read_until(part, lambda got: messages_of(got) and got[-1].clock_after > MINUTE + 1)
+    batches = read_until(part, lambda got: bool(messages_of(got)) and got[-1].clock_after > MINUTE + 1)
     assert messages_of(batches) == [(1, (T0 + 60_000) * 1000, b"after")]
     assert part.snapshot() == (2, MINUTE + 99)
 

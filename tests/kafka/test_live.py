@@ -12,7 +12,7 @@ import pytest
 from cronwax.devtools.kafka_broker import USER
 from tests.kafka.check_in_stream import PARTITIONS, Feed, message, partition_of, stream
 from tests.kafka.flow_process import Deployment
-from tests.kafka.topics import read, send
+from tests.kafka.topics import read, send, value_of
 
 pytestmark = pytest.mark.kafka
 
@@ -105,7 +105,7 @@ def test_a_miss_is_told_within_seconds_though_all_partitions_are_silent(own_brok
     miss, *_ = read(own_broker.bootstrap, flow.settings.occurrences_topic)
     (_, sent_ms) = miss.timestamp()
     assert deadline_s * 1000 <= sent_ms <= (deadline_s + LATE_SECONDS) * 1000
-    assert "A missed check-in was detected" in str(json.loads(miss.value()))
+    assert "A missed check-in was detected" in str(json.loads(value_of(miss)))
 
 
 def test_without_its_broker_it_ends_with_one_line(own_broker, running):

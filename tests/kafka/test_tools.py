@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from dataflow.connectors.kafka_sinks import DeadLettersSink
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.stream.items import DeadLetter
 from dataflow.wire.check_ins import CheckInDecoder, Place
-from tests.kafka.topics import PATIENCE_SECONDS, read, send
+from tests.kafka.topics import PATIENCE_SECONDS, read, send, value_of
 
 pytestmark = pytest.mark.kafka
 
@@ -58,7 +59,9 @@ def test_what_is_sent_is_in_the_topic_where_it_says(broker, settings_for):
     (message,) = read(broker.bootstrap, settings.checkins_topic)
     place = f"{settings.checkins_topic}/{message.partition()}"
     assert sent.stdout == f"check-in {GUID} sent to {place} at offset 0\n"
-    assert CheckInDecoder({}).packed(message.value(), PLACE).guid.hex() == GUID.replace("-", "")
+    found = CheckInDecoder({}).packed(value_of(message), PLACE)
+    assert found is not None
+    assert found.guid.hex() == GUID.replace("-", "")
 
 
 def test_a_control_goes_to_the_topic_of_controls(broker, settings_for):
@@ -66,7 +69,7 @@ def test_a_control_goes_to_the_topic_of_controls(broker, settings_for):
     sent = run_send(settings, "control", "mute", "--project", 1, "--slug", "m", "--muted", "true")
     assert sent.returncode == 0, sent.stderr
     (message,) = read(broker.bootstrap, settings.controls_topic)
-    assert json.loads(message.value()) == {
+    assert json.loads(value_of(message)) == {
         "type": "mute",
         "project_id": 1,
         "monitor_slug": "m",
@@ -88,9 +91,11 @@ def test_a_recording_keeps_a_monitor_in_one_partition_in_order_and_its_times(bro
     )
     sent = run_send(settings, "lines", "--keep-ts", stdin=recording)
     assert sent.returncode == 0, sent.stderr
-    partitions, order, pulses = {}, {}, []
+    partitions: dict[str, set[Any]] = {}
+    order: dict[str, list[Any]] = {}
+    pulses = []
     for message in read(broker.bootstrap, settings.checkins_topic):
-        found = CheckInDecoder({}).packed(message.value(), PLACE)
+        found = CheckInDecoder({}).packed(value_of(message), PLACE)
         if found is None:
             pulses.append((message.partition(), message.timestamp()[1]))
             continue
@@ -143,10 +148,11 @@ class Tail:
 
     def __init__(self, settings, *arguments):
         command = [sys.executable, "-m", "cronwax.commands.tail", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, cwd=PROJECT, env=environment(settings), **pipes)
 
     def lines(self, count):
+        assert self._process.stdout is not None
         return [self._process.stdout.readline().rstrip("\n") for _ in range(count)]
 
     def interrupt(self):
@@ -214,5 +220,5 @@ def test_dead_letters_are_shown_and_go_back_to_where_they_came_from(broker, sett
     sent = run_send(settings, "dead-letters", stdin=tail_at_once(settings, "--dead-letters", "--json"))
     assert (sent.returncode, sent.stderr) == (0, "")
     assert sent.stdout == "".join(f"1 sent to {topic}/{part} at offsets 0 to 0\n" for part in (0, 1))
-    found = {message.partition(): message.value() for message in read(broker.bootstrap, topic)}
+    found = {message.partition(): value_of(message) for message in read(broker.bootstrap, topic)}
     assert found == {0: b"x" * 300, 1: b"\xff\x1b"}

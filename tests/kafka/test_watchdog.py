@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 
 from dataflow.connectors.announcer import Announcer
 from dataflow.wire.stalls import Stall
-from tests.kafka.topics import PATIENCE_SECONDS, read, send
+from tests.kafka.topics import PATIENCE_SECONDS, headers, read, send, value_of
 from tests.processes import end, free_ports, make_store, start
 from tests.processes import settings as environment
 
@@ -85,9 +85,9 @@ def told(broker, settings, subject):
     """The messages about something, in order."""
     found = []
     for message in read(broker.bootstrap, settings.occurrences_topic):
-        body = json.loads(message.value())
+        body = json.loads(value_of(message))
         if body.get("subject") == subject:
-            assert (message.key(), dict(message.headers())["id"]) == (b"cronwax", body["id"].encode())
+            assert (message.key(), headers(message)["id"]) == (b"cronwax", body["id"].encode())
             found.append(body)
     return found
 
@@ -165,6 +165,11 @@ def test_what_is_told_calls_back_once_it_is_in_the_topic(broker, settings_for):
     delivered = []
     stall = Stall("sink", "tables", OLD_MS * 1000, OLD_MS * 1000, 120.0, is_over=True)
     announcer.tell(stall, lambda: delivered.append(stall))
-    wait_for(lambda: announcer.poll() or delivered)
+
+    def is_delivered():
+        announcer.poll()
+        return bool(delivered)
+
+    wait_for(is_delivered)
     (body,) = told(broker, settings, "tables")
     assert body["payload_type"] == "sink_recovered"

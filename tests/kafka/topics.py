@@ -43,7 +43,20 @@ def read(bootstrap: str, topic: str, partitions: int = 4) -> list[Message]:
 
 def ids(messages: Sequence[Message]) -> list[str]:
     """The messages' id headers."""
-    return [dict(message.headers() or ())["id"].decode() for message in messages]
+    return [headers(message)["id"].decode() for message in messages]
+
+
+def headers(message: Message) -> dict[str, bytes]:
+    """A message's headers by name."""
+    found = dict(message.headers() or ())
+    return {name: value for name, value in found.items() if isinstance(value, bytes)}
+
+
+def value_of(message: Message) -> bytes:
+    """A message's value; one without is a failure."""
+    value = message.value()
+    assert value is not None
+    return value
 
 
 def read_until(part: Any, enough: Callable[[list[Any]], bool]) -> list[Any]:

@@ -20,8 +20,9 @@ def wall(text: str) -> int:
 def following(expression: str, reference: str, count: int = 1) -> list[str]:
     crontab, found, minute = Crontab(normalise(expression)), [], wall(reference)
     for _ in range(count):
-        minute = crontab.after(minute)
-        assert minute is not None
+        after = crontab.after(minute)
+        assert after is not None
+        minute = after
         found.append((EPOCH + minute * MINUTE).isoformat(" ", "minutes"))
     return found
 
@@ -177,7 +178,7 @@ def test_it_agrees_with_cronsim(expression: str, reference: int) -> None:
     assert EPOCH + found * MINUTE == expected
 
 
-PIECES = (
+PIECES: tuple[str, ...] = (
     "*",
     "5",
     "7",

@@ -26,6 +26,7 @@ def test_once_the_job_has_confirmed_its_time_out_nothing_is_held_any_more():
     timed_out = run_of(1, TIMEOUT)
     holding.hold(environment, timed_out, 5, True)
     holding.succeed(monitor, environment, run_of(2, OK), 400_000_000, journal)
+    assert environment.held is not None
     assert len(environment.held) == 2
     holding.report_late(monitor, environment, timed_out, ERROR, 500_000_000, journal)
     assert environment.held is None

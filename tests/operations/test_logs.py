@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.operations import logs
 from dataflow.operations.logs import configure_logs, log, log_start, warn
 from dataflow.settings import Settings
 
@@ -14,7 +13,7 @@ def lines(capsys, monkeypatch):
     logger = logging.getLogger("cronwax")
     monkeypatch.setattr(logger, "handlers", [])
     monkeypatch.setattr(logger, "level", logging.NOTSET)
-    monkeypatch.setattr(logs.atexit, "register", lambda call: None)
+    monkeypatch.setattr("atexit.register", lambda call: None)
     configure_logs()
     configure_logs()
 

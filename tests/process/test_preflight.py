@@ -226,6 +226,7 @@ def test_a_projects_file_says_the_organization_of_each_project(tmp_path):
 )
 def test_what_a_person_can_mend_is_said_in_one_line(error, said):
     line = explain(error)
+    assert line is not None
     assert said in line
     assert "\n" not in line
 

@@ -45,8 +45,8 @@ def test_whatever_is_killed_and_whenever_the_end_is_the_same(
         ended = [end(process) for process in cluster]
         if hit:
             assert_survivors_say_why(victims, ended)
-    for ended in run_cluster(variables, processes, *arguments):
-        assert (ended.status, ended.complaints) == (0, [])
+    for each in run_cluster(variables, processes, *arguments):
+        assert (each.status, each.complaints) == (0, [])
     assert hits
     assert_same(outcome(data), night().result)
 

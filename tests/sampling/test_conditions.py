@@ -260,12 +260,12 @@ def test_anything_else_is_refused_and_nothing_escapes(value):
 
 def test_the_slugs_of_a_condition_are_those_it_cannot_match_without():
     other = compare("eq", "status", "ok")
-    assert parse_condition(both(other, SLUG)).slugs == {"nightly"}
-    assert parse_condition(both(SLUG, OTHER)).slugs == set()
-    assert parse_condition(either(SLUG, OTHER)).slugs == {"nightly", "hourly"}
+    assert parse_condition(both(other, SLUG)).slugs == frozenset({"nightly"})
+    assert parse_condition(both(SLUG, OTHER)).slugs == frozenset()
+    assert parse_condition(either(SLUG, OTHER)).slugs == frozenset({"nightly", "hourly"})
     assert parse_condition(either(SLUG, other)).slugs is None
     assert parse_condition(negated(SLUG)).slugs is None
-    assert parse_condition(either()).slugs == set()
+    assert parse_condition(either()).slugs == frozenset()
     assert parse_condition(both()).slugs is None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +62,7 @@ def outcome(rules, what, now_us, argument):
 def test_rules_behave_as_a_list_of_rules_would(stream, base_rate):
     """And a snapshot in the middle changes nothing."""
     rules, naive, now_us = OrganizationRules(base_rate), NaiveRules(base_rate), 0
-    rows = {}
+    rows: dict[int, Any] = {}
     for what, seconds, argument in stream:
         now_us += seconds * SECOND_US
         if what == "reload":

@@ -26,6 +26,13 @@ def guid_between(low, high):
     return next(guid(number) for number in range(10_000) if low <= share_of(guid(number)) < high)
 
 
+def upserted(rules, request, now_us) -> Rule:
+    """The rule that a request makes or changes; it is not refused."""
+    rule = rules.upsert(request, now_us)
+    assert isinstance(rule, Rule)
+    return rule
+
+
 # --- update or create
 
 
@@ -51,7 +58,7 @@ def test_the_same_condition_and_projects_let_a_rule_grow_and_never_shrink():
     rules = OrganizationRules()
     rules.upsert(request(end=100, num_samples=3, sample_rate=0.5, query="first"), 0)
     rules.upsert(request(end=50, num_samples=5, sample_rate=0.25, start=20, query="second"), 0)
-    grown = rules.upsert(request(end=200, num_samples=4, sample_rate=0.75, created_by_id=9), 0)
+    grown = upserted(rules, request(end=200, num_samples=4, sample_rate=0.75, created_by_id=9), 0)
     assert (grown.rule_id, grown.end_us, grown.num_samples, grown.sample_rate) == (
         1,
         200 * SECOND_US,
@@ -65,14 +72,14 @@ def test_other_projects_make_another_rule():
     rules = OrganizationRules()
     for projects in ([], [1], [2], [1, 2]):
         rules.upsert(request(project_ids=projects), 0)
-    assert rules.upsert(request(project_ids=[2, 1]), 0).rule_id == 4
+    assert upserted(rules, request(project_ids=[2, 1]), 0).rule_id == 4
     assert len({rule.condition_hash for rule in rules.take_changed()}) == 4
 
 
 def test_a_rule_that_has_ended_is_not_updated_but_made_again():
     rules = OrganizationRules()
-    first = rules.upsert(request(end=100), 0)
-    second = rules.upsert(request(end=300), 100 * SECOND_US)
+    first = upserted(rules, request(end=100), 0)
+    second = upserted(rules, request(end=300), 100 * SECOND_US)
     assert (first.is_active, second.is_active) == (False, True)
     assert (second.rule_id, second.created_us) == (1, 100 * SECOND_US)
 
@@ -80,7 +87,7 @@ def test_a_rule_that_has_ended_is_not_updated_but_made_again():
 def test_a_rule_that_has_not_begun_is_updated():
     rules = OrganizationRules()
     rules.upsert(request(start=50), 0)
-    assert rules.upsert(request(start=50, num_samples=11), 0).rule_id == 1
+    assert upserted(rules, request(start=50, num_samples=11), 0).rule_id == 1
 
 
 def test_the_smallest_free_id_is_given_again():
@@ -88,7 +95,8 @@ def test_the_smallest_free_id_is_given_again():
     for number, end in enumerate((100, 50, 60, 100)):
         rules.upsert(request(condition=slug_is(f"m{number}"), end=end), 0)
     later = [
-        rules.upsert(request(condition=slug_is(f"n{number}")), 60 * SECOND_US).rule_id for number in range(3)
+        upserted(rules, request(condition=slug_is(f"n{number}")), 60 * SECOND_US).rule_id
+        for number in range(3)
     ]
     assert later == [2, 3, 5]
 
@@ -96,11 +104,11 @@ def test_the_smallest_free_id_is_given_again():
 def test_a_rule_that_is_over_when_it_is_made_is_inactive_and_has_a_row_of_its_own():
     rules = OrganizationRules()
     now_us = 100 * SECOND_US  # the very end
-    late = [rules.upsert(request(condition=slug_is(f"m{number}")), now_us) for number in range(2)]
+    late = [upserted(rules, request(condition=slug_is(f"m{number}")), now_us) for number in range(2)]
     assert [(rule.rule_id, rule.is_active) for rule in late] == [(1, False), (2, False)]
     assert not rules.any_active
     assert rules.expire(now_us + 1) == []
-    assert rules.upsert(request(end=300), now_us + 1).rule_id == 1
+    assert upserted(rules, request(end=300), now_us + 1).rule_id == 1
     assert [(rule.rule_id, rule.created_us) for rule in rules.take_changed()] == [
         (1, now_us),
         (1, now_us + 1),
@@ -117,7 +125,7 @@ def test_a_project_has_no_more_than_50_rules():
         assert isinstance(rules.upsert(request(project_ids=[1, 2], condition=slug_is(f"m{number}")), 0), Rule)
     refused = rules.upsert(request(project_ids=[3, 2]), 0)
     assert refused == TooManyRules("50 active rules hold for project 2")
-    assert rules.upsert(request(project_ids=[3]), 0).rule_id == 51
+    assert upserted(rules, request(project_ids=[3]), 0).rule_id == 51
 
 
 def test_rules_of_the_whole_organization_count_for_each_project():
@@ -128,7 +136,7 @@ def test_rules_of_the_whole_organization_count_for_each_project():
         rules.upsert(request(condition=slug_is(f"one{number}"), project_ids=[7]), 0)
     assert isinstance(rules.upsert(request(project_ids=[7]), 0), TooManyRules)
     assert rules.upsert(request(), 0) == TooManyRules("50 active rules hold for project 7")
-    assert rules.upsert(request(project_ids=[8]), 0).rule_id == 51
+    assert upserted(rules, request(project_ids=[8]), 0).rule_id == 51
 
 
 def test_no_more_than_50_rules_hold_for_the_whole_organization():
@@ -146,8 +154,8 @@ def test_an_organization_has_no_more_than_2000_rules():
     assert rules.upsert(request(project_ids=[2000]), 0) == TooManyRules(
         "the organization has 2000 active rules"
     )
-    assert rules.upsert(request(project_ids=[3], num_samples=99), 0).num_samples == 99
-    assert rules.upsert(request(project_ids=[2000], end=300), 100 * SECOND_US).rule_id == 1
+    assert upserted(rules, request(project_ids=[3], num_samples=99), 0).num_samples == 99
+    assert upserted(rules, request(project_ids=[2000], end=300), 100 * SECOND_US).rule_id == 1
 
 
 def test_a_refused_rule_leaves_nothing_behind():
@@ -166,7 +174,7 @@ def test_rules_that_have_ended_make_room():
     for number in range(50):
         rules.upsert(request(condition=slug_is(f"m{number}"), project_ids=[1], end=100 + number), 0)
     assert isinstance(rules.upsert(request(project_ids=[1], end=500), 99 * SECOND_US), TooManyRules)
-    assert rules.upsert(request(project_ids=[1], end=500), 100 * SECOND_US).rule_id == 1
+    assert upserted(rules, request(project_ids=[1], end=500), 100 * SECOND_US).rule_id == 1
 
 
 # --- expiry
@@ -212,7 +220,7 @@ def test_a_rule_holds_from_its_start_until_just_before_its_end():
 
 def test_a_rule_keeps_no_more_than_its_samples_until_it_is_given_more():
     rules = OrganizationRules()
-    rule = rules.upsert(request(num_samples=2), 0)
+    rule = upserted(rules, request(num_samples=2), 0)
     assert [rules.sample(subject(), guid(n), 0) for n in range(3)] == [(1, 1.0), (1, 1.0), None]
     assert (rule.kept, rules.any_active, rules.might_match(subject())) == (2, False, False)
     rules.upsert(request(num_samples=3), 0)
@@ -269,8 +277,8 @@ def test_shares_are_spread_evenly():
 
 def test_of_two_rules_the_higher_rate_wins_and_counts():
     rules = OrganizationRules()
-    low = rules.upsert(request(sample_rate=0.5), 0)
-    high = rules.upsert(request(sample_rate=0.9, condition=slug_is("m")), 0)
+    low = upserted(rules, request(sample_rate=0.5), 0)
+    high = upserted(rules, request(sample_rate=0.9, condition=slug_is("m")), 0)
     assert rules.sample(subject(), guid_between(0, 0.5), 0) == (2, 0.9)
     assert (low.kept, high.kept) == (0, 1)
 
@@ -308,7 +316,7 @@ def test_a_condition_of_many_slugs_holds_for_each():
 
 def test_the_rule_for_a_new_monitor_keeps_its_check_ins_for_an_hour():
     rules = OrganizationRules()
-    rule = rules.upsert(new_monitor_rule(7, "m", 5), 5)
+    rule = upserted(rules, new_monitor_rule(7, "m", 5), 5)
     assert (rule.project_ids, rule.num_samples, rule.sample_rate) == ((7,), 100, 1.0)
     assert (rule.start_us, rule.end_us, rule.created_by_id) == (5, 5 + HOUR_US, None)
     assert rules.sample(subject(7), guid(1), 5) == (1, 1.0)

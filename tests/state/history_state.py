@@ -18,6 +18,8 @@ class State:
 
     def __init__(self, folder, hot_rows=100, **retention_days):
         self.folder = folder
+        self.rows = 0
+        """How many check-ins a test has written, if it counts them."""
         self.is_patient = True
         """Each write waits for what is done in the background."""
         self.snapshot = folder / SNAPSHOT

@@ -116,7 +116,7 @@ def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
 
 def position(writer: StateWriter) -> int:
     ((found,),) = writer.connection.execute("SELECT coalesce(max(position), 0) FROM partitions").fetchall()
-    return found
+    return int(found)
 
 
 def share(rows: dict[str, list[Row]], shard: int, shards: int) -> dict[str, list[Row]]:

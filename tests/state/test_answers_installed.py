@@ -8,7 +8,8 @@ import subprocess
 import duckdb
 import pytest
 
-from state.publish.publish import SNAPSHOT, Publisher
+from state.publish.publish import Publisher
+from state.publish.snapshot_views import SNAPSHOT
 from state.schema.views import apply_answers
 from state.write.writer import StateWriter
 from tests.state.answer_rows import World, at

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from itertools import pairwise
 from statistics import mean, quantiles
 
 from hypothesis import given, settings
@@ -108,7 +108,7 @@ def test_uptime_is_what_a_walk_over_every_minute_finds(told, switched, starts, l
     assert world.uptime(columns, starts, starts + length) == sorted(expected)
 
 
-def mondays(rows: list[tuple[int, timedelta | None]]) -> list[tuple]:
+def mondays(rows: Sequence[tuple[int, timedelta | None]]) -> list[tuple]:
     """Numbers and means of values by the Monday of the week of their minute; None is counted, but not averaged."""
     weeks: dict[int, list[timedelta | None]] = {}
     for moment, value in rows:
@@ -137,14 +137,17 @@ def test_recovery_and_time_between_failures_are_the_means_of_each_week(told):
     for name, history in of_environments.items():
         resolved = [(end, minutes(end - start)) for start, end in history.incidents if end is not None]
         recovery += [(name, *row) for row in mondays(resolved)]
-        pairs = pairwise([(None, None), *history.incidents])
-        begun = [(start, None if end is None else minutes(start - end)) for (_, end), (start, _) in pairs]
+        ends = [None, *(end for _, end in history.incidents)]
+        begun = [
+            (start, None if end is None else minutes(start - end))
+            for end, (start, _) in zip(ends, history.incidents, strict=False)
+        ]
         between += [(name, *row) for row in mondays(begun)]
     assert_close(world.answer("environment, week, resolved, mttr", "mttr"), recovery)
     assert_close(world.answer("environment, week, failures, mtbf", "mtbf"), between)
 
 
-def middle_and_high(values: list[float]) -> tuple[float, float]:
+def middle_and_high(values: Sequence[float]) -> tuple[float, float]:
     """The median and the 95th percentile, interpolated."""
     if len(values) == 1:
         return values[0], values[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from typing import Any
 
 import duckdb
 import pytest
@@ -19,7 +20,7 @@ from tests.state.state_rows import START_US, answer, check_in, environment, guid
 
 @pytest.fixture
 def start(tmp_path):
-    states = []
+    states: list[Any] = []
 
     def start_state(**settings):
         for state in states:
@@ -90,9 +91,9 @@ def test_the_columns_and_what_they_mean_are_those_of_the_table(start, tmp_path):
     state.ask(COUNT)
     with duckdb.connect(state.snapshot, read_only=True) as connection:
         assert connection.execute(describe, {"name": "check_ins"}).fetchall() == tables
-        (meaning,) = connection.execute(
+        ((meaning,),) = connection.execute(
             "SELECT comment FROM duckdb_views() WHERE view_name = 'check_ins'"
-        ).fetchone()
+        ).fetchall()
     assert meaning.startswith("Runs of jobs")
 
 

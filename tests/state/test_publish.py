@@ -11,7 +11,8 @@ import duckdb
 import pytest
 
 from state.errors import StateError
-from state.publish.publish import HOLD_SECONDS, SNAPSHOT, Publisher
+from state.publish.publish import HOLD_SECONDS, Publisher
+from state.publish.snapshot_views import SNAPSHOT
 from state.write.writer import StateWriter
 from tests.state.state_rows import START_US, answer, check_in, partition
 

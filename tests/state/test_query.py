@@ -13,7 +13,8 @@ from state.ask.query import main
 from state.ask.questions import QUESTIONS
 from state.ask.rendering import render_table
 from state.ask.summary import print_summary, summarize
-from state.publish.publish import SNAPSHOT, Publisher
+from state.publish.publish import Publisher
+from state.publish.snapshot_views import SNAPSHOT
 from state.write.writer import StateWriter
 from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
 

@@ -6,6 +6,7 @@ import fcntl
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -58,7 +59,7 @@ class Shards:
 
 @pytest.fixture
 def start(tmp_path):
-    started = []
+    started: list[Any] = []
 
     def start_shards(**settings):
         for shards in started:

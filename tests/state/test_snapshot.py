@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 import pytest
 
@@ -41,7 +43,7 @@ def publish(tmp_path):
 @pytest.fixture
 def opening(monkeypatch):
     """What happens at the next openings, one after the other; the opening itself comes first."""
-    meanwhile = []
+    meanwhile: list[Any] = []
     connect = duckdb.connect
 
     def connect_meanwhile(path, **options):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from state.ask.why import as_text, why
@@ -13,7 +15,7 @@ class Told(World):
     """A world that is asked why."""
 
     def backup(self, **values):
-        usual = {
+        usual: dict[str, Any] = {
             "schedule_type": "crontab",
             "schedule": "0 * * * *",
             "timezone": "UTC",

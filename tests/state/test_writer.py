@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import duckdb
@@ -237,6 +238,7 @@ def test_a_short_file_that_another_process_holds_stays(tmp_path):
     path.touch()
     command = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, 2); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", command, path], stdin=-1, stdout=-1) as holder:
+        assert holder.stdout is not None
         holder.stdout.readline()
         with pytest.raises(StateError, match=r"cannot open|another flow"):
             StateWriter.open(tmp_path)
@@ -313,7 +315,7 @@ def _a_part_at_first(source, target, count, *offsets):
     return COPY_FILE_RANGE(source, target, 5_000, *offsets)
 
 
-COPY_FILE_RANGE = getattr(os, "copy_file_range", None)
+COPY_FILE_RANGE: Any = getattr(os, "copy_file_range", None)
 
 
 @pytest.mark.skipif(COPY_FILE_RANGE is None, reason="the system copies no files by itself")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 import zstandard
@@ -17,7 +19,7 @@ class Group:
     """Numbers with values, and the blocks that hold them."""
 
     def __init__(self, saved=()):
-        self.blocks = Blocks()
+        self.blocks: Blocks[Any] = Blocks()
         self.values = dict(self.blocks.restore(saved, LAYOUT, lambda entry: entry[0]))
         self.encoded = 0
 

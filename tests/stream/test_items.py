@@ -13,6 +13,7 @@ from dataflow.stream.items import (
     Chunk,
     DeadLetter,
     EnvironmentMuted,
+    Item,
     Message,
     MonitorChanged,
     MonitorDeleted,
@@ -26,7 +27,7 @@ CHECK_IN = CheckIn(
 )
 CONTROL = Control("mute", 1, 3, -1, "t", 0, 9, b"{}", 7, "m", "prod", None, True)
 CONFIG = MonitorConfig("interval", "10 minute", None, None, 5, None, 2)
-ITEMS = [
+ITEMS: list[Item] = [
     CHECK_IN,
     CONTROL,
     MonitorChanged(1, "m", "M", False, True, CONFIG, 5, 6, True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgpack
 import msgspec
@@ -41,6 +42,7 @@ def test_every_public_example_decodes(example):
     if unpacked["message_type"] == "clock_pulse":
         assert check_in is None
     else:
+        assert check_in is not None
         assert check_in.project_id == unpacked["project_id"]
         assert check_in.problem is None
         assert check_in.slug == json.loads(unpacked["payload"])["monitor_slug"].lower()
@@ -175,7 +177,8 @@ def test_the_config_is_kept_as_text_and_null_is_absent():
 def test_a_valid_payload_has_no_problem():
     full = payload(environment="dev", duration=1.5, contexts={"trace": {"trace_id": "0" * 32}}, extra=[1])
     assert from_json(full).problem is None
-    for empty in ({"trace": None}, {"trace": {}}, {}, None, {"trace": {"trace_id": None}}):
+    empties: list[Any] = [{"trace": None}, {"trace": {}}, {}, None, {"trace": {"trace_id": None}}]
+    for empty in empties:
         assert from_json(payload(contexts=empty)).problem is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from dataflow.wire.timestamps import read_ts
 
 PROJECTS = {7: 3}
 GUID = "0af7651916cd43dd8448eb211c80319c"
-anything = (
+anything: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just([]) | st.just({})
 )
 
@@ -90,5 +91,6 @@ def test_the_usual_line_is_read_at_once_and_keeps_its_payload():
     text = json.dumps({"ts": 60, "message": message}).encode()
     received_us, check_in = LineDecoder(CheckInDecoder(PROJECTS), "in.jsonl", 0).read(text, 1)
     assert received_us == 60_000_000
+    assert check_in is not None
     assert check_in.is_line
     assert json.loads(payload_of(check_in)) == payload
