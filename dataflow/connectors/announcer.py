@@ -9,7 +9,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from dataflow.connectors.kafka_client import Kafka, Reports
 from dataflow.connectors.kafka_sinks import ID
-from dataflow.operations.logs import warn
+from dataflow.process.log import warn
 from dataflow.settings import Settings
 from dataflow.wire.stalls import Stall, stall_message
 

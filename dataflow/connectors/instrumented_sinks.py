@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflow.connectors.background_writer import DeferredSink
-from dataflow.operations.logs import warn
 from dataflow.operations.metrics import COMMIT_SECONDS, SNAPSHOT_SECONDS, count_records
 from dataflow.operations.vitals import Vitals
+from dataflow.process.log import warn
 from dataflow.stream.items import Records
 
 SLOW_SECONDS = 5.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from typing import Literal, NoReturn
@@ -13,13 +12,12 @@ from confluent_kafka.admin import AdminClient
 
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, OffsetAnswer, ask_offset, patiently
 from dataflow.process.exit import fail
+from dataflow.process.log import warn
 
 ASK_SECONDS = 1.0
 """The pause between two questions to the broker about one partition, at least."""
 QUIET_SECONDS = 5.0
 """After so long without a word from the broker it is asked, and may take so long to answer."""
-
-_LOG = logging.getLogger("cronwax.kafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,7 @@ class PartitionBroker:
         now = time.monotonic()
         if self._away_since is None:
             self._away_since = now - QUIET_SECONDS
-            _LOG.warning("%s: the broker does not answer: %s", self._name, reason)
+            warn("kafka", text=f"{self._name}: the broker does not answer: {reason}")
         away = now - self._away_since
         if away >= self._kafka.timeout_seconds:
             fail(

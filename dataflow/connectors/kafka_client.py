@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from dataflow.process.exit import StartError
+from dataflow.process.log import write
 from dataflow.settings import Settings
 
 START_SECONDS = 10.0
@@ -21,7 +22,6 @@ START_SECONDS = 10.0
 RETRY_SECONDS = 0.2
 
 Answer = TypeVar("Answer")
-_LOG = logging.getLogger("cronwax.kafka")
 _LOG_PAUSE_SECONDS = 60.0
 _TOPIC_SETTINGS = ("CHECKINS_TOPIC", "CONTROLS_TOPIC", "OCCURRENCES_TOPIC", "DEAD_LETTER_TOPIC")
 
@@ -171,7 +171,7 @@ class Reports:
         more = f" ({left_out} more like it)" if left_out else ""
         text = self.redact(message % parts if parts else message)
         # No error yet: librdkafka tries on, and what does not mend ends the flow with a line of its own.
-        _LOG.log(min(level, logging.WARNING), "%s%s", text, more)
+        write(min(level, logging.WARNING), "kafka", text=f"{text}{more}")
 
     def redact(self, text: str) -> str:
         """A text without secrets, in one line."""

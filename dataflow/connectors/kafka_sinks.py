@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, Reports, is_transient, patiently
 from dataflow.process.exit import fail
+from dataflow.process.log import log, warn
 from dataflow.settings import Settings
 from dataflow.stream.items import DeadLetter, Message
 
@@ -25,7 +25,6 @@ MAX_KEPT_IDS = 50_000
 READ_AT_ONCE = 10_000
 PROGRESS_SECONDS = 5.0
 
-_LOG = logging.getLogger("cronwax.kafka")
 Item = TypeVar("Item")
 
 
@@ -228,7 +227,7 @@ class _Progress:
             self._heard = now
         if now - self._said >= PROGRESS_SECONDS:
             self._said = now
-            _LOG.info("%s: reading which messages are there: %d so far", self._topic, total)
+            log("kafka", text=f"{self._topic}: reading which messages are there: {total} so far")
         if now - self._heard >= self._kafka.timeout_seconds:
             reason = self._reports.last or "no answer"
             fail(f"Kafka: cannot read back topic {self._topic} at {self._kafka.bootstrap}: {reason}")
@@ -262,7 +261,7 @@ def _read_ids(
         fail(f"Kafka: cannot read back topic {topic} at {kafka.bootstrap}: {reason}")
     finally:
         consumer.close()
-    _LOG.info("%s: %d messages behind the last snapshot", topic, len(ids))
+    log("kafka", text=f"{topic}: {len(ids)} messages behind the last snapshot")
     return ids, found
 
 
@@ -290,7 +289,8 @@ def _start(consumer: Consumer, topic: str, partition: int, ends: Mapping[int, in
     known = ends.get(partition, low)
     if low <= known <= high:
         return known
-    _LOG.warning("%s/%d: offset %d of the snapshot is gone; reading from %d", topic, partition, known, low)
+    text = f"{topic}/{partition}: offset {known} of the snapshot is gone; reading from {low}"
+    warn("kafka", text=text)
     return low
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 from dataflow.connectors.kafka_broker import PartitionBroker
 from dataflow.connectors.kafka_client import Kafka, is_transient
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
+from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
@@ -29,8 +29,6 @@ POLL = timedelta(milliseconds=20)
 OBSERVE_SECONDS = 1.0
 NOTE_SECONDS = 60.0
 """The pause between two log lines about messages from the future, at least."""
-
-_LOG = logging.getLogger("cronwax.kafka")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         broker = PartitionBroker(self._kafka, self._admin, part.topic, part.index)
         position, clock = resume_state or (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
         begins = "resumes" if resume_state else "begins"
-        _LOG.info("%s %s at offset %d, %s", part.key, begins, position, _clock_text(clock))
+        log("kafka", text=f"{part.key} {begins} at offset {position}, {_clock_text(clock)}")
         broker.read_from(position)
         wall_clock = _WallClock(self._now_us, self._settings.idle_allowance_us)
         start, settings = (position, clock), self._settings
@@ -217,11 +215,10 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         now = time.monotonic()
         if self._noted_ahead is None or now - self._noted_ahead >= NOTE_SECONDS:
             self._noted_ahead = now
-            _LOG.warning(
-                "%s: a message is %d s in the future and counts as of now: its producer's clock is wrong, or the "
-                "broker's, or the one of this host",
-                self._part.key,
-                ahead_us // 1_000_000,
+            warn(
+                "kafka",
+                text=f"{self._part.key}: a message is {ahead_us // 1_000_000} s in the future and counts as of now: "
+                "its producer's clock is wrong, or the broker's, or the one of this host",
             )
 
     def _ask_for_the_end(self) -> None:

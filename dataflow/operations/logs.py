@@ -1,4 +1,4 @@
-"""Log lines: one a thing that happened, on stderr, as key=value."""
+"""Log lines on stderr, as key=value, and what is logged of a process as a whole: its start and its end."""
 
 from __future__ import annotations
 
@@ -16,22 +16,12 @@ from typing import Any
 
 import confluent_kafka
 
+from dataflow.process.log import LOGGER, log
 from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 
-_LOG = logging.getLogger("cronwax")
 _PLAIN = re.compile(r"[^\s\"=\\]+")
 _PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
-
-
-def log(event: str, **fields: object) -> None:
-    """Log that something happened, and what belongs to it; None is left out."""
-    _LOG.info(event, extra={"fields": fields})
-
-
-def warn(event: str, **fields: object) -> None:
-    """Log that something happened that somebody should look at."""
-    _LOG.warning(event, extra={"fields": fields})
 
 
 class _KeyValues(logging.Formatter):
@@ -42,10 +32,10 @@ class _KeyValues(logging.Formatter):
             "level": record.levelname.lower(),
         }
         fields: dict[str, object] | None = getattr(record, "fields", None)
-        if fields is None:  # the line of a module that knows no fields, such as the Kafka client's
+        if fields is None:  # a line of a library that logs below our name
             line |= {"event": record.name.rpartition(".")[2], "text": record.getMessage()}
         else:
-            line |= {"event": record.getMessage(), **fields}
+            line |= {"event": record.event, **fields}  # type: ignore[attr-defined]
         return " ".join(f"{name}={_value(value)}" for name, value in line.items() if value is not None)
 
 
@@ -59,11 +49,11 @@ class _Stderr(logging.StreamHandler[Any]):
 
 def configure_logs() -> None:
     """From now on log lines come out. What the engine's own libraries log does not concern whoever runs the flow."""
-    if not any(isinstance(handler, _Stderr) for handler in _LOG.handlers):
+    if not any(isinstance(handler, _Stderr) for handler in LOGGER.handlers):
         handler = _Stderr()
         handler.setFormatter(_KeyValues())
-        _LOG.addHandler(handler)
-        _LOG.setLevel(logging.INFO)
+        LOGGER.addHandler(handler)
+        LOGGER.setLevel(logging.INFO)
 
 
 def log_start(settings: Settings, arguments: list[str]) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from dataflow.operations.logs import log, warn
 from dataflow.operations.metrics import STALLED
 from dataflow.operations.vitals import SECOND_US, Sign
+from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.wire.stalls import Stall
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import re
 import sys
 import threading
 from collections.abc import Sequence
 
+from dataflow.process.log import warn
+
 _RETRYING = re.compile(rb"worker \d+:\terror connecting to worker (\d+): (.*); retrying")
 """What the engine says on stdout, every second, of another process that is not there yet."""
-_LOG = logging.getLogger("cronwax.peers")
 
 
 def report_missing(addresses: Sequence[str]) -> None:
@@ -54,7 +54,8 @@ class _EngineStdout(threading.Thread):
     def _tell(self, process: int, reason: str) -> None:
         if process not in self._told:
             self._told.add(process)
-            _LOG.warning("waiting for process %d at %s: %s", process, self._addresses[process], reason)
+            address = self._addresses[process]
+            warn("peers", process=process, text=f"waiting for process {process} at {address}: {reason}")
 
     def release(self) -> None:
         """Give file descriptor 1 back."""

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from dataflow.operations.logs import configure_logs, log, log_start, warn
+from dataflow.operations.logs import configure_logs, log_start
+from dataflow.process.log import log, warn
 from dataflow.settings import Settings
 
 
@@ -57,3 +58,9 @@ def test_the_start_is_one_line_with_settings_and_versions_and_no_secret(lines):
     ):
         assert f" {part} " in f"{line} "
     assert "sesame" not in line
+
+
+def test_without_lines_of_keys_and_values_a_warning_is_its_text(caplog):
+    warn("waiting", text="waiting for process 1", process=1)
+    warn("slow")
+    assert [record.getMessage() for record in caplog.records] == ["waiting for process 1", "slow"]

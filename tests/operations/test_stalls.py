@@ -78,7 +78,7 @@ def test_what_stands_for_longer_than_the_limit_is_told_once_and_once_more_when_i
     watchdog.check(at(170))
     watchdog.check(at(171))
     assert (ear.heard, stalled_metric()) == ([stall(0, 101), stall(0, 170, is_over=True)], 0)
-    assert [record.message for record in caplog.records] == ["stalled", "recovered"]
+    assert [record.event for record in caplog.records] == ["stalled", "recovered"]
 
 
 def test_it_does_not_waver_round_the_limit(watchdog_of, ear):
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_written_to_stops_nothing(ear, tmp_path, caplog)
     watchdog.check(at(130))
     ear.deliver()
     assert [heard.is_over for heard in ear.heard] == [False, True]
-    assert "not_remembered" in [record.message for record in caplog.records]
+    assert "not_remembered" in [record.event for record in caplog.records]
 
 
 def test_a_damaged_note_of_an_earlier_process_counts_as_none(watchdog_of, ear, tmp_path):
