@@ -64,13 +64,15 @@ def _parts(connection: duckdb.DuckDBPyConnection, name: str) -> list[Part]:
 
 
 def _lay_view(connection: duckdb.DuckDBPyConnection, name: str, parts: list[Part]) -> None:
+    # Copies of other shards may be attached, with tables of the same names.
     described = connection.execute(
         "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = ? AND schema_name = 'main'"
-        " ORDER BY column_index",
+        " AND database_name = current_database() ORDER BY column_index",
         [name],
     ).fetchall()
     (comment,) = connection.execute(
-        "SELECT comment FROM duckdb_tables() WHERE table_name = ?", [name]
+        "SELECT comment FROM duckdb_tables() WHERE table_name = ? AND database_name = current_database()",
+        [name],
     ).fetchone() or (None,)
     columns = column_list(column for column, _ in described)
     lengths = [length for (length,) in connection.execute(delete_lengths_query(name)).fetchall()]

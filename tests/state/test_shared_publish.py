@@ -242,3 +242,21 @@ def test_no_place_for_a_copy_is_taken_away_by_a_shard_whose_copy_was_the_last_in
     shards.writers[1].copy_to = copy_meanwhile
     assert shards.publishers[1].publish() is None
     assert [path.name for path in shards.copies.glob("*/*")] == ["shard-001.duckdb"]
+
+
+def test_the_columns_of_a_table_with_history_are_the_tables_own(start):
+    """The copies of the other shards are attached while the views are laid: their tables have the same names."""
+    shards = start()
+    columns = "SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'check_ins'"
+    shards.all(1)
+    plain = answer(shards.snapshot, columns)
+    for at in range(60, 360, 60):
+        for shard in range(2):
+            rows = [check_in(1_000 * at + 100 * shard + n, slug=f"m{shard}", minute=at - n) for n in range(60)]
+            shards.epoch(shard, at, *rows)
+            while shards.histories[shard].wait():
+                shards.histories[shard].maintain()
+    shards.all(400)
+    assert answer(shards.snapshot, "SELECT count(*) > 0 FROM history_files") == [(True,)]
+    assert answer(shards.snapshot, columns) == plain
+    assert answer(shards.snapshot, "SELECT count(DISTINCT check_in_id) FROM check_ins") == [(602,)]
