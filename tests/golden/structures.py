@@ -1,0 +1,138 @@
+"""A description of all that snapshots hold, from the type hints of what is stored: compared with structures.json.
+
+Stored structures are arrays: a field is known by its place. Two fields of one type that change places would be read
+without any error, each as the other.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from dataflow.connectors import (
+    background_writer,
+    demo_day,
+    demo_source,
+    jsonl_source,
+    kafka_sinks,
+    kafka_source,
+)
+from dataflow.monitors.organization import OrganizationState
+from dataflow.sampling.sampling_rules import RulesState
+from dataflow.steps import gate, sample, transition, transition_state, upsert, volume
+from dataflow.stream.items import Records
+from state.schema.catalogue import TABLES
+from tests.golden.sets import FOLDER
+
+FILE = FOLDER / "structures.json"
+ADVICE = """
+What recovery stores hold has changed. Fields are known by their place, and stores of earlier releases must be read.
+- A field may be appended at the end of a structure, with a default: what was stored before has none. Then write the
+  description again: python -m tests.golden.make structures
+- A new name of a field or structure changes nothing that is stored: write the description again.
+- Anything else (another order, a field less, another type or tag) needs a higher VERSION of the step, which goes on
+  reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
+- A column of a table counts too: rows that are not in DuckDB yet are stored, and a row shorter than its table deletes.
+tests/golden/README.md says more."""
+
+STORED: dict[str, tuple[int, dict[str, Any]]] = {
+    "gate": (
+        gate.Gate.VERSION,
+        {
+            "state": gate.GateState,
+            "organizations": dict[int, OrganizationState],
+            "block of members": tuple[list[gate._Key], list[gate._SavedMember]],
+        },
+    ),
+    "upsert": (upsert.Upsert.VERSION, {"state": upsert.UpsertState, "block of monitors": upsert._LAYOUT}),
+    "transition": (
+        transition.Transition.VERSION,
+        {"state": transition_state.TransitionState, "block of monitors": transition_state._LAYOUT},
+    ),
+    "sample": (sample.Sample.VERSION, {"state": sample.SampleState, "rules": dict[int, RulesState]}),
+    "volume": (volume.Judge.VERSION, {"state": volume.JudgeState}),
+    "source_file": (jsonl_source._STATE_VERSION, {"state": jsonl_source.FileState}),
+    "source_demo": (demo_day.DAY_VERSION, {"state": demo_source.DemoState}),
+    "source_kafka": (1, {"state": kafka_source.Position}),
+    "tables": (background_writer.VERSION, {"block of records": list[Records]}),
+    "topic sinks": (kafka_sinks.SinkSnapshot().version, {"state": kafka_sinks.SinkSnapshot}),
+}
+"""By step the version of its layout and what is encoded: what a hint alone does not show stands beside it."""
+
+
+def describe(stored: dict[str, tuple[int, dict[str, Any]]] = STORED) -> dict[str, Any]:
+    """The description, as JSON holds it."""
+    found = _Structures()
+    steps: dict[str, Any] = {}
+    for step, (version, parts) in stored.items():
+        shown = {name: found.show(inspect.type_info(hint)) for name, hint in parts.items()}
+        steps[step] = {"version": version, **shown}
+    rows = {name: [f"{column}: {kind}" for column, kind in table.columns] for name, table in TABLES.items()}
+    return {"steps": steps, "structures": dict(sorted(found.fields.items())), "rows": rows}
+
+
+def write() -> None:
+    """Write structures.json."""
+    FILE.write_text(json.dumps(describe(), indent=1) + "\n", encoding="utf-8")
+
+
+class _Structures:
+    """The structures that were met, by name."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self._classes: dict[str, type] = {}
+
+    def show(self, info: inspect.Type) -> str:
+        """A type as text; the structures in it are noted."""
+        match info:
+            case inspect.StructType():
+                self._note(info)
+                return info.cls.__name__
+            case inspect.UnionType():
+                return " | ".join(map(self.show, info.types))
+            case inspect.DictType():
+                return f"dict[{self.show(info.key_type)}, {self.show(info.value_type)}]"
+            case inspect.TupleType():
+                return f"tuple[{', '.join(map(self.show, info.item_types))}]"
+            case inspect.VarTupleType():
+                return f"tuple[{self.show(info.item_type)}, ...]"
+            case inspect.ListType():
+                return f"list[{self.show(info.item_type)}]"
+        if type(info) in _PLAIN:
+            return type(info).__name__.removesuffix("Type").lower()
+        raise TypeError(f"tests/golden/structures.py has no words for {info}")
+
+    def _note(self, info: inspect.StructType) -> None:
+        name = info.cls.__name__
+        known = self._classes.setdefault(name, info.cls)
+        assert known is info.cls, f"two stored structures are called {name}"
+        if name in self.fields:
+            return
+        self.fields[name] = {}  # it may hold itself
+        fields = [self._field(field) for field in info.fields]
+        self.fields[name] = {"array": info.array_like, "tag": info.tag, "fields": fields}
+
+    def _field(self, field: inspect.Field) -> str:
+        text = f"{field.encode_name}: {self.show(field.type)}"
+        if field.required:
+            return text
+        default = field.default
+        if default is msgspec.NODEFAULT:
+            default = field.default_factory()
+        return f"{text} = {int(default) if isinstance(default, IntEnum) else default!r}"
+
+
+_PLAIN = (
+    inspect.AnyType,
+    inspect.BoolType,
+    inspect.BytesType,
+    inspect.FloatType,
+    inspect.IntType,
+    inspect.NoneType,
+    inspect.StrType,
+)
