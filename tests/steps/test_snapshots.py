@@ -6,16 +6,20 @@ import msgspec
 import pytest
 
 from dataflow.monitors.check_in import NO_MINUTE
-from dataflow.monitors.organization import UNLIMITED, Limits, OrganizationState
+from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
+from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.steps.decode import Decode
-from dataflow.steps.gate import Gate, GateState
+from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition
-from dataflow.steps.transition_state import TransitionState
-from dataflow.steps.upsert import Upsert, UpsertState
+from dataflow.steps.upsert import Upsert
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import Chunk
 from dataflow.wire.timestamps import read_ts
+from state.publish.snapshot import open_snapshot
 from tests.builders import START_S, as_line, check_in
+from tests.golden.contents import entries_of, state_of
+from tests.golden.sets import FOLDER, GoldenSet, latest_snapshots
+from tests.golden.stream import FIRST, SECOND
 
 HOURLY = {"schedule": {"type": "crontab", "value": "0 * * * *"}}
 
@@ -48,52 +52,90 @@ def encoded(version, state):
     return msgspec.msgpack.encode((version, state))
 
 
-def of_version_1_or_2(gate, upsert, transition):
-    """The snapshots that releases before blocks would have taken of these."""
-    members = {
-        number: OrganizationState(
-            each.killed,
-            None,
-            [(*key, int(member.holder), member.config) for key, member in each.members.items()],
-        )
-        for number, each in gate._organizations.items()
+GOLDEN = {
+    "gate": lambda snapshot: Gate(16, [FIRST, SECOND], Limits(10_000, UNLIMITED), 6, True, snapshot),
+    "upsert": lambda snapshot: Upsert(2, 1_000, snapshot),
+    "transition": lambda snapshot: Transition(False, lambda: False, snapshot),
+}
+"""The steps as the golden sets' settings have them."""
+
+
+def taken_again(step, snapshot):
+    """The entries that a step has after reading a snapshot: those of the snapshot that it takes then."""
+    again = GOLDEN[step](snapshot).snapshot()
+    entries = entries_of(step, state_of(step, again))
+    once_more = GOLDEN[step](again).snapshot()
+    assert sorted(map(repr, entries_of(step, state_of(step, once_more)))) == sorted(map(repr, entries))
+    return entries
+
+
+@pytest.mark.parametrize("name", ["duckdb-v1", "duckdb-v2", "snapshots-v2", "v1"])
+def test_snapshots_of_earlier_versions_hold_what_their_tables_say(name, tmp_path):
+    """As the releases wrote them: gate and upsert in version 1, transition in 1 and 2, and all as they are now."""
+    place = GoldenSet(FOLDER / name).unpack(1, tmp_path)
+    found = {
+        step: [entry for each in snapshots.values() for entry in taken_again(step, each)]
+        for step, (_, snapshots) in latest_snapshots(place / "store").items()
+        if step in GOLDEN
     }
-    old_gate = GateState(gate._watermark.state(), members, {}, {})
-    old_upsert = UpsertState(upsert._watermark.state(), list(upsert._registry.monitors.values()))
-    state = transition.state()
-    old_transition = TransitionState(
-        state.clock_minute, [monitor.state() for monitor in transition._monitors.values()], state.ticks_minute
+    with open_snapshot(place / "data") as tables:
+        configs = {
+            tuple(row[:2]): row[2:]
+            for row in tables.execute(
+                "SELECT project_id, slug, schedule_type, schedule, timezone, checkin_margin, max_runtime,"
+                " failure_issue_threshold, recovery_threshold, name, status = 'disabled', is_muted, owner,"
+                " epoch_us(created_at) FROM monitors"
+            ).fetchall()
+        }
+        environments = tables.execute(
+            "SELECT project_id, slug, environment, status, is_muted, open_incident_id, epoch_us(last_checkin)"
+            " FROM monitor_environments"
+        ).fetchall()
+    assert {entry[1:3]: config_row(entry[4]) for entry in found["gate"]} == {
+        key: row[:7] for key, row in configs.items()
+    }
+    assert {
+        (each.project_id, each.slug): (
+            *config_row(each.config),
+            each.name,
+            each.is_disabled,
+            each.is_muted,
+            each.owner,
+            each.created_us,
+        )
+        for each in found["upsert"]
+    } == configs
+    assert len(found["upsert"]) > 40
+    assert {shown(each, one) for each in found["transition"] for one in each.environments.values()} == set(
+        environments
     )
+
+
+def config_row(config):
+    """As the table of monitors has it."""
     return (
-        encoded(1, list(msgspec.structs.astuple(old_gate))[:4]),
-        encoded(1, list(msgspec.structs.astuple(old_upsert))[:2]),
-        encoded(2, list(msgspec.structs.astuple(old_transition))[:3]),
+        config.schedule_type,
+        config.schedule,
+        config.zone,
+        config.checkin_margin,
+        config.max_runtime,
+        config.failure_issue_threshold,
+        config.recovery_threshold,
     )
 
 
-def monitors_in(gate, upsert, transition):
+def shown(monitor, environment):
+    """A row about an environment."""
+    incident = environment.incident
     return (
-        {key: (member.holder, member.config) for key, member in gate._organizations[1].members.items()},
-        upsert._registry.monitors,
-        {
-            key: monitor.state().environments["production"].failures
-            for key, monitor in transition._monitors.items()
-        },
-        {
-            key: monitor.state().environments["production"].status
-            for key, monitor in transition._monitors.items()
-        },
+        monitor.project_id,
+        monitor.slug,
+        environment.name,
+        ENVIRONMENT_STATUS_NAMES[environment.status],
+        environment.is_muted,
+        incident.id if incident is not None else None,
+        environment.last_checkin_us if environment.last_checkin_us != NO_TIME else None,
     )
-
-
-def test_snapshots_from_before_there_were_blocks_are_read():
-    steps = fed()
-    old = of_version_1_or_2(*steps)
-    restored = gate_of(old[0]), upsert_of(old[1]), transition_of(old[2])
-    assert monitors_in(*restored) == monitors_in(*steps)
-    assert len(restored[1]._registry.monitors) == 2
-    again = [step.snapshot() for step in restored]  # now with blocks
-    assert monitors_in(gate_of(again[0]), upsert_of(again[1]), transition_of(again[2])) == monitors_in(*steps)
 
 
 @pytest.fixture

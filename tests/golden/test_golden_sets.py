@@ -1,0 +1,230 @@
+"""What earlier versions stored is read, resumed and written on; and comes to what it came to then."""
+
+from __future__ import annotations
+
+import json
+import pickletools
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import duckdb
+import msgspec
+import pytest
+
+from state.publish.snapshot import open_snapshot
+from state.schema.catalogue import TABLES
+from state.schema.database import SCHEMA_VERSION, shard_path
+from state.write.writer import StateWriter
+from tests.golden.contents import structures_in
+from tests.golden.sets import (
+    FOLDER,
+    GoldenSet,
+    described,
+    latest_snapshots,
+    pickled_states,
+    rows_of,
+    stored_states,
+    tables_of,
+)
+from tests.golden.structures import STORED, describe
+from tests.processes import Ended, Outcome, assert_same, outcome, run, settings
+from tests.state.state_rows import START_US, check_in, environment, monitor
+
+SETS = {folder.parent.name: GoldenSet(folder.parent) for folder in sorted(FOLDER.glob("*/set.json"))}
+STOPPED = [(name, int(shards)) for name, each in SETS.items() for shards in each.facts["stopped_behind_line"]]
+NEWEST = "v1"
+"""The set of the version that is written now."""
+KEPT = {"check_ins": "check_in_id", "incidents": "incident_id", "status_changes": "message_id"}
+"""Tables whose rows stay, and what identifies one; but for those of monitors that the rest of the input deletes."""
+DELETED = "slug IS DISTINCT FROM 'b-deleted' AND slug IS DISTINCT FROM 'seat-1'"
+NEVER_AT_A_STOP = {
+    "CheckIn": {"problem", "is_line"},  # of what the gate let in, by then with a payload of its own
+    "Control": {
+        "project_id",
+        "slug",
+        "environment",
+        "status",
+        "flag",
+        "seats",
+        "name",
+        "config",
+    },  # only rules wait
+    "Held": {"counts"},
+    "OrganizationState": {"monitors"},  # of version 1
+    "Records": {"shard", "rows", "sent_at"},  # of a flow that broke off
+    "Rule": {"is_active"},
+    "SinkSnapshot": {"version", "ends", "expected"},  # with Kafka
+    "SystemIncident": {"end_minute", "ended_tick"},
+    "TickEvent": {
+        "tick",
+        "decision",
+        "settled_until",
+        "verdict",
+        "incident_start",
+    },  # of a key group that lags
+    "TransitionState": {"monitors", "events"},
+}
+"""Fields that the newest set holds nothing of, each as far as its default goes."""
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """A set that today's flow has resumed and read to the end of its input."""
+
+    place: Path
+    ended: Ended
+    before: dict[str, set[object]]
+    """What the published tables of KEPT held when the flow was stopped."""
+    outcome: Outcome
+
+
+@cache
+def kept_folder() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="cronwax-golden-")
+
+
+@cache
+def resumed(name: str, shards: int) -> Resumed:
+    place = SETS[name].unpack(shards, Path(kept_folder().name) / f"{name}-{shards}")
+    before = kept(place)
+    chosen = settings(**SETS[name].settings(place, shards))
+    ended = run(chosen, "-r", place / "store", "-s", 0, "-b", 0)
+    assert ended.status == 0, ended.err
+    return Resumed(place, ended, before, outcome(place / "data"))
+
+
+def kept(place: Path) -> dict[str, set[object]]:
+    with open_snapshot(place / "data") as connection:
+        queries = {name: f"SELECT {identity} FROM {name} WHERE {DELETED}" for name, identity in KEPT.items()}
+        return {
+            name: {key for (key,) in connection.execute(query).fetchall()} for name, query in queries.items()
+        }
+
+
+@pytest.mark.parametrize(("name", "shards"), STOPPED)
+def test_a_published_snapshot_is_read(name, shards, tmp_path):
+    place = SETS[name].unpack(shards, tmp_path)
+    counts = json.loads((SETS[name].folder / f"stopped-{shards}.json").read_text(encoding="utf-8"))
+    with open_snapshot(place / "data") as connection:
+        for table, count in counts.items():
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (count,), table
+
+
+@pytest.mark.parametrize(("name", "shards"), STOPPED)
+def test_a_store_names_no_module_and_no_step_that_is_unknown(name, shards, tmp_path):
+    store = SETS[name].unpack(shards, tmp_path) / "store"
+    states = pickled_states(store)
+    named = {op.name for *_, state in states for op, *_ in pickletools.genops(state)}
+    # A class, a function or an object: the module that it is in could never move again.
+    assert not {op for op in named if "GLOBAL" in op or "INST" in op or "OBJ" in op or op == "REDUCE"}
+    lines = {"occurrences", "dead_letters"}
+    assert {step for step, *_ in states} <= lines | STORED.keys()
+    assert {type(state) for step in lines for state in stored_states(store)[step].values()} == {int}
+
+
+@pytest.mark.parametrize(("name", "shards"), STOPPED)
+def test_a_store_is_resumed_and_nothing_is_lost(name, shards):
+    found = resumed(name, shards)
+    assert found.ended.complaints == []
+    after = kept(found.place)
+    for table, identities in found.before.items():
+        assert identities
+        assert identities <= after[table], table
+        assert len(after[table]) > len(identities), table
+    with open_snapshot(found.place / "data") as connection:
+        read = dict(connection.execute("SELECT topic, position FROM partitions").fetchall())
+        assert connection.execute("SELECT version FROM schema_info").fetchone() == (SCHEMA_VERSION,)
+    lines = {path.name: path.read_bytes().count(b"\n") for path in (found.place / "input").iterdir()}
+    assert read == {file: count + 1 for file, count in lines.items()}
+    messages = {json.loads(line)["id"] for line in found.outcome.occurrences}
+    assert len(messages) == len(found.outcome.tables["status_changes"])
+    versions = {step: version for step, (version, _) in latest_snapshots(found.place / "store").items()}
+    assert versions == {step: STORED[step][0] for step in versions}
+
+
+@pytest.mark.parametrize(
+    ("name", "shards"), [each for each in STOPPED if (SETS[each[0]].folder / "outcome").exists()]
+)
+def test_what_was_stopped_comes_to_what_it_came_to_then(name, shards):
+    """Of rules that are changed on purpose this is the only test to follow: `make outcome NAME`, and say why."""
+    assert_same(described(resumed(name, shards).outcome), SETS[name].outcome())
+
+
+@pytest.mark.parametrize(("name", "shards"), STOPPED)
+def test_a_writers_file_is_upgraded_and_written_on(name, shards, tmp_path):
+    data = SETS[name].unpack(shards, tmp_path) / "data"
+    for shard in range(shards):
+        with duckdb.connect(str(shard_path(data, shard)), read_only=True) as connection:
+            columns = tables_of(connection)
+            before = {table: rows_of(connection, table, columns[table]) for table in columns}
+            (version,) = connection.execute("SELECT version FROM schema_info").fetchone()
+        assert version == SETS[name].facts["schema"]
+        assert len(before["check_ins"]) > 10
+        # What a later version added is there, and says what holds of rows from before.
+        disabled = sum("'disabled'" in row for row in before["monitors"]) if version < 3 else 0
+        writer = StateWriter.open(data, shard, shards)
+        connection = writer.connection
+        assert connection.execute("SELECT version FROM schema_info").fetchone() == (SCHEMA_VERSION,)
+        for table, rows in before.items():
+            assert rows_of(connection, table, columns[table]) == rows, table
+        if version < 3:
+            history = connection.execute(
+                "SELECT count(*), any_value(status) FROM monitor_status_history"
+            ).fetchone()
+            assert history == (disabled, "disabled")
+            flapping = connection.execute("SELECT DISTINCT is_flapping FROM monitor_environments").fetchall()
+            assert flapping == [(False,)]
+        there = tables_of(connection)
+        for table, layout in TABLES.items():
+            assert sorted(there[table]) == sorted(column for column, _ in layout.columns), table
+        new = {
+            "monitors": [monitor(99)],
+            "monitor_environments": [environment(99)],
+            "check_ins": [check_in(2**70, project=99)],
+            "mute_history": [(99, "backup", "production", START_US, True, True)],
+            "monitor_status_history": [(99, "backup", START_US, "disabled")],
+            "clock_ticks": [(START_US - 60_000_000, 5, None, None, "normal", START_US)],
+        }
+        writer.write(new)
+        writer.commit()
+        writer.close()
+        with duckdb.connect(str(shard_path(data, shard)), read_only=True) as connection:
+            for table in new:
+                known = disabled if table not in before and "status" in table else len(before.get(table, ()))
+                assert len(rows_of(connection, table, there[table])) == known + 1, table
+
+
+def test_the_newest_set_is_of_the_versions_that_are_written_now():
+    facts = SETS[NEWEST].facts
+    assert facts["schema"] == SCHEMA_VERSION, "make a new set: tests/golden/README.md"
+    now = {step: STORED[step][0] for step in facts["snapshots"]}
+    assert facts["snapshots"] == now, "make a new set: tests/golden/README.md"
+
+
+def test_the_newest_set_holds_something_in_every_field(tmp_path):
+    filled: dict[str, set[str]] = {}
+    for shards in (1, 2):
+        store = SETS[NEWEST].unpack(shards, tmp_path / str(shards)) / "store"
+        for step, (_, snapshots) in latest_snapshots(store).items():
+            for snapshot in snapshots.values():
+                for each in structures_in(step, snapshot):
+                    filled.setdefault(type(each).__name__, set()).update(filled_fields(each))
+    for name, structure in describe()["structures"].items():
+        fields = {field.partition(":")[0] for field in structure["fields"]}
+        empty = fields - filled.get(name, set())
+        assert empty <= NEVER_AT_A_STOP.get(name, set()), f"{name}: {empty}"
+
+
+def filled_fields(each):
+    """The fields that hold something else than their default."""
+    defaults = {
+        field.name: field.default if field.default is not msgspec.NODEFAULT else default_of(field)
+        for field in msgspec.structs.fields(each)
+    }
+    return {name for name, default in defaults.items() if getattr(each, name) != default}
+
+
+def default_of(field):
+    return field.default_factory() if field.default_factory is not msgspec.NODEFAULT else msgspec.NODEFAULT
