@@ -35,6 +35,7 @@ from tests.golden.sets import (
     FOLDER,
     OUTPUTS,
     SHARDS,
+    UNWRITTEN,
     GoldenSet,
     described,
     latest_snapshots,
@@ -64,6 +65,34 @@ def stop_behind(partition):
     return batches
 FilePartition.next_batch = stop_behind
 sys.argv = ["bytewax.run", *sys.argv[3:]]
+runpy.run_module("bytewax.run", run_name="__main__")
+"""
+
+# Keeps records as a snapshot holds them that were not written when the flow broke off: for each table the first ones.
+_RECORDING_RUN = """
+import runpy, sys
+from collections import Counter
+try:
+    from dataflow.connectors import background_writer
+except ImportError:  # before 0.1.0 it was called so
+    from dataflow.connectors import deferred as background_writer
+path = sys.argv[1]
+seen, kept = Counter(), background_writer._Encoded()
+write_batch = background_writer.DeferredPartition.write_batch
+def record(partition, records):
+    for each in records:
+        if any(seen[table] < 2 and len(rows) < 100 for table, rows in each.rows.items()):
+            seen.update(each.rows.keys())
+            kept.add([each])
+    write_batch(partition, records)
+def save():
+    kept.finish()
+    with open(path, "wb") as file:
+        file.write(background_writer._encode((background_writer.VERSION, kept.blocks)))
+background_writer.DeferredPartition.write_batch = record
+background_writer.DeferredPartition.close = lambda partition, close=background_writer.DeferredPartition.close: (
+    save(), close(partition))
+sys.argv = ["bytewax.run", *sys.argv[2:]]
 runpy.run_module("bytewax.run", run_name="__main__")
 """
 
@@ -117,6 +146,8 @@ def make_set(made: GoldenSet, code: Path, shard_counts: Sequence[int], keeps_out
             run(code, made.settings(place, shards), *FLOW, *options(place))
             assert_same(outcome_of(place), expected)
     write_facts(made, {"commit": commit_of(code), **facts})
+    if keeps_outcome:
+        record_unwritten(made, code)
 
 
 FLOW = ("-m", "bytewax.run", "dataflow:flow")
@@ -160,6 +191,13 @@ def outcome_of(place: Path) -> Outcome:
                 columns = [column for column in columns if column in known]
                 tables[name] = rows_of(connection, name, columns)
     return described(Outcome(tables, *(lines_of(data / name) for name in OUTPUTS)))
+
+
+def record_unwritten(made: GoldenSet, code: Path) -> None:
+    """Write what the sink of the tables stores of a flow that breaks off."""
+    with place_for(made) as place:
+        words = (str(made.folder / UNWRITTEN), "dataflow:flow")
+        run(code, made.settings(place, 1, batch_size=stream.BATCH), "-c", _RECORDING_RUN, *words)
 
 
 @contextmanager

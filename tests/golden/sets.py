@@ -21,6 +21,8 @@ from tests.processes import Outcome
 
 FOLDER = Path(__file__).resolve().parent
 SHARDS = (1, 2)
+UNWRITTEN = "unwritten.msgpack"
+"""A snapshot of the sink of the tables, of records that were not written yet."""
 LEVEL = 19
 """Of zstd, for all that is compressed here."""
 _INTERNAL = ("schema_info", "snapshot_info")
