@@ -162,7 +162,7 @@ def test_a_writers_file_is_upgraded_and_written_on(name, shards, tmp_path):
         with duckdb.connect(str(shard_path(data, shard)), read_only=True) as connection:
             columns = tables_of(connection)
             before = {table: rows_of(connection, table, columns[table]) for table in columns}
-            (version,) = connection.execute("SELECT version FROM schema_info").fetchone()
+            [(version,)] = connection.execute("SELECT version FROM schema_info").fetchall()
         assert version == SETS[name].facts["schema"]
         assert len(before["check_ins"]) > 10
         # What a later version added is there, and says what holds of rows from before.

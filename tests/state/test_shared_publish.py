@@ -252,7 +252,9 @@ def test_the_columns_of_a_table_with_history_are_the_tables_own(start):
     plain = answer(shards.snapshot, columns)
     for at in range(60, 360, 60):
         for shard in range(2):
-            rows = [check_in(1_000 * at + 100 * shard + n, slug=f"m{shard}", minute=at - n) for n in range(60)]
+            rows = [
+                check_in(1_000 * at + 100 * shard + n, slug=f"m{shard}", minute=at - n) for n in range(60)
+            ]
             shards.epoch(shard, at, *rows)
             while shards.histories[shard].wait():
                 shards.histories[shard].maintain()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -52,7 +54,7 @@ def encoded(version, state):
     return msgspec.msgpack.encode((version, state))
 
 
-GOLDEN = {
+GOLDEN: dict[str, Any] = {
     "gate": lambda snapshot: Gate(16, [FIRST, SECOND], Limits(10_000, UNLIMITED), 6, True, snapshot),
     "upsert": lambda snapshot: Upsert(2, 1_000, snapshot),
     "transition": lambda snapshot: Transition(False, lambda: False, snapshot),
