@@ -3,7 +3,6 @@
 set -euo pipefail
 
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-started_in=$PWD
 venv=$root/.venv
 python=$venv/bin/python
 lock=$root/requirements-dev.txt
@@ -11,31 +10,21 @@ stamp=$venv/cronwax-setup.txt
 supported="Python 3.11 or 3.12"
 
 usage() {
+    printf 'usage: ./run.sh [COMMAND [ARGUMENTS]]\n\n  (none)                 set up, and run the demo\n'
+    cat -- "$root/cronwax/usage.txt"
     cat <<'EOT'
-usage: ./run.sh [COMMAND [ARGUMENTS]]
 
-  (none)                 set up, and run the flow on the demo: a simulated day of check-ins
+For developers:
   setup                  only prepare the virtual environment in .venv
-  run [BYTEWAX ARGS]     run the flow with your own CRONWAX_ settings, e.g. run -w 2
-  recovery DIR PARTS     make a recovery store, once; then: run -r DIR -s 10 -b 60
-  recovery DIR           pack the files of one that is there, while no flow runs on it
-  sql [QUESTION]         ask the published DuckDB by SQL, or by name: sql status; without one, a prompt
-  report [--out FILE]    write one HTML page about the published snapshot
   test [PYTEST ARGS]     lint, types and tests; with arguments only pytest with those
   lint                   ruff, the rules of who imports whom, and the length of files
-  format                 let ruff format and mend what it can
+  format                 format, and fix what ruff can fix
   types                  mypy
   reference              make docs/reference/ from the code again
-  bench [NAME...]        run the benchmarks
-  kafka                  a Kafka broker on this machine, for development
-  send [ARGUMENTS]       send check-ins to Kafka
-  tail [ARGUMENTS]       follow the messages that the flow sends to Kafka
   lock                   renew requirements*.txt from pyproject.toml (needs uv)
-  help                   this list
 
-CRONWAX_PYTHON names the interpreter to set up with (Python 3.11 or 3.12).
-Paths in settings and of sql and report are relative to where you are; paths in Bytewax's arguments, and the
-recovery store's, to the project's folder.
+CRONWAX_PYTHON names the interpreter to set up with (Python 3.11 or 3.12). Relative paths start where you are; data is
+in this folder's data/ unless --data-dir or CRONWAX_DATA_DIR says otherwise.
 EOT
 }
 
@@ -63,7 +52,7 @@ find_python() {
     local candidate version found="" bare=""
     if [[ -n ${CRONWAX_PYTHON:-} ]]; then
         version=$(version_of "$CRONWAX_PYTHON")
-        [[ -n $version ]] || die "CRONWAX_PYTHON: '$CRONWAX_PYTHON' is no Python that runs"
+        [[ -n $version ]] || die "CRONWAX_PYTHON: '$CRONWAX_PYTHON' cannot be run"
         is_supported "$version" || die "Cronwax needs $supported; CRONWAX_PYTHON is $version"
         can_make_venv "$CRONWAX_PYTHON" || die_without_venv "$CRONWAX_PYTHON" "$version"
         base=$CRONWAX_PYTHON
@@ -122,25 +111,6 @@ die_without_packages() {
     die "the packages could not be installed (see above). Is the package index within reach?"
 }
 
-# Commands run in the project's folder, wherever they were typed: what settings say is meant from there.
-anchor_paths() {
-    local name
-    for name in CRONWAX_CHECKINS_PATH CRONWAX_DATA_DIR CRONWAX_PROJECTS_PATH CRONWAX_KAFKA_CONFIG_FILE; do
-        if [[ -n ${!name:-} && ${!name} != /* ]]; then
-            export "$name=$started_in/${!name}"
-        fi
-    done
-}
-
-demo() {
-    # Another source may never end; then signals must reach the flow itself.
-    [[ ${CRONWAX_SOURCE:-demo} == demo ]] || exec "$python" -m bytewax.run dataflow:flow
-    "$python" -m bytewax.run dataflow:flow
-    cat <<'EOT'
-then: ./run.sh sql for a prompt, ./run.sh test for the tests, ./run.sh help for everything else
-EOT
-}
-
 lint() {
     "$python" -m ruff check .
     "$python" -m ruff format --check .
@@ -173,15 +143,22 @@ compile_lock() {
         --no-emit-find-links --custom-compile-command "./run.sh lock" --output-file "$1" "${@:2}" pyproject.toml
 }
 
-main() {
-    local command=${1:-demo}
-    [[ $# -eq 0 ]] || shift
-    case $command in
-        help | -h | --help) usage && return ;;
-        demo | setup | run | recovery | sql | report | test | lint | format | types | bench | kafka | send | tail | reference | lock) ;;
-        *) die "there is no command '$command'; ./run.sh help lists them" 2 ;;
-    esac
-    anchor_paths
+# Everything but the developer's commands is the command `cronwax`: run from where it was typed, with the data of this
+# checkout unless something else is said.
+hand_over() {
+    export CRONWAX_PROGRAM=$0 PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH}
+    [[ $PWD -ef $root || -n ${CRONWAX_DATA_DIR:-} ]] || export CRONWAX_DATA_DIR=$root/data
+    exec "$python" -P -m cronwax "$@"
+}
+
+# A developer's command works on the checkout, wherever it was typed.
+develop() {
+    local command=$1
+    shift
+    if [[ ${1:-} == -h || ${1:-} == --help ]] && [[ $command != test ]]; then
+        usage
+        return
+    fi
     cd -- "$root"
     if [[ $command == lock ]]; then
         renew_lock
@@ -190,28 +167,23 @@ main() {
     set_up
     case $command in
         setup) printf 'cronwax: ready; %s is in %s\n' "$("$python" --version)" "$venv" ;;
-        demo) demo ;;
-        run) exec "$python" -m bytewax.run dataflow:flow "$@" ;;
-        sql) run_where_typed state.ask.query "$@" ;;
-        report) run_where_typed state.report "$@" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
         lint) lint ;;
         format) "$python" -m ruff check --fix --quiet . && exec "$python" -m ruff format . ;;
         types) exec "$python" -m mypy ;;
         reference) exec "$python" -m cronwax.reference ;;
-        bench) exec "$python" -m benchmarks "$@" ;;
-        kafka) exec "$python" -m cronwax.devtools.kafka_broker run "$@" ;;
-        recovery | send | tail) exec "$python" -m "cronwax.commands.$command" "$@" ;;
     esac
 }
 
-# Run a module whose options name files: they are meant from where the command was typed.
-run_where_typed() {
-    if [[ $started_in != "$root" ]]; then
-        export CRONWAX_DATA_DIR=${CRONWAX_DATA_DIR:-$root/data}
-        cd -- "$started_in"
-    fi
-    PYTHONPATH=$root exec "$python" -P -m "$@"
+main() {
+    case ${1:-demo} in
+        help | -h | --help) usage ;;
+        setup | test | lint | format | types | reference | lock) develop "$@" ;;
+        *)
+            set_up
+            hand_over "${@:-demo}"
+            ;;
+    esac
 }
 
 main "$@"

@@ -8,13 +8,14 @@ import sys
 
 from benchmarks.contender import Failed
 from benchmarks.report import publish
+from state.program import program
 
 NAMES = ("replay", "steps", "clock", "scale", "restart", "sampling", "kafka", "latency", "readers", "history")
 
 
 def main(arguments: list[str]) -> int:
     """Run what was asked for, one after the other; 1 if one of them failed."""
-    parser = argparse.ArgumentParser(prog="./run.sh bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog=f"{program()} bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--runs", type=int, default=3, help="each figure is the median of so many runs")
     parser.add_argument(

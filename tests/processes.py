@@ -110,7 +110,7 @@ def free_ports(count: int) -> list[int]:
 
 def make_store(folder: Path, parts: int = 1) -> Path:
     """Make a recovery store."""
-    command = [sys.executable, "-m", "cronwax.commands.recovery", str(folder), str(parts)]
+    command = [sys.executable, "-m", "cronwax", "recovery", str(folder), str(parts)]
     subprocess.run(command, cwd=PROJECT, check=True)
     return folder
 

@@ -6,7 +6,10 @@ import argparse
 import logging
 import os
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 
 class ToolError(Exception):
@@ -15,6 +18,10 @@ class ToolError(Exception):
 
 class OneLineParser(argparse.ArgumentParser):
     """A parser that answers a wrong command line with one line and status 2; `--help` shows the rest."""
+
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        """Write the help; unlike argparse's own, raises OSError where it cannot be written."""
+        (sys.stdout if file is None else file).write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """End the process."""

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from cronwax.commands.arguments import OneLineParser, ToolError
 from cronwax.commands.rule_options import add_rule_options
-from dataflow.monitors.config import MAX_NUMBER
+from state.program import program
 
 SDK = "cronwax-send"
 _CONFIG = {
@@ -27,7 +27,7 @@ _CONFIG = {
 def parser() -> OneLineParser:
     """The command line: a command, and for controls their type."""
     top = OneLineParser(
-        prog="./run.sh send", description="Write check-ins and controls to the flow's topics."
+        prog=f"{program()} send", description="Write check-ins and controls to the flow's topics."
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     one = commands.add_parser("check-in", help="one check-in", description="Send one check-in.")
@@ -162,6 +162,8 @@ def _config(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _interval(text: str) -> dict[str, Any]:
+    from dataflow.monitors.config import MAX_NUMBER  # slow to import
+
     number, _, unit = " ".join(text.split()).partition(" ")
     unit = unit.removesuffix("s")
     if not number.isdecimal() or unit not in MAX_NUMBER:

@@ -52,7 +52,7 @@ def read_recording(lines: Iterable[bytes]) -> Iterator[tuple[int, Letter]]:
 
 
 def read_dead_letters(lines: Iterable[bytes], topics: Sequence[str]) -> Iterator[Letter]:
-    """The original bytes of dead letters (as `./run.sh tail --dead-letters --json` shows them), for the partitions
+    """The original bytes of dead letters (as `cronwax tail --dead-letters --json` shows them), for the partitions
     that they came from.
 
     `topics` are those of check-ins and of controls. Raises ToolError for a line that is no dead letter of theirs; it

@@ -1,4 +1,4 @@
-"""Makes recovery stores, and packs them: `python -m cronwax.commands.recovery` (`./run.sh recovery`)."""
+"""Makes recovery stores, and packs them: `cronwax recovery`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from bytewax.recovery import init_db_dir
 from cronwax.commands.arguments import OneLineParser, ToolError, complain
 from dataflow.process.exit import StartError
 from dataflow.process.store_lock import LOCKS, hold_store
+from state.program import program
 
 PAGE_BYTES = 32_768
 """Of a part's file. What a key group's snapshot holds is one value of up to some hundred KB: in SQLite's own pages of
@@ -24,15 +24,20 @@ _NEW_PART_BYTES = 1_000_000
 """A part's file and its log take no more when they are new."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Make a store, or pack one that is there; returns the exit status."""
-    parser = OneLineParser(
-        prog="./run.sh recovery",
+def parser() -> OneLineParser:
+    """The command line."""
+    top = OneLineParser(
+        prog=f"{program()} recovery",
         description="Make a recovery store. Without PARTS: pack one that is there, of a flow that is stopped.",
     )
-    parser.add_argument("store", metavar="DIR", type=Path)
-    parser.add_argument("parts", metavar="PARTS", type=int, nargs="?", help="for the life of the store")
-    options = parser.parse_args(arguments)
+    top.add_argument("store", metavar="DIR", type=Path)
+    top.add_argument("parts", metavar="PARTS", type=int, nargs="?", help="for the life of the store")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make a store, or pack one that is there; returns the exit status."""
+    options = parser().parse_args(arguments)
     try:
         if options.parts is None:
             before, after = pack(options.store)
@@ -102,7 +107,3 @@ def _pack(file: Path) -> None:
 
 def _size(files: list[Path]) -> int:
     return sum(file.stat().st_size for file in files)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

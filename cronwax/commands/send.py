@@ -1,105 +1,13 @@
-"""Writes check-ins and controls to the flow's topics: `python -m cronwax.commands.send` (`./run.sh send`)."""
+"""Writes check-ins and controls to the flow's topics: `cronwax send`."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
-
-from cronwax.commands.arguments import ToolError, complain, let_go_of_stdout, show_warnings
-from cronwax.commands.options import SDK, check_in_payload, control_body, parser
-from cronwax.commands.outgoing import Letter, check_in, control
-from cronwax.commands.recording import read_dead_letters, read_recording
-from cronwax.commands.rule_options import rule_body
-from cronwax.commands.sender import Sender
-from dataflow.settings import Settings, SettingsError
+from cronwax.commands.options import parser
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Send what the command line asks for; returns the exit status. A StartError is one of 2."""
+    """Send what the command line asks for; returns the exit status."""
     options = parser().parse_args(arguments)
-    show_warnings()
-    try:
-        if options.command == "lines":
-            _send_lines(options.keep_ts)
-        elif options.command == "dead-letters":
-            _send_dead_letters()
-        else:
-            letter = _letter(options)
-            sender = Sender(kafka_settings(), _show)
-            sender.send(letter)
-            sender.finish()
-    except (ToolError, SettingsError) as error:
-        complain(str(error))
-        return 1
-    except BrokenPipeError:
-        let_go_of_stdout()
-    except KeyboardInterrupt:
-        complain("interrupted; what was not shown as sent may have been")
-        return 130
-    return 0
+    from cronwax.commands.sending import send  # slow to import, and not needed for --help
 
-
-def kafka_settings() -> Settings:
-    """The settings, with the address of Kafka. Raises SettingsError."""
-    settings = Settings.load()
-    if not settings.kafka_bootstrap_servers:
-        raise SettingsError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set")
-    return settings
-
-
-def _letter(options: argparse.Namespace) -> Letter:
-    if options.command == "check-in":
-        now_us = time.time_ns() // 1000
-        return check_in(check_in_payload(options), options.project, SDK, now_us)
-    if options.command == "rule":
-        return control(rule_body(options, datetime.now(UTC)))
-    return control(control_body(options))
-
-
-def _show(letter: Letter, topic: str, partition: int, offset: int) -> None:
-    print(f"{letter.name} sent to {topic}/{partition} at offset {offset}", flush=True)
-
-
-def _send_lines(keep_ts: bool) -> None:
-    recording = read_recording(sys.stdin.buffer)
-    sender = _send_all(
-        kafka_settings(), ((at_us if keep_ts else None, letter) for at_us, letter in recording)
-    )
-    if keep_ts and sender.keeps_own_times:
-        complain(
-            "a topic keeps times of its own (message.timestamp.type=LogAppendTime): --keep-ts had no effect"
-        )
-
-
-def _send_dead_letters() -> None:
-    settings = kafka_settings()
-    letters = read_dead_letters(sys.stdin.buffer, (settings.checkins_topic, settings.controls_topic))
-    _send_all(settings, ((None, letter) for letter in letters))
-
-
-def _send_all(settings: Settings, letters: Iterable[tuple[int | None, Letter]]) -> Sender:
-    """Send letters, each with its broker timestamp in µs or the present, and say how many went where."""
-    ranges: dict[tuple[str, int], tuple[int, int, int]] = {}
-
-    def count(letter: Letter, topic: str, partition: int, offset: int) -> None:
-        messages, first, last = ranges.get((topic, partition), (0, offset, offset))
-        ranges[topic, partition] = messages + 1, min(first, offset), max(last, offset)
-
-    sender = Sender(settings, count)
-    try:
-        for at_us, letter in letters:
-            sender.send(letter, at_us)
-    finally:
-        try:
-            sender.finish()
-        finally:
-            for (topic, partition), (messages, first, last) in sorted(ranges.items()):
-                print(f"{messages} sent to {topic}/{partition} at offsets {first} to {last}")
-    return sender
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return send(options)

@@ -1,11 +1,10 @@
 """A real Apache Kafka broker: one process (KRaft) on loopback, from jars that Maven fetches once.
 
-`python -m cronwax.devtools.kafka_broker run [--port P]` runs one until Ctrl-C or SIGTERM, with a deployment's topics.
+`cronwax kafka` runs one until Ctrl-C or SIGTERM, with a deployment's topics.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import hashlib
 import os
@@ -25,8 +24,13 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 HERE = Path(__file__).resolve().parent
-CACHE = HERE.parents[1] / ".cache" / "kafka"
-"""Where the jars are kept between runs."""
+_CHECKOUT = HERE.parents[1]
+CACHE = (
+    _CHECKOUT / ".cache" / "kafka"
+    if (_CHECKOUT / "run.sh").is_file()
+    else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cronwax" / "kafka"
+)
+"""Where the jars are kept between runs: in the checkout, or in the user's cache."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 TOPICS = ("ingest-monitors:8", "monitor-controls:1", "ingest-occurrences:4", "ingest-monitors-dlq:1")
@@ -251,17 +255,3 @@ def run(port: int, topics: list[str]) -> int:
             return 1
     broker.stop()
     return 0
-
-
-def main() -> int:
-    """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("command", choices=["run"])
-    parser.add_argument("--port", type=int, default=9092)
-    parser.add_argument("--topic", action="append", metavar="NAME:PARTITIONS", help=f"default: {TOPICS}")
-    arguments = parser.parse_args()
-    return run(arguments.port, arguments.topic or list(TOPICS))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,20 +8,18 @@ import logging
 import platform
 import re
 import sys
-import tomllib
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import confluent_kafka
 
+from dataflow.operations.version import own_version
 from dataflow.process.log import LOGGER, log
 from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 
 _PLAIN = re.compile(r"[^\s\"=\\]+")
-_PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 
 
 class _KeyValues(logging.Formatter):
@@ -73,12 +71,6 @@ def log_start(settings: Settings, arguments: list[str]) -> None:
     }
     log("start", **versions, arguments=" ".join(arguments), **shown)
     atexit.register(_log_stop)
-
-
-def own_version() -> str:
-    """The version of this release."""
-    with _PROJECT.open("rb") as file:
-        return str(tomllib.load(file)["project"]["version"])
 
 
 def _log_stop() -> None:

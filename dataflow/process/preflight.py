@@ -15,6 +15,7 @@ from typing import Any
 from dataflow.process.exit import StartError
 from dataflow.settings import Settings
 from dataflow.stream.key_groups import group_keys
+from state.program import program
 from state.schema.database import shard_path
 
 Stored = dict[str, set[str]]
@@ -162,7 +163,7 @@ def _read_store(folder: Path, flow_id: str) -> Stored:
     files = sorted(folder.glob("part-*.sqlite3")) if os.path.isdir(folder) else []
     if not files:
         raise StartError(
-            f"recovery store {folder}: there is none; make one with: ./run.sh recovery {folder} 8"
+            f"recovery store {folder}: there is none; make one with: {program()} recovery {folder} 8"
         )
     stored: Stored = {}
     counts: set[int] = set()

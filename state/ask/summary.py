@@ -9,13 +9,11 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from state.program import program
 from state.publish.snapshot import open_snapshot
 
 Summary = dict[str, dict[str, int]]
 """By topic: totals by name."""
-
-NEXT = "./run.sh sql status"
-"""What to type next."""
 
 _TOTALS = {
     "monitors": "SELECT status, count(*) FROM monitor_environments GROUP BY status ORDER BY status",
@@ -54,7 +52,7 @@ def print_summary(summary: Summary) -> None:
         for topic, totals in summary.items():
             table.add_row(f"[bold]{topic}[/]", _listed(totals))
         Console().print(table)
-    print(f"next: {NEXT}")
+    print(f"next: {program()} sql status")
 
 
 def _listed(totals: dict[str, int]) -> str:

@@ -1,1 +1,1 @@
-"""One self-contained page about the published snapshot: `python -m state.report` (`./run.sh report`)."""
+"""One self-contained page about the published snapshot: `cronwax report`."""

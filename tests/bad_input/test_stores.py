@@ -80,7 +80,7 @@ def test_a_store_that_is_none_stops_the_start_and_says_how_to_make_one(place, ma
     if made:
         store.mkdir()
     ended = run(place.settings(), "-r", store, "-s", 0, "-b", 0)
-    assert_one_line(ended, store, f"./run.sh recovery {store} 8")
+    assert_one_line(ended, store, f"cronwax recovery {store} 8")
 
 
 def test_a_store_that_lacks_a_part_stops_the_start(place):

@@ -36,7 +36,7 @@ def environment(settings):
 
 
 def run_send(settings, *arguments, stdin="", **more):
-    command = [sys.executable, "-m", "cronwax.commands.send", *map(str, arguments)]
+    command = [sys.executable, "-m", "cronwax", "send", *map(str, arguments)]
     return subprocess.run(
         command,
         cwd=PROJECT,
@@ -147,7 +147,7 @@ class Tail:
     """`tail` in a process of its own."""
 
     def __init__(self, settings, *arguments):
-        command = [sys.executable, "-m", "cronwax.commands.tail", *arguments]
+        command = [sys.executable, "-m", "cronwax", "tail", *arguments]
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self._process = subprocess.Popen(command, cwd=PROJECT, env=environment(settings), **pipes)
 
@@ -184,7 +184,7 @@ def test_tail_shows_messages_as_json_with_their_place(broker, settings_for):
 
 
 def tail_at_once(settings, *arguments):
-    command = [sys.executable, "-m", "cronwax.commands.tail", "--from-start", "--no-follow", *arguments]
+    command = [sys.executable, "-m", "cronwax", "tail", "--from-start", "--no-follow", *arguments]
     run = subprocess.run(
         command,
         cwd=PROJECT,

@@ -36,7 +36,7 @@ def pages(folder):
 
 def pack(folder):
     """In a process of its own, as it holds the store until it ends."""
-    command = [sys.executable, "-m", "cronwax.commands.recovery", folder]
+    command = [sys.executable, "-m", "cronwax", "recovery", folder]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
 
 

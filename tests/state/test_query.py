@@ -9,7 +9,7 @@ import sys
 import duckdb
 import pytest
 
-from state.ask.query import main
+from cronwax.commands.sql import main
 from state.ask.questions import QUESTIONS
 from state.ask.rendering import render_table
 from state.ask.summary import print_summary, summarize
@@ -205,17 +205,17 @@ def test_rules_without_any_is_only_a_header(ask):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["samples"], "usage: ./run.sh sql samples SLUG"),
-        (["errors", "extra"], "usage: ./run.sh sql errors"),
-        (["timeline"], "usage: ./run.sh sql timeline [PROJECT/]SLUG [--days N]"),
-        (["status", "--days", "3"], "usage: ./run.sh sql status"),
+        (["samples"], "usage: cronwax sql samples SLUG"),
+        (["errors", "extra"], "usage: cronwax sql errors"),
+        (["timeline"], "usage: cronwax sql timeline [PROJECT/]SLUG [--days N]"),
+        (["status", "--days", "3"], "usage: cronwax sql status"),
         (["status", "--at", "2025-03-03"], "--at, --project and --environment belong to why"),
-        (["why"], "usage: ./run.sh sql why [PROJECT/]SLUG [--at TIME] [--project ID] [--environment NAME]"),
-        (["why", "mail", "--days", "3"], "usage: ./run.sh sql why"),
+        (["why"], "usage: cronwax sql why [PROJECT/]SLUG [--at TIME] [--project ID] [--environment NAME]"),
+        (["why", "mail", "--days", "3"], "usage: cronwax sql why"),
         (["why", "a/mail"], "a/mail: must be SLUG or PROJECT/SLUG, the project a number"),
         (["why", "mail", "--project", "2"], "no check-in of a monitor mail in project 2"),
         (["why", "nope"], "1 that named it was rejected"),
-        (["uptime", "--open"], "usage: ./run.sh sql uptime [--days N]"),
+        (["uptime", "--open"], "usage: cronwax sql uptime [--days N]"),
         (["--days", "3", "SELECT 1"], "--open and --days belong to questions with a name"),
         (["incident"], "incident: no such question (status, incidents, "),
         (["SELECT", "1"], "put SQL into one pair of quotes"),
@@ -307,5 +307,5 @@ def test_the_summary_counts_what_happened(data):
 def test_a_piped_summary_is_plain_lines_and_ends_with_what_to_type_next(capsys):
     print_summary({"check-ins": {"missed": 1_234, "ok": 1}, "errors": {}})
     assert (
-        capsys.readouterr().out == "check-ins: 1,234 missed, 1 ok\nerrors: none\nnext: ./run.sh sql status\n"
+        capsys.readouterr().out == "check-ins: 1,234 missed, 1 ok\nerrors: none\nnext: cronwax sql status\n"
     )

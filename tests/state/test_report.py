@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
+from cronwax.commands.report import main
 from state.errors import StateError
-from state.report.__main__ import main
 from state.report.page import Bar, bars_of, render_page
 from state.report.record import read_day
 from state.report.words import duration, moment, percent

@@ -1,4 +1,4 @@
-"""Asks the published snapshot: `python -m state.ask.query` (`./run.sh sql`)."""
+"""Asks the published snapshot: `cronwax sql`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-
-from state.ask.prompt import read_statements
+from cronwax.commands.arguments import OneLineParser
 from state.ask.questions import QUESTIONS, Parameters, Question
-from state.ask.rendering import Renderer, render_csv, render_json, render_plain, render_table
-from state.ask.why import COLUMNS, as_text, why
 from state.errors import StateError, reason
-from state.publish.snapshot import open_snapshot
+from state.program import program
+
+if TYPE_CHECKING:  # slow to import, and not needed for --help
+    import duckdb
+
+    from state.ask.rendering import Renderer
 
 WHY = "why"
 """The question that is answered in sentences."""
@@ -28,8 +29,12 @@ _MOST_DAYS = 36_500
 
 def main(arguments: list[str] | None = None) -> int:
     """Answer the command line, standard input, or a person at the prompt; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    top = parser()
+    options = top.parse_args(arguments)
+    import duckdb
+
+    from state.publish.snapshot import open_snapshot
+
     try:
         question, parameters = _question(options)
         with open_snapshot(options.data_dir) as connection:
@@ -50,13 +55,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> OneLineParser:
+    """The command line: SQL, or a question and its options."""
     names = "\n".join(
         f"  {name + ' ' + question.usage:36} {question.help}" for name, question in QUESTIONS.items()
     )
     names += f"\n  {WHY} {WHY_USAGE}\n{'':39}in sentences, why a monitor is in its state"
-    parser = argparse.ArgumentParser(
-        prog="./run.sh sql",
+    parser = OneLineParser(
+        prog=f"{program()} sql",
         description="Ask the published snapshot. Without a question: a prompt, or SQL from standard input.",
         epilog=f"questions with a name:\n{names}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -117,18 +123,20 @@ def _parameters(question: Question, options: argparse.Namespace) -> Parameters:
     fits = question.is_required <= len(words) <= (question.parameter is not None)
     unknown = (options.open and not question.flag) or (options.days and not question.days)
     if unknown or not fits:
-        raise StateError(f"usage: ./run.sh sql {name} {question.usage}".rstrip())
+        raise StateError(f"usage: {program()} sql {name} {question.usage}".rstrip())
     return question.fill(words[0] if words else None, options.open, options.days)
 
 
 def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
     words = options.question[1:]
     if len(words) != 1 or options.open or options.days:
-        raise StateError(f"usage: ./run.sh sql {WHY} {WHY_USAGE}")
+        raise StateError(f"usage: {program()} sql {WHY} {WHY_USAGE}")
     project, _, slug = words[0].rpartition("/")
     if project and not project.isdecimal():
         raise StateError(f"{words[0]}: must be SLUG or PROJECT/SLUG, the project a number")
     project_id = int(project) if project else options.project
+    from state.ask.why import COLUMNS, as_text, why
+
     answer = why(connection, slug, project_id, options.environment, options.at)
     if options.json or options.csv:
         _renderer(options)(COLUMNS, answer, sys.stdout)
@@ -138,6 +146,8 @@ def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace)
 
 
 def _renderer(options: argparse.Namespace) -> Renderer:
+    from state.ask.rendering import render_csv, render_json, render_plain, render_table
+
     if options.json:
         return render_json
     if options.csv:
@@ -161,6 +171,10 @@ def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 def _converse(connection: duckdb.DuckDBPyConnection, render: Renderer) -> None:
     """Work off statements; at a prompt a wrong one is told and forgotten, from a pipe it ends the work."""
+    import duckdb
+
+    from state.ask.prompt import read_statements
+
     for query, parameters in read_statements():
         try:
             _answer(connection, query, parameters, render)
@@ -168,7 +182,3 @@ def _converse(connection: duckdb.DuckDBPyConnection, render: Renderer) -> None:
             if not sys.stdin.isatty():
                 raise
             print(f"cronwax: {reason(error)}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Writes the page about the published snapshot: `cronwax report`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cronwax.commands.arguments import OneLineParser, complain
+from state.errors import StateError, reason
+from state.program import program
+
+
+def parser() -> OneLineParser:
+    """The command line."""
+    top = OneLineParser(
+        prog=f"{program()} report", description="Write one HTML page about the published snapshot."
+    )
+    default = Path(os.environ.get("CRONWAX_DATA_DIR") or "data")
+    top.add_argument("--data-dir", type=Path, default=default, help="the flow's data folder (%(default)s)")
+    top.add_argument("--out", type=Path, help="the file to write (report.html in the data folder)")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the page and say where it is; returns the exit status."""
+    options = parser().parse_args(arguments)
+    import duckdb
+
+    from state.publish.snapshot import open_snapshot
+
+    out: Path = options.out or options.data_dir / "report.html"
+    try:
+        with open_snapshot(options.data_dir) as connection:
+            from state.report.page import render_page
+            from state.report.record import read_day
+
+            page = render_page(read_day(connection))
+        out.write_text(page, encoding="utf-8")
+    except (StateError, duckdb.Error) as error:
+        complain(reason(error))
+        return 1
+    except OSError as error:
+        complain(f"{out}: cannot write: {reason(error)}")
+        return 1
+    print(f"{out}: {len(page) / 1024:,.0f} KB, open it in any browser")
+    return 0

@@ -1,0 +1,35 @@
+"""Which commands there are, and where each one is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from state.ask.questions import QUESTIONS
+
+
+class Command(NamedTuple):
+    """Where a command is: a module with `main(arguments) -> int` and `parser()`."""
+
+    module: str
+    is_flow: bool = False
+    """It runs the flow, which turns what goes wrong into one line by itself."""
+
+
+COMMANDS = {
+    "demo": Command("cronwax.commands.demo", is_flow=True),
+    "run": Command("cronwax.commands.run", is_flow=True),
+    "recovery": Command("cronwax.commands.recovery"),
+    "sql": Command("cronwax.commands.sql"),
+    "report": Command("cronwax.commands.report"),
+    "send": Command("cronwax.commands.send"),
+    "tail": Command("cronwax.commands.tail"),
+    "kafka": Command("cronwax.commands.kafka"),
+    "bench": Command("cronwax.commands.bench"),
+    "completion": Command("cronwax.commands.completion"),
+}
+"""By name, in the order of the list."""
+
+
+def question_names() -> list[str]:
+    """The questions that can be typed without `sql`."""
+    return [*QUESTIONS, "why"]
