@@ -1,0 +1,59 @@
+"""What stands under examples/ runs as it says."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.kafka.topics import read
+from tests.processes import PROJECT, run, settings
+
+EXAMPLES = PROJECT / "examples"
+PARTITIONS = 4
+
+
+def started(*command: object, **variables: str) -> str:
+    done = subprocess.run(
+        [str(part) for part in command],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def topic(own_broker):
+    """The topic that the examples name, beside the other three."""
+    for name in ("monitor-controls", "ingest-occurrences", "ingest-monitors-dlq"):
+        own_broker.create_topic(name, 1)
+    return own_broker.create_topic("ingest-monitors", PARTITIONS)
+
+
+@pytest.mark.kafka
+def test_the_jobs_report_their_start_and_end_to_one_partition(own_broker, topic):
+    started(sys.executable, EXAMPLES / "producer.py", own_broker.bootstrap)
+    started(EXAMPLES / "nightly.sh", CRONWAX_KAFKA_BOOTSTRAP_SERVERS=own_broker.bootstrap)
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for message in read(own_broker.bootstrap, topic, PARTITIONS):
+        check_in = msgspec.json.decode(msgspec.msgpack.decode(message.value())["payload"])
+        report = (message.partition(), check_in["status"], check_in["check_in_id"].replace("-", ""))
+        found.setdefault(check_in["monitor_slug"], []).append(report)
+    assert set(found) == {"nightly-export", "nightly-backup"}
+    for (partition, began, guid), (same_partition, ended, same_guid) in found.values():
+        assert (partition, guid) == (same_partition, same_guid)
+        assert (began, ended) == ("in_progress", "ok")
+
+
+def test_the_questions_are_answered_from_a_snapshot(tmp_path: Path):
+    assert run(settings(source="demo", data_dir=tmp_path)).status == 0
+    answer = started(sys.executable, EXAMPLES / "ask.py", tmp_path)
+    assert "tls-certificates" in answer
+    assert "event_clock" in answer
