@@ -57,7 +57,7 @@ class Pipeline:
                 settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot
             ),
             "transition": lambda snapshot: Transition(
-                settings.volume_anomalies, lambda: True, snapshot, settings.rules
+                settings.volume_anomalies, lambda: True, snapshot, settings.tuning
             ),
         }
         known = snapshots or {}

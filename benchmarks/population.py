@@ -11,11 +11,12 @@ from statistics import median
 from benchmarks.inputs import START_S
 from benchmarks.pipeline import Pipeline
 from dataflow.connectors.jsonl_source import FileSource
+from dataflow.monitors.changes import MonitorChanged
 from dataflow.monitors.check_in import MINUTE_US, CheckIn, CheckInStatus
 from dataflow.monitors.config import MonitorConfig
 from dataflow.settings import Settings
 from dataflow.steps.transition import Transition
-from dataflow.stream.items import Chunk, Item, MonitorChanged
+from dataflow.stream.items import Chunk, Item
 from dataflow.stream.key_groups import monitor_group
 
 Figures = dict[str, float]

@@ -56,7 +56,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         return Judge(settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot)
 
     def transition(snapshot: bytes | None) -> Transition:
-        return Transition(settings.volume_anomalies, endpoints.is_at_end, snapshot, settings.rules)
+        return Transition(settings.volume_anomalies, endpoints.is_at_end, snapshot, settings.tuning)
 
     flow = Dataflow(FLOW_ID)
     batches = [op.input(f"source_{name}", flow, source) for name, source in endpoints.sources.items()]

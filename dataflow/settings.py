@@ -13,7 +13,7 @@ import msgspec
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from dataflow.monitors.rules import Rules
+from dataflow.monitors.tuning import Tuning
 from dataflow.monitors.volume import VolumeRules
 
 PREFIX = "CRONWAX_"
@@ -165,9 +165,9 @@ class Settings(BaseSettings):
         return self
 
     @property
-    def rules(self) -> Rules:
-        """What is set about the rules."""
-        return Rules(
+    def tuning(self) -> Tuning:
+        """The parameters of the rules."""
+        return Tuning(
             early_tolerance_us=round(self.early_tolerance_seconds * 1_000_000),
             clock_delay_us=self.clock_delay_us,
             flapping_changes=self.flapping_changes or 0,

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dataflow.connectors.demo_jobs import JOBS, JOBS_PER_PROJECT, PROJECTS, TROUBLES, Job, Project, Trouble
-from dataflow.monitors.check_in import MINUTE_US
 from dataflow.monitors.config import ConfigUpdate, parse_config
 from dataflow.monitors.fields import slugify
 from dataflow.monitors.schedule import schedule_for
+from dataflow.monitors.times import MINUTE_US, Minute
 from dataflow.stream.key_groups import monitor_group
 
 PARTITIONS = 4
@@ -138,10 +138,10 @@ def _starts(job: Job, config: dict[str, Any], first_minute: int) -> Iterator[int
     start_minute = START_MS // _MINUTE_MS
     minute = start_minute + first_minute
     if isinstance(job.schedule, str):
-        minute = schedule.after((start_minute - 1) * MINUTE_US)
+        minute = schedule.after(Minute(start_minute - 1) * MINUTE_US)
     while minute < start_minute + DAY_MS // _MINUTE_MS:
         yield minute - start_minute
-        minute = schedule.after(minute * MINUTE_US)
+        minute = schedule.after(Minute(minute) * MINUTE_US)
 
 
 def _environments(monitor: Monitor, random: Random) -> list[str]:

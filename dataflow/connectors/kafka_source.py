@@ -171,7 +171,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
     def _take(self, received: list[KafkaMessage]) -> list[tuple[int, int | None, bytes]]:
         """The messages among what was received; moves position and clock."""
         messages: list[tuple[int, int | None, bytes]] = []
-        newest_us = NO_MINUTE
+        newest_us: int = NO_MINUTE
         latest_us = self._wall_clock.latest_us()
         for message in received:
             error = message.error()

@@ -12,10 +12,10 @@ from zlib import crc32
 
 import msgspec
 
-MINUTE_US = 60_000_000
-"""Microseconds in a minute."""
-NO_MINUTE = -1
-"""Stands for "no such minute"."""
+from dataflow.monitors.times import MINUTE_US as MINUTE_US
+from dataflow.monitors.times import NO_MINUTE as NO_MINUTE
+from dataflow.monitors.times import Microseconds, Minute
+
 NIL_GUID = bytes(16)
 """The nil UUID: "the latest check-in still in progress"."""
 MAX_DURATION_MS = 2_147_483_647
@@ -74,11 +74,11 @@ class CheckIn(msgspec.Struct, array_like=True, tag=0, gc=False):
     config: bytes | None
     """`monitor_config` as JSON text."""
     sdk: str | None
-    start_us: int
+    start_us: Microseconds
     """When it was received, never later than `received_us`."""
-    received_us: int
+    received_us: Microseconds
     """The broker's timestamp."""
-    clock_minute: int
+    clock_minute: Minute
     """The clock of its partition before this message; NO_MINUTE if it had none."""
     topic: str
     partition: int
@@ -101,8 +101,8 @@ class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
     kind: str
     """Its `type` on the wire."""
     organization_id: int
-    received_us: int
-    clock_minute: int
+    received_us: Microseconds
+    clock_minute: Minute
     topic: str
     partition: int
     offset: int
@@ -119,7 +119,7 @@ class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
     """`monitor_config` as JSON text."""
     rule: bytes | None = None
     """A sampling rule as JSON text."""
-    reached_minute: int = NO_MINUTE
+    reached_minute: Minute = NO_MINUTE
     """The event clock before this control, as far as the gate knew it: other partitions may be behind its own."""
 
 
@@ -132,12 +132,12 @@ def source_of(topic: str, partition: int) -> int:
     return crc32(f"{topic}/{partition}".encode("utf-8", "surrogatepass"))
 
 
-def minute_of(time_us: int) -> int:
+def minute_of(time_us: int) -> Minute:
     """The whole minute that a time in µs lies in."""
-    return time_us // MINUTE_US
+    return Microseconds(time_us) // MINUTE_US
 
 
-def first_tick_after(item: CheckIn | Control, clock_delay_us: int) -> int:
+def first_tick_after(item: CheckIn | Control, clock_delay_us: int) -> Minute:
     """The first tick (minute) that can come after this message was applied.
 
     The message itself is applied before the tick that it causes (SPEC, section 6); if that minute had been reached

@@ -5,7 +5,10 @@ from __future__ import annotations
 from heapq import heappop, heappush
 from typing import Any
 
-from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor
+from dataflow.monitors.due import earliest_due
+from dataflow.monitors.environment import Environment
+from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.times import FAR_MINUTE, Minute
 
 Entry = tuple[Monitor, Environment]
 
@@ -20,17 +23,17 @@ class Deadlines:
     __slots__ = ("_entries", "_minutes")
 
     def __init__(self) -> None:
-        self._entries: dict[int, list[Monitor | Environment]] = {}
+        self._entries: dict[Minute, list[Monitor | Environment]] = {}
         """By minute: a monitor, its environment, the next monitor; a pair each would be half of the memory."""
-        self._minutes: list[int] = []
+        self._minutes: list[Minute] = []
 
     def schedule(self, monitor: Monitor, environment: Environment) -> None:
         """Make sure that the environment comes up at its earliest deadline."""
-        due = environment.earliest_due()
+        due = earliest_due(environment)
         if due < environment.scheduled_minute:
             self._enter(monitor, environment, due)
 
-    def _enter(self, monitor: Monitor, environment: Environment, due: int) -> None:
+    def _enter(self, monitor: Monitor, environment: Environment, due: Minute) -> None:
         environment.scheduled_minute = due
         entries = self._entries.get(due)
         if entries is None:
@@ -41,7 +44,7 @@ class Deadlines:
             entries.append(environment)
 
     @property
-    def first_minute(self) -> int:
+    def first_minute(self) -> Minute:
         """No deadline is before this minute; FAR_MINUTE: there is none."""
         return self._minutes[0] if self._minutes else FAR_MINUTE
 
@@ -49,7 +52,7 @@ class Deadlines:
         """Let an environment never come up again: it is gone."""
         environment.scheduled_minute = FAR_MINUTE
 
-    def take(self, until_minute: int) -> tuple[int, list[Entry]] | None:
+    def take(self, until_minute: Minute) -> tuple[Minute, list[Entry]] | None:
         """The first minute that has come, and the environments with a deadline there, in order of their names.
 
         None if nothing is due until then. What was taken has no entry until it is scheduled again.
@@ -61,7 +64,7 @@ class Deadlines:
                 return minute, due
         return None
 
-    def _due_at(self, minute: int) -> list[Entry]:
+    def _due_at(self, minute: Minute) -> list[Entry]:
         """What really falls due then; what is not due before later is entered again."""
         entries: Any = self._entries.pop(minute)
         due: list[Entry] = []
@@ -71,7 +74,7 @@ class Deadlines:
             environment.scheduled_minute = FAR_MINUTE
             if monitor.is_disabled:
                 continue
-            earliest = environment.earliest_due()
+            earliest = earliest_due(environment)
             if earliest <= minute:
                 due.append((monitor, environment))
             elif earliest < FAR_MINUTE:

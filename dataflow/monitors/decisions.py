@@ -10,11 +10,10 @@ from enum import IntEnum
 
 import msgspec
 
-from dataflow.monitors.check_in import NO_MINUTE
-from dataflow.monitors.environment import FAR_MINUTE
+from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE, Minute
 
 KEPT_MINUTES = 60 * 24 * 60
-"""So long is a system incident remembered: longer than any margin or run that is worth asking about."""
+"""How long a system incident is remembered: longer than any margin or run that is worth asking about."""
 
 
 class Decision(IntEnum):
@@ -36,31 +35,31 @@ DECISION_NAMES = tuple(decision.name.lower() for decision in Decision)
 class TickEvent(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A tick that is not plainly NORMAL with nothing pending before it."""
 
-    tick: int
+    tick: Minute
     decision: int
     """A `Decision`, final if the tick is settled by itself."""
-    settled_until: int
+    settled_until: Minute
     """All ticks up to this one are settled; from the next one on they are pending."""
     verdict: int = Decision.NORMAL
     """As what those are settled that were pending: NORMAL or INCIDENT."""
-    incident_start: int = NO_MINUTE
+    incident_start: Minute = NO_MINUTE
     """With an INCIDENT: the first minute of the system incident."""
 
 
 class Decisions(msgspec.Struct, array_like=True):
     """What is known of the ticks."""
 
-    minute: int = NO_MINUTE
+    minute: Minute = NO_MINUTE
     """All ticks up to this one have been taken."""
-    clear_until: int = NO_MINUTE
+    clear_until: Minute = NO_MINUTE
     """All ticks up to this one are NORMAL, whatever comes: there is nothing to compare them with."""
-    pending_from: int = FAR_MINUTE
+    pending_from: Minute = FAR_MINUTE
     """Ticks from this one on are pending; FAR_MINUTE: none is."""
-    incidents: list[tuple[int, int]] = msgspec.field(default_factory=list)
+    incidents: list[tuple[Minute, Minute]] = msgspec.field(default_factory=list)
     """System incidents, oldest first: the first minute that lacks check-ins, and the first that does not."""
 
     @property
-    def known_until(self) -> int:
+    def known_until(self) -> Minute:
         """The last tick about which something is known."""
         return max(self.minute, self.clear_until)
 
@@ -75,7 +74,7 @@ class Decisions(msgspec.Struct, array_like=True):
                 del self.incidents[0]
         self.pending_from = event.settled_until + 1 if event.settled_until < tick else FAR_MINUTE
 
-    def lost_in(self, since_minute: int, tick: int) -> int | None:
+    def lost_in(self, since_minute: Minute, tick: Minute) -> Minute | None:
         """The first minute of the system incident in which a check-in between the two may have been lost; None if
         there was none."""
         for start, end in reversed(self.incidents):

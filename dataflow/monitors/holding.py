@@ -1,39 +1,48 @@
 """Failures that no job reported, while it is not decided whether their tick can be trusted.
 
 A miss or a time-out at a pending tick is written down, and the next times are computed, as always. But it does not
-count yet, nothing is sent, and the successes behind it wait with it, so that all of them count in order. The decision
+count yet, nothing is sent, and the successes after it wait with it, so that all of them count in order. The decision
 settles it: it counts, or its check-in becomes `unknown` and counts for nothing.
 
 What a job reports as failed never waits: the successes before it count, then it does. Failures that are still held
-count behind it, if they come to count.
+count after it, if they come to count.
 """
 
 from __future__ import annotations
 
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, OK, TIMEOUT, UNKNOWN
+from dataflow.monitors.check_in import OK, TIMEOUT, UNKNOWN
+from dataflow.monitors.counting import count_failure, count_success
 from dataflow.monitors.decisions import Decision, TickEvent
-from dataflow.monitors.environment import Environment, Held, Monitor, Run
-from dataflow.monitors.incident import count_failure, count_success
+from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
+from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.run import Held, Run
+from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds, Minute
 
 
-def hold(environment: Environment, run: Run, tick: int, counts: bool) -> None:
+def hold(environment: Environment, run: Run, tick: Minute, counts: bool) -> None:
     """Hold a failure until its tick is decided; `counts`: it will count if it turns out to be one."""
     held = environment.held
     if held is None:
         held = environment.held = []
-    held.append(Held(run, tick * MINUTE_US, tick, environment.last_ok_us, counts))
+    held.append(
+        Held(run=run, at_us=tick * MINUTE_US, tick=tick, last_ok_us=environment.last_ok_us, counts=counts)
+    )
 
 
-def succeed(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
-    """Let a success count, behind the failures that are held."""
+def note_success(
+    monitor: Monitor, environment: Environment, run: Run, at_us: Microseconds, journal: Journal
+) -> None:
+    """Let a success count, after the failures that are held."""
     if environment.held is None:
         count_success(monitor, environment, run, at_us, journal)
     else:
         environment.held.append(Held(run, at_us))
 
 
-def fail(monitor: Monitor, environment: Environment, run: Run, at_us: int, journal: Journal) -> None:
+def note_failure(
+    monitor: Monitor, environment: Environment, run: Run, at_us: Microseconds, journal: Journal
+) -> None:
     """Let a failure that the job reported count, at once."""
     if environment.held is not None:
         for success in [held for held in environment.held if held.tick == NO_MINUTE]:
@@ -43,7 +52,7 @@ def fail(monitor: Monitor, environment: Environment, run: Run, at_us: int, journ
 
 
 def report_late(
-    monitor: Monitor, environment: Environment, run: Run, status: int, at_us: int, journal: Journal
+    monitor: Monitor, environment: Environment, run: Run, status: int, at_us: Microseconds, journal: Journal
 ) -> None:
     """The job reports the end of a run that timed out. If that time-out is held, a failure confirms it; a success
     is what it comes to if the time-out turns out to be nothing."""
@@ -54,7 +63,7 @@ def report_late(
                 return
             _remove(environment, held)
             if held.counts:
-                fail(monitor, environment, run, at_us, journal)
+                note_failure(monitor, environment, run, at_us, journal)
             return
 
 
@@ -106,4 +115,4 @@ def _lose(monitor: Monitor, environment: Environment, held: Held, event: TickEve
     environment.newest_result_us = max(environment.newest_result_us, run.date_added_us)
     environment.last_ok_us = max(environment.last_ok_us, run.date_added_us)
     journal.run(monitor, environment, run)
-    succeed(monitor, environment, run, at_us, journal)
+    note_success(monitor, environment, run, at_us, journal)

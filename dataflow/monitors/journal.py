@@ -6,17 +6,13 @@ from typing import Any
 
 import msgspec
 
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
+from dataflow.monitors.check_in import STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.environment import (
-    ENVIRONMENT_STATUS_NAMES,
-    FAR_MINUTE,
-    NO_TIME,
-    Environment,
-    Incident,
-    Monitor,
-    Run,
-)
+from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
+from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.records import Incident
+from dataflow.monitors.run import Run
+from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
 
 Row = tuple[Any, ...]
 
@@ -39,11 +35,11 @@ class FailureNotice(msgspec.Struct, frozen=True):
     trace_id: bytes | None
     kinds: tuple[int, ...]
     """The statuses of the failing check-ins that it is about, in order."""
-    last_ok_us: int
-    at_us: int
+    last_ok_us: Microseconds
+    at_us: Microseconds
     changes: int = 0
-    """So many changes between ok and error within the window below made the environment flap, which is what the
-    notice says; 0: it is an ordinary one."""
+    """Number of changes between ok and error, within the window below, that made the environment flap, which is what
+    the notice says; 0: an ordinary failure."""
     window_minutes: int = 0
 
 
@@ -54,25 +50,25 @@ def failure_notice(
     guid: bytes,
     trace_id: bytes | None,
     kinds: tuple[int, ...],
-    at_us: int,
+    at_us: Microseconds,
     changes: int = 0,
 ) -> FailureNotice:
     """A notice about the environment as it is now."""
     return FailureNotice(
-        monitor.project_id,
-        monitor.slug,
-        monitor.name,
-        monitor.config,
-        environment.name,
-        environment.status,
-        incident,
-        guid,
-        trace_id,
-        kinds,
-        environment.last_ok_us,
-        at_us,
-        changes,
-        monitor.rules.flapping_window_minutes if changes else 0,
+        project_id=monitor.project_id,
+        slug=monitor.slug,
+        name=monitor.name,
+        config=monitor.config,
+        environment=environment.name,
+        status=environment.status,
+        incident=incident,
+        guid=guid,
+        trace_id=trace_id,
+        kinds=kinds,
+        last_ok_us=environment.last_ok_us,
+        at_us=at_us,
+        changes=changes,
+        window_minutes=monitor.tuning.flapping_window_minutes if changes else 0,
     )
 
 
@@ -84,7 +80,7 @@ class RecoveryNotice(msgspec.Struct, frozen=True):
     environment: str
     incident: Incident
     guid: bytes
-    at_us: int
+    at_us: Microseconds
 
 
 class BrokenNotice(msgspec.Struct, frozen=True):
@@ -99,9 +95,9 @@ class BrokenNotice(msgspec.Struct, frozen=True):
     incident: Incident
     guid: bytes
     """The check-in that began the incident; of `monitor_unmuted`, the one that succeeded."""
-    since_us: int
+    since_us: Microseconds
     """From when on the incident counts as open."""
-    at_us: int
+    at_us: Microseconds
 
 
 Notice = FailureNotice | RecoveryNotice | BrokenNotice
@@ -143,13 +139,13 @@ class Journal:
         self.mutes: list[Row] = []
         self.notices: list[Notice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
-        self.losses: dict[int, Loss] = {}
+        self.losses: dict[Minute, Loss] = {}
         """By the first minute of the system incident."""
         self._deleted: list[Row] = []
-        self._touched: dict[int, tuple[Monitor, Environment, int]] = {}
+        self._touched: dict[int, tuple[Monitor, Environment, Microseconds]] = {}
         self._runs: dict[int, tuple[Monitor, Environment, Run]] = {}
 
-    def touch(self, monitor: Monitor, environment: Environment, at_us: int) -> None:
+    def touch(self, monitor: Monitor, environment: Environment, at_us: Microseconds) -> None:
         """The environment changed, as of `at_us`."""
         self._touched[id(environment)] = (monitor, environment, at_us)
 
@@ -158,12 +154,12 @@ class Journal:
         return [(monitor, environment) for monitor, environment, _ in self._touched.values()]
 
     def mute(
-        self, monitor: Monitor, environment: str, at_us: int, is_muted: bool, is_by_person: bool
+        self, monitor: Monitor, environment: str, at_us: Microseconds, is_muted: bool, is_by_person: bool
     ) -> None:
         """An environment (an empty name: all of the monitor's) was muted or unmuted."""
         self.mutes.append((monitor.project_id, monitor.slug, environment, at_us, is_muted, is_by_person))
 
-    def loss(self, incident_start: int) -> Loss:
+    def loss(self, incident_start: Minute) -> Loss:
         """What a system incident has made of failures and runs meanwhile, to be added to."""
         loss = self.losses.get(incident_start)
         if loss is None:

@@ -15,13 +15,13 @@ from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.crontab import Crontab
+from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds, Minute
 
 if TYPE_CHECKING:
     from dataflow.monitors.config import MonitorConfig
 
-LAST_MINUTE = 4_223_371_679
+LAST_MINUTE = Minute(4_223_371_679)
 """9999-12-31 23:59, the end of the calendar: what would come later is said to come then."""
 ELAPSED_MINUTES = {"minute": 1, "hour": 60}
 """The units of an interval that are elapsed time, in minutes."""
@@ -35,17 +35,17 @@ _MINUTE = timedelta(minutes=1)
 class Schedule(Protocol):
     """When check-ins are expected. Shared between monitors, and between threads."""
 
-    def after(self, time_us: int) -> int:
+    def after(self, time_us: Microseconds) -> Minute:
         """The minute of the first expected time strictly after `time_us` (µs since the epoch)."""
 
-    def resume(self, anchor_minute: int, tick_minute: int) -> int:
+    def resume(self, anchor_minute: Minute, tick_minute: Minute) -> Minute:
         """The first expected minute that is not before the tick, after a check-in failed at the tick.
 
         The anchor is what was expected last (`next_checkin`): an interval goes on counting from there. With
         NO_MINUTE it counts from the tick.
         """
 
-    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+    def early_for(self, began_us: Microseconds, expected_minute: Minute, tolerance_us: int) -> Minute:
         """The scheduled minute that a run counts for which began before it; NO_MINUTE if it was not early.
 
         Early is up to `tolerance_us` before the time, and never more than half of the schedule's gap before it.
@@ -134,10 +134,10 @@ class CrontabSchedule:
         self._crontab = crontab
         self._local = local
         # One tuple, replaced as a whole: two threads may ask at once.
-        self._known = (0, 0)
+        self._known = (Minute(0), Minute(0))
         """The newest answer: from the first minute, and until the second, the next is the second."""
 
-    def after(self, time_us: int) -> int:
+    def after(self, time_us: Microseconds) -> Minute:
         """See Schedule."""
         minute = time_us // MINUTE_US
         since, following = self._known
@@ -147,11 +147,11 @@ class CrontabSchedule:
         self._known = (minute, following)
         return following
 
-    def resume(self, anchor_minute: int, tick_minute: int) -> int:
+    def resume(self, anchor_minute: Minute, tick_minute: Minute) -> Minute:
         """See Schedule; the anchor does not matter here."""
         return self.after((tick_minute - 1) * MINUTE_US)
 
-    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+    def early_for(self, began_us: Microseconds, expected_minute: Minute, tolerance_us: int) -> Minute:
         """See Schedule."""
         if NO_MINUTE != expected_minute <= began_us // MINUTE_US:
             return NO_MINUTE
@@ -162,7 +162,7 @@ class CrontabSchedule:
             return NO_MINUTE
         return following
 
-    def search(self, minute: int) -> int:
+    def search(self, minute: Minute) -> Minute:
         """What `after` says, without memory: about 0.1 ms."""
         try:
             if self._crontab.follows_wall_clock:
@@ -171,7 +171,7 @@ class CrontabSchedule:
                 found = self._by_elapsed_time(minute)
         except OverflowError:
             return LAST_MINUTE
-        return LAST_MINUTE if found is None else min(found, LAST_MINUTE)
+        return LAST_MINUTE if found is None else min(Minute(found), LAST_MINUTE)
 
     def _by_wall_clock(self, minute: int) -> int | None:
         """Each named time once: at the first of two, and where it is skipped, as soon as the gap is over."""
@@ -211,7 +211,7 @@ class CrontabSchedule:
 
 
 @lru_cache(maxsize=65_536)
-def _following(schedule: CrontabSchedule, minute: int) -> int:
+def _following(schedule: CrontabSchedule, minute: Minute) -> Minute:
     return schedule.search(minute)
 
 
@@ -223,11 +223,11 @@ class ElapsedSchedule:
     def __init__(self, step_minutes: int) -> None:
         self._step_minutes = step_minutes
 
-    def after(self, time_us: int) -> int:
+    def after(self, time_us: Microseconds) -> Minute:
         """See Schedule."""
         return min(time_us // MINUTE_US + self._step_minutes, LAST_MINUTE)
 
-    def resume(self, anchor_minute: int, tick_minute: int) -> int:
+    def resume(self, anchor_minute: Minute, tick_minute: Minute) -> Minute:
         """See Schedule."""
         if anchor_minute == NO_MINUTE:
             return self.after(tick_minute * MINUTE_US)
@@ -236,7 +236,7 @@ class ElapsedSchedule:
         steps = -((anchor_minute - tick_minute) // self._step_minutes)
         return min(anchor_minute + steps * self._step_minutes, LAST_MINUTE)
 
-    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+    def early_for(self, began_us: Microseconds, expected_minute: Minute, tolerance_us: int) -> Minute:
         """See Schedule."""
         return _early_for_expected(began_us, expected_minute, tolerance_us, self._step_minutes)
 
@@ -252,11 +252,11 @@ class CalendarSchedule:
         self._least_minutes = number * CALENDAR_DAYS[unit] * 24 * 60
         self._local = local
 
-    def after(self, time_us: int) -> int:
+    def after(self, time_us: Microseconds) -> Minute:
         """See Schedule."""
         return self._stepped(time_us // MINUTE_US, 1)
 
-    def resume(self, anchor_minute: int, tick_minute: int) -> int:
+    def resume(self, anchor_minute: Minute, tick_minute: Minute) -> Minute:
         """See Schedule. Counts all steps from the anchor, so that the 31st comes back after a short month."""
         if anchor_minute == NO_MINUTE:
             return self.after(tick_minute * MINUTE_US)
@@ -266,11 +266,11 @@ class CalendarSchedule:
         steps = bisect_left(range(enough), tick_minute, key=lambda steps: self._stepped(anchor_minute, steps))
         return self._stepped(anchor_minute, steps)
 
-    def early_for(self, began_us: int, expected_minute: int, tolerance_us: int) -> int:
+    def early_for(self, began_us: Microseconds, expected_minute: Minute, tolerance_us: int) -> Minute:
         """See Schedule."""
         return _early_for_expected(began_us, expected_minute, tolerance_us, self._least_minutes)
 
-    def _stepped(self, minute: int, steps: int) -> int:
+    def _stepped(self, minute: Minute, steps: int) -> Minute:
         """The minute so many steps on; of two the first; one that is skipped, as if the clocks ran on."""
         number = steps * self._number
         try:
@@ -281,12 +281,15 @@ class CalendarSchedule:
                 wall += relativedelta(years=number)
             else:
                 wall += timedelta(days=number * CALENDAR_DAYS[self._unit])
-            return min(self._local.minutes((wall - _EPOCH) // _MINUTE)[0], LAST_MINUTE)
+            first, _ = self._local.minutes((wall - _EPOCH) // _MINUTE)
+            return min(Minute(first), LAST_MINUTE)
         except (OverflowError, ValueError):
             return LAST_MINUTE
 
 
-def _early_for_expected(began_us: int, expected_minute: int, tolerance_us: int, gap_minutes: int) -> int:
+def _early_for_expected(
+    began_us: Microseconds, expected_minute: Minute, tolerance_us: int, gap_minutes: int
+) -> Minute:
     """See Schedule.early_for: an interval has no times of its own, only what was expected."""
     ahead_us = expected_minute * MINUTE_US - began_us
     if expected_minute == NO_MINUTE or not 0 < ahead_us <= min(tolerance_us, gap_minutes * MINUTE_US // 2):

@@ -13,6 +13,7 @@ import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.decisions import Decision, TickEvent
+from dataflow.monitors.times import Minute
 
 DAY_MINUTES = 1440
 HISTORY_DAYS = 30
@@ -157,12 +158,23 @@ def _leave_pending(anomaly: Anomaly, tick: int, decision: Decision, pending_from
     """Ticks from this one on stay pending; those before it are NORMAL."""
     anomaly.decision = decision
     anomaly.pending_from = pending_from if pending_from <= tick else NO_MINUTE
-    return TickEvent(tick, decision, pending_from - 1, Decision.NORMAL)
+    return TickEvent(
+        tick=Minute(tick),
+        decision=decision,
+        settled_until=Minute(pending_from - 1),
+        verdict=Decision.NORMAL,
+    )
 
 
 def _settle_as_incident(anomaly: Anomaly, tick: int) -> TickEvent:
     anomaly.decision, anomaly.pending_from = Decision.INCIDENT, NO_MINUTE
-    return TickEvent(tick, Decision.INCIDENT, tick, Decision.INCIDENT, anomaly.incident_start)
+    return TickEvent(
+        tick=Minute(tick),
+        decision=Decision.INCIDENT,
+        settled_until=Minute(tick),
+        verdict=Decision.INCIDENT,
+        incident_start=Minute(anomaly.incident_start),
+    )
 
 
 class VolumeState(msgspec.Struct, array_like=True):

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
+from dataflow.monitors.times import Minute
 from dataflow.steps.processing_error_rows import unread
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
@@ -53,7 +54,7 @@ class Decode:
         read = self._readers[batch.format]
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
-        clock, is_clocked, delay_us = batch.clock_before, batch.origin >= 0, self._clock_delay_us
+        clock, is_clocked, delay_us = Minute(batch.clock_before), batch.origin >= 0, self._clock_delay_us
         known = batch.check_ins or repeat(None)
         for (offset, received_us, message), check_in in zip(batch.messages, known, strict=False):
             try:
@@ -75,7 +76,7 @@ class Decode:
                 if item is not None:
                     by_group[organization_group(item.organization_id, groups)].append(item)
             if is_clocked and received_us is not None:
-                minute = (received_us - delay_us) // MINUTE_US
+                minute: Minute = (received_us - delay_us) // MINUTE_US  # type: ignore[assignment]
                 if minute > clock:
                     clock = minute
         self._emit(batch, by_group, out)

@@ -10,6 +10,7 @@ import msgspec
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.organization import NO_KEY_GROUP, Holder, Limits, Member, Organization
+from dataflow.monitors.times import Minute
 from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
@@ -121,7 +122,8 @@ class Gate(KeyGroup[Chunk, Output]):
                         rejected.append(rejection(item, errors))
                 else:
                     assert isinstance(item, Control)
-                    item.reached_minute = min(item.clock_minute, self._watermark.slowest_beside(chunk.origin))
+                    slowest = Minute(self._watermark.slowest_beside(chunk.origin))
+                    item.reached_minute = min(item.clock_minute, slowest)
                     if errors := self._control(item):
                         rejected.append(rejection(item, errors))
                     else:

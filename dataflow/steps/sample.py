@@ -52,7 +52,7 @@ class Sample(KeyGroup[Chunk, Records]):
         """`is_at_end` is asked when the input has ended: False if the flow was only asked to stop."""
         self._base_rate = base_rate
         self._is_at_end = is_at_end
-        self._minute = NO_MINUTE
+        self._minute: int = NO_MINUTE
         self._rules: dict[int, OrganizationRules] = {}
         self._waiting: list[Waiting] = []
         self._asked: dict[int, dict[Place, RuleRequest]] = {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.decisions import Decisions, TickEvent
-from dataflow.monitors.environment import Monitor, MonitorState
+from dataflow.monitors.group import GroupState
 from dataflow.monitors.journal import Loss
+from dataflow.monitors.monitor import Key, Monitor, MonitorState
+from dataflow.monitors.times import NO_MINUTE, Minute
+from dataflow.monitors.waiting import WaitingState
 from dataflow.steps.key_group import read_blocks
 from dataflow.steps.snapshot_blocks import Blocks
-from dataflow.steps.waiting_items import Key
-from dataflow.stream.items import Item
 
 _LAYOUT = tuple[list[Key], list[MonitorState]]
 
@@ -19,29 +19,46 @@ _LAYOUT = tuple[list[Key], list[MonitorState]]
 class TransitionState(msgspec.Struct, array_like=True):
     """A key group of the step. Version 1 had only the first two; from version 3 on monitors are in blocks."""
 
-    clock_minute: int
+    clock_minute: Minute
     monitors: list[MonitorState]
-    ticks_minute: int = NO_MINUTE
+    ticks_minute: Minute = NO_MINUTE
     decisions: Decisions | None = None
     events: list[TickEvent] = []
-    parked: list[tuple[int, int, str, list[Item]]] = []
-    losses: dict[int, Loss] = {}
+    waiting: WaitingState = []
+    losses: dict[Minute, Loss] = {}
     blocks: list[bytes] = []
+
+    @classmethod
+    def of(cls, group: GroupState, blocks: list[bytes]) -> TransitionState:
+        """What a group holds now, its monitors in blocks."""
+        return cls(
+            clock_minute=group.clock_minute,
+            monitors=[],
+            ticks_minute=group.ticks_minute,
+            decisions=group.decisions,
+            events=group.events,
+            waiting=group.waiting,
+            losses=group.losses,
+            blocks=blocks,
+        )
+
+    def group(self) -> GroupState:
+        """What the group goes on with."""
+        return GroupState(
+            clock_minute=self.clock_minute,
+            ticks_minute=self.ticks_minute,
+            decisions=self.decisions,
+            events=self.events,
+            waiting=self.waiting,
+            losses=self.losses,
+        )
 
 
 class SavedMonitors:
     """The blocks of a key group's monitors, kept up with them from snapshot to snapshot."""
 
-    def __init__(self, monitors: dict[Key, Monitor]) -> None:
-        self._monitors = monitors
+    def __init__(self) -> None:
         self._blocks: Blocks[Key] = Blocks()
-        self._noted: list[Monitor] = []
-
-    def note(self, monitor: Monitor) -> None:
-        """The monitor is made, may change, or is deleted."""
-        if not monitor.is_noted:
-            monitor.is_noted = True
-            self._noted.append(monitor)
 
     def restore(self, state: TransitionState) -> list[MonitorState]:
         """The monitors of a snapshot, of this or an earlier version."""
@@ -50,21 +67,18 @@ class SavedMonitors:
         )
         return state.monitors + in_blocks
 
-    def blocks(self) -> list[bytes]:
-        """The blocks as of now."""
-        changed: dict[Key, None] = {}
-        for monitor in self._noted:
-            monitor.is_noted = False
-            changed[monitor.project_id, monitor.slug] = None
-        self._noted.clear()
-        return self._blocks.update(changed, len(self._monitors), self._find, self._everything)
+    def blocks(self, monitors: dict[Key, Monitor], noted: list[Monitor]) -> list[bytes]:
+        """The blocks as of now; `noted` are the monitors that have changed since they were last asked for."""
 
-    def _find(self, key: Key) -> MonitorState | None:
-        monitor = self._monitors.get(key)
-        return monitor.state() if monitor is not None else None
+        def find(key: Key) -> MonitorState | None:
+            monitor = monitors.get(key)
+            return monitor.state() if monitor is not None else None
 
-    def _everything(self) -> list[MonitorState]:
-        return [monitor.state() for monitor in self._monitors.values()]
+        def everything() -> list[MonitorState]:
+            return [monitor.state() for monitor in monitors.values()]
+
+        changed = dict.fromkeys(monitor.key for monitor in noted)
+        return self._blocks.update(changed, len(monitors), find, everything)
 
 
 def _key_of(saved: MonitorState) -> Key:

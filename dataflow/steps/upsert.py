@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
@@ -12,7 +13,7 @@ from dataflow.monitors.registry import Key, KnownMonitor, Registry
 from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
-from dataflow.stream.items import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
+from dataflow.stream.items import Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 

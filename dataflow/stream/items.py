@@ -9,61 +9,12 @@ from typing import Any
 
 import msgspec
 
+from dataflow.monitors.changes import Change
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
-from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.decisions import TickEvent
 
 END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
-
-
-class MonitorChanged(msgspec.Struct, array_like=True, tag=2, gc=False):
-    """A monitor was created or changed; sent before the check-in that did it."""
-
-    project_id: int
-    slug: str
-    name: str
-    is_disabled: bool
-    is_muted: bool
-    config: MonitorConfig
-    at_us: int
-    clock_minute: int
-    reschedule: bool
-    """Compute the next times of all environments afresh, from `at_us`."""
-    source: int | None = None
-    """The partition that the change came from (see `source_of`), whose clock `clock_minute` is."""
-    reached_minute: int = NO_MINUTE
-    """Up to here no partition holds anything back (see `Control.reached_minute`)."""
-    environment: str | None = None
-    """Of a change by a check-in, the check-in's environment and time."""
-    start_us: int = NO_MINUTE
-
-
-class EnvironmentMuted(msgspec.Struct, array_like=True, tag=3, gc=False):
-    """An environment was muted or unmuted."""
-
-    project_id: int
-    slug: str
-    environment: str
-    is_muted: bool
-    at_us: int
-    clock_minute: int
-    source: int | None = None
-    """As in MonitorChanged."""
-    reached_minute: int = NO_MINUTE
-
-
-class MonitorDeleted(msgspec.Struct, array_like=True, tag=4, gc=False):
-    """A monitor, or one environment of it, was deleted."""
-
-    project_id: int
-    slug: str
-    environment: str | None
-    at_us: int
-    clock_minute: int
-    source: int | None = None
-    """As in MonitorChanged."""
-    reached_minute: int = NO_MINUTE
 
 
 class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
@@ -79,8 +30,6 @@ class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
     offset: int
 
 
-Change = MonitorChanged | EnvironmentMuted | MonitorDeleted
-"""What happens to a monitor beside its check-ins."""
 Item = CheckIn | Control | Change | RuleRequested
 
 

@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, REPORTED, CheckIn, Control
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import field_errors, parse_duration, parse_guid, slugify
+from dataflow.monitors.times import Microseconds, Minute
 
 MAX_PROJECT_ID = 2**64 - 1
 _GUID_DIGITS = 32
@@ -194,8 +195,12 @@ class CheckInDecoder:
         is_line: bool,
     ) -> CheckIn:
         slug, environment, guid, status, duration_ms, trace_id, config = fields
-        received_us = place.received_us
-        start_us = round(start_s * 1e6) if start_s < _MAX_SECONDS else received_us
+        # From here on mypy tells times apart.
+        received_us: Microseconds = place.received_us  # type: ignore[assignment]
+        clock_minute: Minute = place.clock_minute  # type: ignore[assignment]
+        start_us = received_us
+        if start_s < _MAX_SECONDS:
+            start_us = round(start_s * 1e6)  # type: ignore[assignment]
         return CheckIn(
             self._projects.get(project_id, 1),
             project_id,
@@ -209,7 +214,7 @@ class CheckInDecoder:
             sdk,
             start_us if start_us < received_us else received_us,
             received_us,
-            place.clock_minute,
+            clock_minute,
             place.topic,
             place.partition,
             place.offset,

@@ -11,6 +11,7 @@ from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import slugify
+from dataflow.monitors.times import Microseconds, Minute
 from dataflow.sampling.rule_request import InvalidRule, parse_rule
 from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
 
@@ -153,8 +154,8 @@ class ControlDecoder:
         return Control(
             body.type,
             body.organization_id if project_id is None else self._projects.get(project_id, 1),
-            place.received_us,
-            place.clock_minute,
+            Microseconds(place.received_us),
+            Minute(place.clock_minute),
             place.topic,
             place.partition,
             place.offset,

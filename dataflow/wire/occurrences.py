@@ -9,10 +9,11 @@ from uuid import UUID
 import msgspec
 
 from dataflow.monitors import identity
+from dataflow.monitors.check_in import STATUS_NAMES
 from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
-from dataflow.monitors.incident import failure_reason
+from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
 from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice, Row
+from dataflow.monitors.times import NO_TIME
 from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor
 
@@ -158,3 +159,17 @@ def _config(config: MonitorConfig) -> dict[str, Any]:
         "recovery_threshold": config.recovery_threshold,
         "schedule_type": SCHEDULE_TYPES[config.schedule_type],
     }
+
+
+def failure_reason(kinds: tuple[int, ...]) -> str:
+    """The failing check-ins in words: one by its kind, several counted in order of first appearance."""
+    counts: dict[str, int] = {}
+    for kind in kinds:
+        name = STATUS_NAMES[kind]
+        counts[name] = counts.get(name, 0) + 1
+    if len(kinds) == 1:
+        (name,) = counts
+        return f"{'An' if name == 'error' else 'A'} {name} check-in was detected"
+    parts = [f"{count} {name}" for name, count in counts.items()]
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{listed} check-ins detected"

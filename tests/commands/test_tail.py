@@ -6,8 +6,10 @@ from cronwax.commands import sentences
 from cronwax.commands.sentences import Reader, Sentence
 from dataflow.monitors import identity
 from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.environment import NO_TIME, EnvironmentStatus, Incident
+from dataflow.monitors.environment import EnvironmentStatus
 from dataflow.monitors.journal import FailureNotice, RecoveryNotice
+from dataflow.monitors.records import Incident
+from dataflow.monitors.times import NO_TIME
 from dataflow.wire.occurrences import message_of
 
 GUID = bytes(15) + b"\1"

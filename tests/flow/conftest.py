@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dataflow.monitors.environment import FAR_MINUTE
+from dataflow.monitors.times import FAR_MINUTE
 from dataflow.steps.snapshot_blocks import Blocks
 
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow.monitors.environment import FAR_MINUTE, Environment
+from dataflow.monitors.due import earliest_due
+from dataflow.monitors.environment import Environment
+from dataflow.monitors.times import FAR_MINUTE
 from tests.builders import START_S, check_in, control, pulse
 from tests.flow.memory import run
 from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batches
@@ -217,4 +219,4 @@ def test_a_snapshot_of_an_earlier_release_is_read():
     assert environment.flapping is None
     assert environment.incident is not None
     assert environment.incident.due_minute == FAR_MINUTE
-    assert environment.earliest_due() == 7
+    assert earliest_due(environment) == 7

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataflow.monitors.changes import MonitorChanged
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, OK, CheckIn
 from dataflow.monitors.config import MonitorConfig
 from dataflow.steps.transition import Transition
-from dataflow.stream.items import Chunk, MonitorChanged, Ticks
+from dataflow.stream.items import Chunk, Ticks
 
 START = 29_016_000
 """2025-03-03T00:00:00Z, in minutes."""

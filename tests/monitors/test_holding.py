@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataflow.monitors import holding
 from dataflow.monitors.check_in import ERROR, OK, TIMEOUT
 from dataflow.monitors.config import ConfigUpdate, parse_config
-from dataflow.monitors.environment import FAR_MINUTE, Environment, Monitor, MonitorState, Run
+from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
+from dataflow.monitors.monitor import Monitor, MonitorState
+from dataflow.monitors.run import Run
+from dataflow.monitors.times import FAR_MINUTE
 
 
 def monitor_with(environment):
@@ -25,7 +28,7 @@ def test_once_the_job_has_confirmed_its_time_out_nothing_is_held_any_more():
     monitor, journal = monitor_with(environment), Journal()
     timed_out = run_of(1, TIMEOUT)
     holding.hold(environment, timed_out, 5, True)
-    holding.succeed(monitor, environment, run_of(2, OK), 400_000_000, journal)
+    holding.note_success(monitor, environment, run_of(2, OK), 400_000_000, journal)
     assert environment.held is not None
     assert len(environment.held) == 2
     holding.report_late(monitor, environment, timed_out, ERROR, 500_000_000, journal)

@@ -6,17 +6,15 @@ import pickle
 
 import pytest
 
+from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
 from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.config import MonitorConfig
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import (
     Chunk,
     DeadLetter,
-    EnvironmentMuted,
     Item,
     Message,
-    MonitorChanged,
-    MonitorDeleted,
     Records,
     RuleRequested,
     Sampled,

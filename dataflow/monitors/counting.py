@@ -1,0 +1,156 @@
+"""A result that counts goes to every kind of alarm; what they ask for is done here: incidents open, are resolved,
+and somebody is notified (SPEC, section 7)."""
+
+from __future__ import annotations
+
+from dataflow.monitors import identity
+from dataflow.monitors.alarms import AlarmPolicy, Counted
+from dataflow.monitors.broken import Broken
+from dataflow.monitors.environment import Environment, EnvironmentStatus
+from dataflow.monitors.flapping import FlappingDetection
+from dataflow.monitors.journal import FailureNotice, Journal, RecoveryNotice, failure_notice
+from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.records import Incident
+from dataflow.monitors.run import Run
+from dataflow.monitors.thresholds import Thresholds
+from dataflow.monitors.times import MINUTE_US, Microseconds, Minute
+
+ALARMS: tuple[AlarmPolicy, ...] = (
+    FlappingDetection(),
+    Broken(),
+    Thresholds(),
+)
+"""All kinds of alarm. What watches an incident comes before what opens and resolves it: so it sees the success that
+resolves it, too."""
+_SEE_EVERY_SUCCESS = any(alarm.sees_every_success for alarm in ALARMS)
+
+
+def count_failure(
+    monitor: Monitor, environment: Environment, run: Run, at_us: Microseconds, journal: Journal
+) -> None:
+    """Let a failing check-in count, once; `at_us` is when it was noticed.
+
+    In a muted environment or monitor no occurrence is sent; while the environment flaps, it waits.
+    """
+    counted = Counted(run, at_us, environment.incident)
+    for alarm in ALARMS:
+        alarm.before(monitor, environment, at_us // MINUTE_US, journal)
+    for alarm in ALARMS:
+        alarm.on_failure(monitor, environment, counted, journal)
+    if counted.incident is None:
+        if counted.opens_at is None:
+            return
+        _open(monitor, environment, counted, journal)
+    _send_failure(monitor, environment, counted, journal)
+    for alarm in ALARMS:
+        alarm.on_incident_failure(monitor, environment, counted, journal)
+
+
+def _open(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:
+    first = counted.opens_at
+    assert first is not None
+    names = (monitor.project_id, monitor.slug, environment.name)
+    incident = Incident(
+        id=identity.incident_id(*names, first.guid),
+        fingerprint=identity.fingerprint(*names, first.guid),
+        starting_guid=first.guid,
+        starting_us=first.date_added_us,
+    )
+    environment.incident = counted.incident = incident
+    environment.status = EnvironmentStatus.ERROR
+    journal.incident(monitor, environment, incident, None)
+    for alarm in ALARMS:
+        alarm.on_change(monitor, environment, counted)
+
+
+def _send_failure(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:
+    is_held = any([alarm.holds_failure(environment, counted) for alarm in ALARMS])  # noqa: C419 - asks all
+    if not is_held and not monitor.is_silenced(environment):
+        journal.notices.append(_notice(monitor, environment, counted))
+
+
+def _notice(monitor: Monitor, environment: Environment, counted: Counted) -> FailureNotice:
+    assert counted.incident is not None
+    return failure_notice(
+        monitor,
+        environment,
+        counted.incident,
+        guid=counted.run.guid,
+        trace_id=counted.run.trace_id,
+        kinds=counted.kinds,
+        at_us=counted.at_us,
+        changes=counted.changes,
+    )
+
+
+def count_success(
+    monitor: Monitor, environment: Environment, run: Run, at_us: Microseconds, journal: Journal
+) -> None:
+    """Let a success count: it ends a row of failures, and may resolve the open incident."""
+    if (
+        environment.incident is None
+        and environment.failures is None
+        and environment.flapping is None
+        and environment.records is None
+        and not _SEE_EVERY_SUCCESS
+    ):  # as nearly always: no alarm keeps a record
+        environment.status = EnvironmentStatus.OK
+        return
+    incident = environment.incident
+    counted = Counted(run, at_us, incident)
+    for alarm in ALARMS:
+        alarm.before(monitor, environment, at_us // MINUTE_US, journal)
+    for alarm in ALARMS:
+        alarm.on_success(monitor, environment, counted, journal)
+    if incident is None:
+        environment.status = EnvironmentStatus.OK
+    elif counted.resolves:
+        environment.status = EnvironmentStatus.OK
+        environment.incident = None
+        journal.incident(monitor, environment, incident, run)
+        for alarm in ALARMS:
+            alarm.on_change(monitor, environment, counted)
+        _send_recovery(monitor, environment, incident, counted, journal)
+
+
+def _send_recovery(
+    monitor: Monitor, environment: Environment, incident: Incident, counted: Counted, journal: Journal
+) -> None:
+    """The status change; or, where this change makes the environment flap, an occurrence that says so."""
+    is_held = any([alarm.holds_recovery(environment, counted) for alarm in ALARMS])  # noqa: C419 - asks all
+    if not is_held:
+        journal.notices.append(
+            RecoveryNotice(
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                incident=incident,
+                guid=counted.run.guid,
+                at_us=counted.at_us,
+            )
+        )
+    elif counted.changes and not monitor.is_silenced(environment):
+        journal.notices.append(_notice(monitor, environment, counted))
+
+
+def alarm_minute(environment: Environment) -> Minute:
+    """The next tick at which an alarm has something to do by itself; FAR_MINUTE: none."""
+    return min([alarm.due_minute(environment) for alarm in ALARMS])
+
+
+def fire_alarm(monitor: Monitor, environment: Environment, minute: Minute, journal: Journal) -> None:
+    """Let the first alarm that is due at this minute do what it has to."""
+    due = next(alarm for alarm in ALARMS if alarm.due_minute(environment) == minute)
+    due.fire(monitor, environment, minute, journal)
+
+
+def alarms_watch_again(environment: Environment, at_us: Microseconds, first_tick: Minute) -> None:
+    """The monitor is enabled again."""
+    for alarm in ALARMS:
+        alarm.watch_again(environment, at_us, first_tick)
+
+
+def alarms_on_mute(environment: Environment, at_us: Microseconds) -> None:
+    """Somebody muted or unmuted the environment."""
+    for alarm in ALARMS:
+        alarm.on_mute(environment, at_us)

@@ -1,0 +1,386 @@
+"""One key group of monitors: its items, ticks, deadlines, and what waits. These are the rules as a whole; the
+transition step only brings what comes, and takes away what the journal holds."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from dataflow.monitors import holding
+from dataflow.monitors.changed import awaited_by_change, made, overdue, reached_before, take_over
+from dataflow.monitors.changes import (
+    Change,
+    EnvironmentMuted,
+    MonitorChanged,
+    MonitorDeleted,
+    MonitorItem,
+)
+from dataflow.monitors.check_in import CheckIn
+from dataflow.monitors.counting import alarms_on_mute
+from dataflow.monitors.deadlines import Deadlines
+from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
+from dataflow.monitors.due import earliest_due, fire_due, fire_late, may_fire_before
+from dataflow.monitors.environment import Environment
+from dataflow.monitors.journal import Journal, Loss
+from dataflow.monitors.lost import lose_running
+from dataflow.monitors.monitor import Key, Monitor, MonitorState
+from dataflow.monitors.receive import awaited_tick, receive
+from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Minute
+from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
+from dataflow.monitors.waiting import WaitingItems, WaitingState
+
+
+class GroupState(msgspec.Struct):
+    """What a snapshot keeps of a group beside its monitors."""
+
+    clock_minute: Minute = NO_MINUTE
+    """The watermark of the items."""
+    ticks_minute: Minute = NO_MINUTE
+    """The watermark of the decisions."""
+    decisions: Decisions | None = None
+    """None: nothing is known yet of the ticks after `clock_minute`."""
+    events: list[TickEvent] = []
+    """Of ticks to come."""
+    waiting: WaitingState = []
+    losses: dict[Minute, Loss] = {}
+    """What system incidents have cost, by their first minutes."""
+
+
+class MonitorGroup:
+    """A key group of monitors.
+
+    Two streams come here: the monitors' items with the watermark after them, and what was decided about the ticks.
+    A tick is worked off when both have come to it. An item goes ahead of ticks unless it depends on one of which
+    nothing is known yet (`receive.awaited_tick`): then it waits, and all later ones of its monitor wait after it.
+
+    `take_all` items and `take_ticks`, then `work_off`. What happens is noted in the journal given.
+    """
+
+    def __init__(
+        self,
+        judges: bool,
+        tuning: Tuning = DEFAULT_TUNING,
+        state: GroupState | None = None,
+        monitors: Iterable[MonitorState] = (),
+    ) -> None:
+        """A group as of `state`. `judges`: ticks are decided somewhere; if not, all are NORMAL."""
+        state = state or GroupState()
+        self.monitors: dict[Key, Monitor] = {}
+        """To be read only."""
+        self.clock_minute = state.clock_minute
+        """All items before this minute have come."""
+        self.losses = dict(state.losses)
+        """What system incidents have cost so far, by their first minutes."""
+        self._judges = judges
+        self._tuning = tuning
+        self._deadlines = Deadlines()
+        self._ticks_minute = state.ticks_minute
+        # A snapshot without decisions is of version 1, which had worked off whatever its clock had reached.
+        self._decisions = state.decisions or Decisions(state.clock_minute)
+        self._events = deque(state.events)
+        self._waiting = WaitingItems(state.waiting)
+        self._holding: dict[tuple[int, str, str], tuple[Monitor, Environment]] = {}
+        """The environments that hold something, by their names."""
+        self._noted: list[Monitor] = []
+        if not judges:
+            self._forget_decisions()
+        elif self._decisions.clear_until == ALL_NORMAL:
+            # Of a run that judged nothing, or came to the end of its input: from now on there are decisions again.
+            self._decisions.clear_until = NO_MINUTE
+        for saved in monitors:
+            self._restore(Monitor.restore(saved, tuning))
+
+    def _forget_decisions(self) -> None:
+        """Nobody decides any more: what is held counts at the next tick."""
+        decisions = self._decisions
+        decisions.clear_until = ALL_NORMAL
+        self._events.clear()
+        if decisions.pending_from != FAR_MINUTE:
+            tick = decisions.minute + 1
+            self._events.append(TickEvent(tick, Decision.NORMAL, tick))
+
+    def _restore(self, monitor: Monitor) -> None:
+        self.monitors[monitor.key] = monitor
+        for environment in monitor.environments():
+            environment.scheduled_minute = FAR_MINUTE
+            self._note_held(monitor, environment)
+            if not monitor.is_disabled:
+                self._deadlines.schedule(monitor, environment)
+
+    def state(self) -> GroupState:
+        """What a snapshot keeps, beside the monitors."""
+        return GroupState(
+            clock_minute=self.clock_minute,
+            ticks_minute=self._ticks_minute,
+            decisions=self._decisions,
+            events=list(self._events),
+            waiting=self._waiting.state(),
+            losses=self.losses,
+        )
+
+    def take_noted(self) -> list[Monitor]:
+        """The monitors that may have changed, or are deleted, since this was last asked."""
+        noted, self._noted = self._noted, []
+        for monitor in noted:
+            monitor.is_noted = False
+        return noted
+
+    def _note(self, monitor: Monitor) -> None:
+        if not monitor.is_noted:
+            monitor.is_noted = True
+            self._noted.append(monitor)
+
+    def take_ticks(self, events: list[TickEvent], clock_minute: Minute, clear_until: Minute) -> None:
+        """What has been decided about the ticks up to `clock_minute`."""
+        self._events += events
+        self._ticks_minute = max(self._ticks_minute, clock_minute)
+        self._decisions.clear_until = max(self._decisions.clear_until, clear_until)
+
+    def end(self, journal: Journal) -> None:
+        """Nothing comes any more: what waits waits no longer."""
+        self._decisions.clear_until = ALL_NORMAL
+        self._apply_waiting(FAR_MINUTE, journal)
+
+    def look_for_held(self, journal: Journal) -> None:
+        """While ticks are pending, find the environments that hold something since the journal was begun."""
+        if self._decisions.pending_from != FAR_MINUTE:
+            for monitor, environment in journal.touched():
+                self._note_held(monitor, environment)
+
+    def add_losses(self, journal: Journal) -> list[tuple[Minute, Loss | None]]:
+        """Add up what system incidents cost: by first minute the new total, None if that is nothing now."""
+        changed: list[tuple[Minute, Loss | None]] = []
+        for start, loss in sorted(journal.losses.items()):
+            total = self.losses.setdefault(start, Loss())
+            total.held += loss.held
+            total.dropped += loss.dropped
+            total.in_progress += loss.in_progress
+            if total == Loss():
+                del self.losses[start]
+                changed.append((start, None))
+            else:
+                changed.append((start, total))
+        return changed
+
+    def take_all(self, items: list[MonitorItem], clock_minute: Minute, journal: Journal) -> None:
+        """Apply items in order, or let them wait; no earlier one than of `clock_minute` comes after them."""
+        for item in items:
+            if not (type(item) is CheckIn and self._take_at_once(item, journal)):
+                self._take(item, journal)
+        self.clock_minute = max(self.clock_minute, clock_minute)
+
+    def _take(self, item: MonitorItem, journal: Journal) -> None:
+        key = (item.project_id, item.slug)
+        if key in self._waiting.items:
+            self._waiting.append(key, item)
+        elif (tick := self._awaited_tick(item)) > self._decisions.known_until:
+            self._waiting.wait(key, [item], tick)
+        else:
+            self._apply(item, journal)
+
+    def _take_at_once(self, item: CheckIn, journal: Journal) -> bool:
+        """Apply a check-in that waits for nothing, as nearly all do."""
+        key = (item.project_id, item.slug)
+        if key in self._waiting.items:
+            return False
+        monitor = self.monitors[key]
+        environment = monitor.first
+        if environment is None or environment.name != item.environment:
+            environment = monitor.find(item.environment)
+        if (
+            item.received_us // MINUTE_US <= self._decisions.clear_until
+            or awaited_tick(monitor, environment, item) <= self._decisions.known_until
+        ):
+            self._receive(monitor, environment, item, journal)
+            return True
+        return False
+
+    def _awaited_tick(self, item: MonitorItem) -> Minute:
+        """The last tick that must be known before the item can be applied; NO_MINUTE: none."""
+        if not isinstance(item, CheckIn):
+            return awaited_by_change(self.monitors.get((item.project_id, item.slug)), item)
+        if item.received_us // MINUTE_US <= self._decisions.clear_until:
+            return NO_MINUTE  # as awaited_tick would find, but fast
+        monitor = self.monitors[item.project_id, item.slug]
+        return awaited_tick(monitor, monitor.find(item.environment), item)
+
+    def _apply(self, item: MonitorItem, journal: Journal) -> None:
+        if isinstance(item, CheckIn):
+            monitor = self.monitors[item.project_id, item.slug]
+            self._receive(monitor, monitor.find(item.environment), item, journal)
+        elif isinstance(item, MonitorChanged):
+            self._changed(item, journal)
+        elif isinstance(item, EnvironmentMuted):
+            self._muted(item, journal)
+        else:
+            self._deleted(item, journal)
+
+    def _receive(
+        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
+    ) -> None:
+        if not monitor.is_noted:
+            self._note(monitor)
+        if environment is None:
+            environment = Environment(item.environment)
+            monitor.add(environment)
+            journal.touch(monitor, environment, item.received_us)
+        receive(monitor, environment, item, self._decisions, journal)
+        self._rescheduled(monitor, environment)
+
+    def work_off(self, journal: Journal) -> None:
+        """Work off every tick that both watermarks have reached, in order."""
+        until = min(self.clock_minute, self._ticks_minute) if self._judges else self.clock_minute
+        if until <= self._decisions.minute:
+            return
+        while (minute := self._next_minute()) <= until:
+            self._tick(minute, journal)
+        self._decisions.minute = until
+
+    def _next_minute(self) -> Minute:
+        """The next tick at which something happens."""
+        event_tick = self._events[0].tick if self._events else FAR_MINUTE
+        return min(event_tick, self._deadlines.first_minute, self._waiting.first_tick)
+
+    def _tick(self, minute: Minute, journal: Journal) -> None:
+        """Work off one tick.
+
+        1. What is decided: about the tick, and with that about what is held.
+        2. Deadlines; those of a monitor for which something waits only as far as they come before it.
+        3. Check-ins in progress, if check-ins are being lost.
+        4. What has waited for the tick.
+        """
+        decisions = self._decisions
+        decisions.minute = max(decisions.minute, minute)
+        event = self._events.popleft() if self._events and self._events[0].tick <= minute else None
+        if event is not None:
+            decisions.take(event)
+            self._settle(event, journal)
+        while (taken := self._deadlines.take(minute)) is not None:
+            due, entries = taken
+            for monitor, environment in entries:
+                if due <= self._waiting.clock_minute(monitor.key):
+                    self._note(monitor)
+                    fire_due(monitor, environment, due, decisions, journal)
+                    self._rescheduled(monitor, environment)
+        if event is not None and event.decision == Decision.INCIDENT:
+            for monitor, environment in self._environments():
+                if environment.runs and not monitor.is_disabled:
+                    self._note(monitor)
+                    lose_running(monitor, environment, minute, event.incident_start, journal)
+        self._apply_waiting(minute, journal)
+
+    def _settle(self, event: TickEvent, journal: Journal) -> None:
+        for names, (monitor, environment) in sorted(self._holding.items()):
+            if monitor.find(environment.name) is environment:
+                self._note(monitor)
+                holding.settle(monitor, environment, event, journal)
+                if not monitor.is_disabled:
+                    self._deadlines.schedule(monitor, environment)
+            if environment.held is None:
+                del self._holding[names]
+
+    def _rescheduled(self, monitor: Monitor, environment: Environment) -> None:
+        """Something of the environment has happened: see to its next deadline, and to what it holds."""
+        if may_fire_before(environment, environment.scheduled_minute):
+            self._deadlines.schedule(monitor, environment)
+        if environment.held is not None:
+            self._note_held(monitor, environment)
+
+    def _note_held(self, monitor: Monitor, environment: Environment) -> None:
+        if environment.held is not None:
+            self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
+
+    def _environments(self) -> list[tuple[Monitor, Environment]]:
+        """All environments, in order of their names. It takes a while, and is for what happens rarely."""
+        return [
+            (monitor, environment)
+            for _, monitor in sorted(self.monitors.items())
+            for environment in sorted(monitor.environments(), key=_name_of)
+        ]
+
+    def _apply_waiting(self, tick: Minute, journal: Journal) -> None:
+        """Apply what has waited for the tick, as far as that does not wait for a later one."""
+        while (taken := self._waiting.take(tick)) is not None:
+            key, items = taken
+            for at, item in enumerate(items):
+                if (awaited := self._awaited_tick(item)) > self._decisions.known_until:
+                    self._waiting.wait(key, items[at:], awaited)
+                    break
+                self._apply(item, journal)
+            if (monitor := self.monitors.get(key)) is not None and not monitor.is_disabled:
+                self._note(monitor)
+                self._resume(monitor, self._waiting.clock_minute(key), journal)
+
+    def _resume(self, monitor: Monitor, clock_minute: Minute, journal: Journal) -> None:
+        """Fire what ticks have left out while something waited that comes before them."""
+        reached = self._decisions.minute
+        for environment in sorted(monitor.environments(), key=_name_of):
+            fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
+            self._note_held(monitor, environment)
+            if clock_minute == FAR_MINUTE or earliest_due(environment) > reached:
+                self._rescheduled(monitor, environment)
+
+    def _changed(self, item: MonitorChanged, journal: Journal) -> None:
+        monitor = self.monitors.get((item.project_id, item.slug))
+        if monitor is None:
+            monitor = made(item, self._tuning)
+            self.monitors[monitor.key] = monitor
+            self._note(monitor)
+            return
+        self._note(monitor)
+        self._catch_up(monitor, item, journal)
+        if environment := overdue(monitor, item):
+            # Its check-in will meet what it missed (`monitors.receive`): that was under the old config.
+            fire_late(monitor, environment, item.start_us // MINUTE_US, self._decisions, journal)
+            self._rescheduled(monitor, environment)
+        take_over(monitor, item, journal)
+        if not monitor.is_disabled:
+            for environment in monitor.environments():
+                self._deadlines.schedule(monitor, environment)
+
+    def _catch_up(self, monitor: Monitor, item: Change, journal: Journal) -> None:
+        """Fire what the clock had reached before the monitor changed."""
+        if not monitor.is_disabled:
+            for environment in monitor.environments():
+                minute = reached_before(environment, item)
+                fire_due(monitor, environment, minute, self._decisions, journal)
+                self._rescheduled(monitor, environment)
+
+    def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
+        monitor = self.monitors[item.project_id, item.slug]
+        environment = monitor.find(item.environment)
+        assert environment is not None
+        self._note(monitor)
+        self._catch_up(monitor, item, journal)
+        if environment.is_muted != item.is_muted:
+            journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
+        environment.is_muted = item.is_muted
+        alarms_on_mute(environment, item.at_us)
+        if not monitor.is_disabled:
+            self._deadlines.schedule(monitor, environment)
+        journal.touch(monitor, environment, item.at_us)
+
+    def _deleted(self, item: MonitorDeleted, journal: Journal) -> None:
+        key = (item.project_id, item.slug)
+        monitor = self.monitors[key]
+        self._note(monitor)
+        self._catch_up(monitor, item, journal)
+        if item.environment is None:
+            journal.delete(monitor, None)
+            del self.monitors[key]
+            gone = monitor.environments()
+        else:
+            environment = monitor.find(item.environment)
+            assert environment is not None
+            monitor.remove(environment)
+            journal.delete(monitor, environment)
+            gone = [environment]
+        for environment in gone:
+            environment.held = None
+            self._deadlines.forget(environment)
+
+
+def _name_of(environment: Environment) -> str:
+    return environment.name
