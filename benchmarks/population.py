@@ -14,6 +14,7 @@ from dataflow.connectors.jsonl_source import FileSource
 from dataflow.monitors.changes import MonitorChanged
 from dataflow.monitors.check_in import MINUTE_US, CheckIn, CheckInStatus
 from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.times import Microseconds, Minute
 from dataflow.settings import Settings
 from dataflow.steps.transition import Transition
 from dataflow.stream.items import Chunk, Item
@@ -131,7 +132,11 @@ def _late_from(monitors: int, period: int) -> dict[int, Transition]:
         project = 1 + number // 50
         at_us = (START_MINUTE + 1 + number % period) * MINUTE_US
         into = items.setdefault(monitor_group(project, slug, 64), [])
-        into.append(MonitorChanged(project, slug, slug, False, False, config, at_us, START_MINUTE, False))
+        into.append(
+            MonitorChanged(
+                project, slug, slug, False, False, config, Microseconds(at_us), Minute(START_MINUTE), False
+            )
+        )
         into.append(_ok(project, slug, at_us, number))
     groups = {}
     for group in sorted(items):
@@ -152,9 +157,9 @@ def _ok(project: int, slug: str, at_us: int, number: int) -> CheckIn:
         trace_id=None,
         config=None,
         sdk=None,
-        start_us=at_us,
-        received_us=at_us,
-        clock_minute=START_MINUTE,
+        start_us=Microseconds(at_us),
+        received_us=Microseconds(at_us),
+        clock_minute=Minute(START_MINUTE),
         topic="bench",
         partition=0,
         offset=number,

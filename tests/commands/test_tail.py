@@ -9,7 +9,7 @@ from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import EnvironmentStatus
 from dataflow.monitors.journal import FailureNotice, RecoveryNotice
 from dataflow.monitors.records import Incident
-from dataflow.monitors.times import NO_TIME
+from dataflow.monitors.times import NO_TIME, Microseconds
 from dataflow.wire.occurrences import message_of
 
 GUID = bytes(15) + b"\1"
@@ -21,7 +21,7 @@ SENT = "2025-03-03T00:06:00Z"
 
 def incident(slug="nightly", environment="eu"):
     about = (1, slug, environment, GUID)
-    return Incident(identity.incident_id(*about), identity.fingerprint(*about), GUID, AT_US)
+    return Incident(identity.incident_id(*about), identity.fingerprint(*about), GUID, Microseconds(AT_US))
 
 
 def failure(slug="nightly", environment="eu"):
@@ -37,13 +37,13 @@ def failure(slug="nightly", environment="eu"):
         None,
         (3, 2),
         NO_TIME,
-        AT_US,
+        Microseconds(AT_US),
     )
     return message_of(notice)[0].payload
 
 
 def recovery(slug="nightly", environment="eu"):
-    notice = RecoveryNotice(1, slug, environment, incident(slug, environment), GUID, AT_US)
+    notice = RecoveryNotice(1, slug, environment, incident(slug, environment), GUID, Microseconds(AT_US))
     return message_of(notice)[0].payload
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataflow.monitors.changes import MonitorChanged
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, OK, CheckIn
 from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.times import Microseconds
 from dataflow.steps.transition import Transition
 from dataflow.stream.items import Chunk, Ticks
 
@@ -15,7 +16,9 @@ COLUMNS = ("environment", "status", "date_added")
 
 def created():
     config = MonitorConfig("crontab", "*/10 * * * *")
-    return MonitorChanged(1, "m", "m", False, False, config, START * MINUTE_US, NO_MINUTE, False)
+    return MonitorChanged(
+        1, "m", "m", False, False, config, Microseconds(START * MINUTE_US), NO_MINUTE, False
+    )
 
 
 def check_in(number, minute, environment, source, clock):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dataflow.monitors.check_in import MINUTE_US
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.schedule import Schedule, load_zone, schedule_for
+from dataflow.monitors.times import Microseconds, Minute
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEW_YORK, VIENNA, LORD_HOWE, SAO_PAULO = (
@@ -42,14 +43,14 @@ def fires(text: str, zone: str, since: str, until: str) -> list[str]:
     asked, last = schedule(text, zone), minute_of(datetime.fromisoformat(until).replace(tzinfo=UTC))
     minutes = [minute_of(datetime.fromisoformat(since).replace(tzinfo=UTC)) - 1]
     while minutes[-1] <= last:
-        minutes.append(asked.after(minutes[-1] * MINUTE_US))
+        minutes.append(asked.after(Microseconds(minutes[-1] * MINUTE_US)))
         assert minutes[-1] > minutes[-2]
     return [local(minute, zone).strftime("%d %H:%M %z") for minute in minutes[1:-1]]
 
 
 def following(text: str, zone: str, reference: str) -> str:
     minute = minute_of(datetime.fromisoformat(reference))
-    return local(schedule(text, zone).after(minute * MINUTE_US), zone).strftime("%d %H:%M %z")
+    return local(schedule(text, zone).after(Microseconds(minute * MINUTE_US)), zone).strftime("%d %H:%M %z")
 
 
 def test_a_job_whose_time_is_skipped_is_expected_as_soon_as_the_gap_is_over() -> None:
@@ -154,7 +155,9 @@ def test_days_resume_at_the_same_time_on_the_wall() -> None:
     asked = schedule("1 day", NEW_YORK)
     anchor = minute_of(datetime.fromisoformat("2025-03-07 12:00-05:00"))
     tick = minute_of(datetime.fromisoformat("2025-03-10 12:01-04:00"))
-    assert local(asked.resume(anchor, tick), NEW_YORK).isoformat() == "2025-03-11T12:00:00-04:00"
+    assert (
+        local(asked.resume(Minute(anchor), Minute(tick)), NEW_YORK).isoformat() == "2025-03-11T12:00:00-04:00"
+    )
 
 
 def changes(zone: str, first_year: int, last_year: int) -> list[int]:
@@ -178,7 +181,7 @@ def test_fixed_times_agree_with_cronsim_for_two_years(zone: str) -> None:
     for text in FIXED:
         asked, minute = schedule(text, zone), since
         for expected in by_cronsim(text, zone, since):
-            minute = asked.after(minute * MINUTE_US)
+            minute = asked.after(Microseconds(minute * MINUTE_US))
             assert minute == expected, (text, local(minute, zone), local(expected, zone))
             if minute > until:
                 break
@@ -190,7 +193,7 @@ def test_elapsed_times_agree_with_cronsim_around_every_change(zone: str) -> None
         for text in ELAPSED:
             asked, minute = schedule(text, zone), change - 300
             for expected in by_cronsim(text, zone, minute):
-                minute = asked.after(minute * MINUTE_US)
+                minute = asked.after(Microseconds(minute * MINUTE_US))
                 assert minute == expected, (text, local(minute, zone), local(expected, zone))
                 if minute > change + 300:
                     break
@@ -241,6 +244,6 @@ def test_near_a_change_it_is_the_first_minute_that_the_rules_name(
 ) -> None:
     zone, change = place
     reference = change + distance
-    found = schedule(text, zone).after(reference * MINUTE_US)
+    found = schedule(text, zone).after(Microseconds(reference * MINUTE_US))
     expected = expected_by_definition(text, zone, reference, reference + 3_000)
     assert found == expected if expected is not None else found >= reference + 3_000

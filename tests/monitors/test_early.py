@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.schedule import schedule_for
+from dataflow.monitors.times import Microseconds, Minute
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1_000_000
@@ -25,7 +26,9 @@ def early_for(schedule: str, began: str, expected: str | None, tolerance_s: floa
     """What a run counts for that began then; an empty text if it was not early."""
     config = MonitorConfig("interval" if len(schedule.split()) == 2 else "crontab", schedule, zone)
     expected_minute = us(expected) // MINUTE_US if expected else NO_MINUTE
-    found = schedule_for(config).early_for(us(began), expected_minute, int(tolerance_s * SECOND_US))
+    found = schedule_for(config).early_for(
+        Microseconds(us(began)), Minute(expected_minute), int(tolerance_s * SECOND_US)
+    )
     return "" if found == NO_MINUTE else (EPOCH + timedelta(minutes=found)).strftime("%Y-%m-%d %H:%M")
 
 

@@ -9,7 +9,7 @@ from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor, MonitorState
 from dataflow.monitors.run import Run
-from dataflow.monitors.times import FAR_MINUTE
+from dataflow.monitors.times import FAR_MINUTE, Microseconds, Minute
 
 
 def monitor_with(environment):
@@ -20,17 +20,17 @@ def monitor_with(environment):
 
 
 def run_of(number, status):
-    return Run(bytes([number] * 16), status, number, number, 0, FAR_MINUTE, FAR_MINUTE, None, None)
+    return Run(bytes([number] * 16), status, number, number, Minute(0), FAR_MINUTE, FAR_MINUTE, None, None)
 
 
 def test_once_the_job_has_confirmed_its_time_out_nothing_is_held_any_more():
     environment = Environment("production")
     monitor, journal = monitor_with(environment), Journal()
     timed_out = run_of(1, TIMEOUT)
-    holding.hold(environment, timed_out, 5, True)
-    holding.note_success(monitor, environment, run_of(2, OK), 400_000_000, journal)
+    holding.hold(environment, timed_out, Minute(5), True)
+    holding.note_success(monitor, environment, run_of(2, OK), Microseconds(400_000_000), journal)
     assert environment.held is not None
     assert len(environment.held) == 2
-    holding.report_late(monitor, environment, timed_out, ERROR, 500_000_000, journal)
+    holding.report_late(monitor, environment, timed_out, ERROR, Microseconds(500_000_000), journal)
     assert environment.held is None
     assert [notice.guid for notice in journal.notices] == [timed_out.guid]

@@ -9,18 +9,37 @@ import pytest
 
 from dataflow.monitors.check_in import CheckIn, Control, Seat
 from dataflow.monitors.organization import UNLIMITED, Limits, Organization, OrganizationState
+from dataflow.monitors.times import Microseconds, Minute
 
 CONFIG = json.dumps({"schedule": {"type": "crontab", "value": "0 * * * *"}}).encode()
 
 
 def check_in(slug="m", config=CONFIG, problem=None):
     return CheckIn(
-        1, 1, slug, "production", b"g" * 16, 1, None, None, config, None, 0, 0, 0, "t", 0, 0, 0, b"", problem
+        1,
+        1,
+        slug,
+        "production",
+        b"g" * 16,
+        1,
+        None,
+        None,
+        config,
+        None,
+        Microseconds(0),
+        Microseconds(0),
+        Minute(0),
+        "t",
+        0,
+        0,
+        0,
+        b"",
+        problem,
     )
 
 
 def control(type_, slug="m", **fields):
-    return Control(type_, 1, 0, 0, "t", 0, 0, b"", 1, slug, **fields)
+    return Control(type_, 1, Microseconds(0), Minute(0), "t", 0, 0, b"", 1, slug, **fields)
 
 
 def types(errors):

@@ -7,6 +7,7 @@ import pytest
 
 from dataflow.monitors.check_in import CheckIn, Control, Seat
 from dataflow.monitors.registry import KnownMonitor, Registry
+from dataflow.monitors.times import Microseconds, Minute
 
 CONFIG = b'{"schedule": {"type": "crontab", "value": "@hourly"}}'
 
@@ -23,9 +24,9 @@ def send(registry, slug, environment="production", config=CONFIG, seat=Seat.HELD
         None,
         config,
         None,
-        60,
-        60,
-        0,
+        Microseconds(60),
+        Microseconds(60),
+        Minute(0),
         "t",
         0,
         1,
@@ -38,7 +39,9 @@ def send(registry, slug, environment="production", config=CONFIG, seat=Seat.HELD
 
 
 def order(registry, kind, slug, environment, flag=None):
-    control = Control(kind, 1, 60, 0, "t", 0, 1, b"{}", 7, slug, environment, None, flag)
+    control = Control(
+        kind, 1, Microseconds(60), Minute(0), "t", 0, 1, b"{}", 7, slug, environment, None, flag
+    )
     return registry.mute(control) if kind == "mute" else registry.delete(control)
 
 
@@ -90,7 +93,24 @@ def test_a_check_in_is_ready_if_its_config_changes_nothing(registry):
     assert send(registry, "a", config=None)[1]
     other = b'{"schedule": {"type": "crontab", "value": "@daily"}}'
     changed = CheckIn(
-        1, 7, "a", "production", b"g" * 16, 1, None, None, other, None, 60, 60, 0, "t", 0, 1, 0, b"{}"
+        1,
+        7,
+        "a",
+        "production",
+        b"g" * 16,
+        1,
+        None,
+        None,
+        other,
+        None,
+        Microseconds(60),
+        Microseconds(60),
+        Minute(0),
+        "t",
+        0,
+        1,
+        0,
+        b"{}",
     )
     assert not registry.is_ready(changed)
     assert registry.retrieve(changed).changed
@@ -101,8 +121,25 @@ def test_a_check_in_is_ready_if_its_config_changes_nothing(registry):
 
 def test_it_says_which_monitors_changed_since_it_was_asked(registry):
     assert registry.take_changed() == [(7, "a"), (7, "b")]
-    upsert = Control("upsert_monitor", 1, 60, 0, "t", 0, 1, b"{}", 7, "b", None, None, True, config=CONFIG)
-    disable = Control("set_monitor_status", 1, 60, 0, "t", 0, 1, b"{}", 7, "a", None, "disabled")
+    upsert = Control(
+        "upsert_monitor",
+        1,
+        Microseconds(60),
+        Minute(0),
+        "t",
+        0,
+        1,
+        b"{}",
+        7,
+        "b",
+        None,
+        None,
+        True,
+        config=CONFIG,
+    )
+    disable = Control(
+        "set_monitor_status", 1, Microseconds(60), Minute(0), "t", 0, 1, b"{}", 7, "a", None, "disabled"
+    )
     changes = [
         (lambda: send(registry, "a", "dev"), ["a"]),
         (lambda: send(registry, "unknown", config=None), []),

@@ -15,6 +15,7 @@ from dataflow.monitors.schedule import (
     schedule_for,
     zone_names,
 )
+from dataflow.monitors.times import Microseconds, Minute
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = ("UTC", "America/New_York", "Europe/Vienna", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
@@ -36,11 +37,11 @@ def schedule(text: str, zone: str | None = None) -> Schedule:
 
 def after(text: str, reference: str, zone: str | None = None) -> str:
     moment = datetime.fromisoformat(reference).replace(tzinfo=UTC)
-    return shown(schedule(text, zone).after((moment - EPOCH) // timedelta(microseconds=1)))
+    return shown(schedule(text, zone).after(Microseconds((moment - EPOCH) // timedelta(microseconds=1))))
 
 
 def resume(text: str, anchor: str, tick: str, zone: str | None = None) -> str:
-    return shown(schedule(text, zone).resume(minute(anchor), minute(tick)))
+    return shown(schedule(text, zone).resume(Minute(minute(anchor)), Minute(minute(tick))))
 
 
 def test_a_crontab_is_strictly_after_the_reference() -> None:
@@ -121,7 +122,9 @@ def test_an_interval_whose_time_is_still_to_come_keeps_it(interval: str) -> None
 @pytest.mark.parametrize("interval", ["10 minute", "3 hour", "1 day", "1 week", "1 month", "1 year"])
 def test_an_interval_without_an_anchor_counts_from_the_tick(interval: str) -> None:
     tick = minute("2025-03-03 00:10")
-    assert schedule(interval).resume(NO_MINUTE, tick) == schedule(interval).after(tick * MINUTE_US)
+    assert schedule(interval).resume(NO_MINUTE, Minute(tick)) == schedule(interval).after(
+        Microseconds(tick * MINUTE_US)
+    )
 
 
 def test_a_thousand_years_are_jumped_over_in_one() -> None:
@@ -147,9 +150,9 @@ TEXTS = (
 def test_from_the_epoch_to_the_end_of_the_calendar_every_time_has_a_next(text: str, zone: str) -> None:
     asked = schedule(text, zone)
     for time in (0, 1, minute("1970-02-01"), minute("2500-01-01"), minute("8999-12-31"), LAST_MINUTE - 1):
-        assert time < asked.after(time * MINUTE_US) <= LAST_MINUTE
-        assert time <= asked.resume(0, time) <= LAST_MINUTE
-        assert time <= asked.resume(NO_MINUTE, time) <= LAST_MINUTE
+        assert time < asked.after(Microseconds(time * MINUTE_US)) <= LAST_MINUTE
+        assert time <= asked.resume(Minute(0), Minute(time)) <= LAST_MINUTE
+        assert time <= asked.resume(NO_MINUTE, Minute(time)) <= LAST_MINUTE
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -189,11 +192,14 @@ def test_every_zone_can_be_loaded() -> None:
 
 def test_threads_that_share_a_schedule_get_the_answers_of_one_alone() -> None:
     times = [minute("2025-03-03") + 37 * number for number in range(400)]
-    alone = [schedule("*/5 8-17 * * 1-5", "Europe/Vienna").after(time * MINUTE_US) for time in times]
+    alone = [
+        schedule("*/5 8-17 * * 1-5", "Europe/Vienna").after(Microseconds(time * MINUTE_US)) for time in times
+    ]
     shared = schedule("*/5 8-17 * * mon-fri", "Europe/Vienna")
     with ThreadPoolExecutor(8) as threads:
         rounds = [
-            threads.submit(lambda: [shared.after(time * MINUTE_US) for time in times]) for _ in range(8)
+            threads.submit(lambda: [shared.after(Microseconds(time * MINUTE_US)) for time in times])
+            for _ in range(8)
         ]
         assert [done.result() for done in rounds] == [alone] * 8
 
@@ -217,7 +223,7 @@ intervals = st.builds(schedule, st.sampled_from(INTERVALS), st.sampled_from(ZONE
 @examples
 @given(schedules, times)
 def test_the_next_time_is_strictly_after_the_reference(asked: Schedule, time_us: int) -> None:
-    assert asked.after(time_us) * MINUTE_US > time_us - time_us % MINUTE_US
+    assert asked.after(Microseconds(time_us)) * MINUTE_US > time_us - time_us % MINUTE_US
 
 
 @examples
@@ -225,21 +231,21 @@ def test_the_next_time_is_strictly_after_the_reference(asked: Schedule, time_us:
 def test_the_next_time_of_a_crontab_is_after_the_reference_to_the_microsecond(
     asked: Schedule, time_us: int
 ) -> None:
-    assert asked.after(time_us) * MINUTE_US > time_us
+    assert asked.after(Microseconds(time_us)) * MINUTE_US > time_us
 
 
 @examples
 @given(crontabs, times, st.integers(0, 10_000))
 def test_the_next_time_holds_until_it_comes(asked: Schedule, time_us: int, later_minutes: int) -> None:
-    following = asked.after(time_us)
+    following = asked.after(Microseconds(time_us))
     later_us = min(time_us + later_minutes * MINUTE_US, following * MINUTE_US - 1)
-    assert asked.after(later_us) == following
+    assert asked.after(Microseconds(later_us)) == following
 
 
 @examples
 @given(crontabs, times, times)
 def test_a_later_reference_never_has_an_earlier_next_time(asked: Schedule, one: int, other: int) -> None:
-    assert asked.after(min(one, other)) <= asked.after(max(one, other))
+    assert asked.after(Microseconds(min(one, other))) <= asked.after(Microseconds(max(one, other)))
 
 
 @examples
@@ -250,20 +256,20 @@ def test_answers_do_not_depend_on_what_was_asked_before(
     assert isinstance(asked, CrontabSchedule)
     for offset in offsets:
         reference = time_us // MINUTE_US + offset
-        assert asked.after(reference * MINUTE_US) == asked.search(reference)
+        assert asked.after(Microseconds(reference * MINUTE_US)) == asked.search(Minute(reference))
 
 
 @examples
 @given(schedules, times, times)
 def test_what_it_resumes_with_is_not_before_the_tick(asked: Schedule, one: int, other: int) -> None:
     anchor, tick = one // MINUTE_US, other // MINUTE_US
-    assert asked.resume(anchor, tick) >= tick
+    assert asked.resume(Minute(anchor), Minute(tick)) >= tick
 
 
 @examples
 @given(crontabs, times, st.integers(0, 50))
 def test_a_crontab_resumes_with_one_of_its_own_times(asked: Schedule, time_us: int, steps: int) -> None:
-    chain = [asked.after(time_us)]
+    chain = [asked.after(Microseconds(time_us))]
     for _ in range(steps):
         chain.append(asked.after(chain[-1] * MINUTE_US))
     tick = chain[-1]
@@ -284,10 +290,12 @@ def test_an_interval_resumes_with_the_first_of_its_steps_from_the_tick_on(
     asked, number = schedule(text, zone), int(text.split()[0])
     anchor = time_us // MINUTE_US
     tick, unit = anchor + distance, text.split()[1]
-    found = asked.resume(anchor, tick)
+    found = asked.resume(Minute(anchor), Minute(tick))
     steps = 0
     # One schedule a step: n steps of k days are one step of n * k days.
-    while (step := schedule(f"{steps * number} {unit}", zone).after(time_us) if steps else anchor) < tick:
+    while (
+        step := schedule(f"{steps * number} {unit}", zone).after(Microseconds(time_us)) if steps else anchor
+    ) < tick:
         steps += max(
             1, (tick - step) // 2 // {"minute": 1, "hour": 60, "day": 1500, "week": 10_500}[unit] // number
         )

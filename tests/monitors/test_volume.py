@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.decisions import Decision, TickEvent
+from dataflow.monitors.times import Minute
 from dataflow.monitors.volume import (
     DAY_MINUTES,
     Anomaly,
@@ -66,7 +67,7 @@ def decisions(metrics, window=5):
 
 
 def test_a_tick_with_the_usual_volume_is_normal_once_the_next_one_is_a():
-    assert run("...") == [TickEvent(tick, NORMAL, tick - 1) for tick in (1, 2, 3)]
+    assert run("...") == [TickEvent(Minute(tick), NORMAL, Minute(tick - 1)) for tick in (1, 2, 3)]
 
 
 def test_a_tick_that_nothing_can_be_wrong_with_is_normal_at_once_a():
@@ -77,12 +78,12 @@ def test_a_tick_that_nothing_can_be_wrong_with_is_normal_at_once_a():
 
 
 def test_one_bad_tick_is_abnormal_and_pending_with_the_one_before_b():
-    assert run("..a")[-1] == TickEvent(3, ABNORMAL, 1)
-    assert run("..!")[-1] == TickEvent(3, ABNORMAL, 1)
+    assert run("..a")[-1] == TickEvent(Minute(3), ABNORMAL, Minute(1))
+    assert run("..!")[-1] == TickEvent(Minute(3), ABNORMAL, Minute(1))
 
 
 def test_two_ticks_of_the_window_at_the_level_of_an_incident_make_one_of_all_that_is_pending_c():
-    assert run("..a!.!")[-1] == TickEvent(6, INCIDENT, 6, INCIDENT, 1)
+    assert run("..a!.!")[-1] == TickEvent(Minute(6), INCIDENT, Minute(6), INCIDENT, Minute(1))
     assert decisions("..a!.!") == "NIIIII"
 
 
@@ -101,35 +102,40 @@ def test_two_such_ticks_further_apart_than_the_window_make_none_c():
 
 
 def test_a_calm_window_ends_an_anomaly_that_was_none_d():
-    assert run("a.....")[-1] == TickEvent(6, NORMAL, 5)
+    assert run("a.....")[-1] == TickEvent(Minute(6), NORMAL, Minute(5))
     assert decisions("a.....") == "NNNNN?"
 
 
 def test_nothing_is_pending_for_longer_than_the_window_e():
-    assert run("aaaaaaa")[4:] == [TickEvent(tick, ABNORMAL, tick - 5) for tick in (5, 6, 7)]
+    assert run("aaaaaaa")[4:] == [TickEvent(Minute(tick), ABNORMAL, Minute(tick - 5)) for tick in (5, 6, 7)]
     assert decisions("aaaaaaa") == "NN?????"
 
 
 def test_a_tick_that_is_not_bad_begins_the_recovery_f():
-    assert run("!!.")[-1] == TickEvent(3, RECOVERING, 2)
+    assert run("!!.")[-1] == TickEvent(Minute(3), RECOVERING, Minute(2))
 
 
 def test_an_incident_goes_on_while_ticks_are_bad_g():
-    assert run("!!aa!")[2:] == [TickEvent(tick, INCIDENT, tick, INCIDENT, 0) for tick in (3, 4, 5)]
+    assert run("!!aa!")[2:] == [
+        TickEvent(Minute(tick), INCIDENT, Minute(tick), INCIDENT, Minute(0)) for tick in (3, 4, 5)
+    ]
 
 
 def test_any_setback_while_recovering_was_the_same_incident_h():
-    assert run("!!...a")[-1] == TickEvent(6, INCIDENT, 6, INCIDENT, 0)
+    assert run("!!...a")[-1] == TickEvent(Minute(6), INCIDENT, Minute(6), INCIDENT, Minute(0))
     assert decisions("!!...a") == "IIIIII"
 
 
 def test_a_calm_window_ends_an_incident_i():
-    assert run("!!.....")[-1] == TickEvent(7, NORMAL, 6)
+    assert run("!!.....")[-1] == TickEvent(Minute(7), NORMAL, Minute(6))
     assert decisions("!!.....") == "IINNNN?"
 
 
 def test_a_recovery_is_pending_until_it_has_lasted_for_the_window_j():
-    assert run("!!..")[2:] == [TickEvent(3, RECOVERING, 2), TickEvent(4, RECOVERING, 2)]
+    assert run("!!..")[2:] == [
+        TickEvent(Minute(3), RECOVERING, Minute(2)),
+        TickEvent(Minute(4), RECOVERING, Minute(2)),
+    ]
 
 
 @given(st.text("....a-!", max_size=60), st.integers(2, 8))
@@ -245,4 +251,4 @@ def test_ticks_that_are_said_to_be_clear_turn_out_normal(counts, data):
         for closed in volume.close_until(minute + 1, {minute: count}):
             assert closed.tick > clear or closed.assessment.metric == NORMAL
             assert closed.tick > clear or closed.event is None or closed.event.settled_until == closed.tick
-        clear = max(clear, volume.clear_until)
+        clear = max(clear, Minute(volume.clear_until))

@@ -9,6 +9,7 @@ from zlib import crc32
 
 from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.monitors.times import Microseconds, Minute
 from dataflow.monitors.volume import VolumeRules
 from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition
@@ -138,9 +139,9 @@ class _Steps:
             None,
             config,
             None,
-            sent.received_us,
-            received_us,
-            clock,
+            Microseconds(sent.received_us),
+            Microseconds(received_us),
+            Minute(clock),
             "simulation",
             0,
             self._offset,
@@ -152,7 +153,16 @@ class _Steps:
         self._offset += 1
         at_us = minute * MINUTE_US
         place = ("simulation", 0, self._offset)
-        return Control("delete_monitor", 1, at_us, minute - 1, *place, b"", job.project_id, job.slug)
+        return Control(
+            "delete_monitor",
+            1,
+            Microseconds(at_us),
+            Minute(minute - 1),
+            *place,
+            b"",
+            job.project_id,
+            job.slug,
+        )
 
 
 _SOURCE = crc32(b"simulation/0")

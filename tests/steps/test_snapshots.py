@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from dataflow.monitors.check_in import NO_MINUTE
-from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, NO_TIME
+from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
 from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.monitors.times import NO_TIME
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition

@@ -9,6 +9,7 @@ import pytest
 from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
 from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.times import Microseconds, Minute
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import (
     Chunk,
@@ -21,16 +22,35 @@ from dataflow.stream.items import (
 )
 
 CHECK_IN = CheckIn(
-    1, 2**64 - 1, "m", "prod", b"g" * 16, 1, 5, None, b"{}", None, 3, 4, -1, "t", 0, 9, 4, b"\xff", None, 1
+    1,
+    2**64 - 1,
+    "m",
+    "prod",
+    b"g" * 16,
+    1,
+    5,
+    None,
+    b"{}",
+    None,
+    Microseconds(3),
+    Microseconds(4),
+    Minute(-1),
+    "t",
+    0,
+    9,
+    4,
+    b"\xff",
+    None,
+    1,
 )
-CONTROL = Control("mute", 1, 3, -1, "t", 0, 9, b"{}", 7, "m", "prod", None, True)
+CONTROL = Control("mute", 1, Microseconds(3), Minute(-1), "t", 0, 9, b"{}", 7, "m", "prod", None, True)
 CONFIG = MonitorConfig("interval", "10 minute", None, None, 5, None, 2)
 ITEMS: list[Item] = [
     CHECK_IN,
     CONTROL,
-    MonitorChanged(1, "m", "M", False, True, CONFIG, 5, 6, True),
-    EnvironmentMuted(1, "m", "prod", True, 5, 6),
-    MonitorDeleted(1, "m", None, 5, 6),
+    MonitorChanged(1, "m", "M", False, True, CONFIG, Microseconds(5), Minute(6), True),
+    EnvironmentMuted(1, "m", "prod", True, Microseconds(5), Minute(6)),
+    MonitorDeleted(1, "m", None, Microseconds(5), Minute(6)),
     RuleRequested(1, 2, "m", 5, "t", 0, 9),
 ]
 
