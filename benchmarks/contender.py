@@ -135,9 +135,9 @@ def _figures(watched: Watched) -> Figures:
 
 
 def _run_flow(recovery: Path | None) -> Figures:
-    from cronwax.commands.recovery import make
     from dataflow.endpoints import open_endpoints
     from dataflow.flow import build
+    from dataflow.process.recovery_store import make
     from dataflow.settings import Settings
     from dataflow.start import tune_interpreter
 

@@ -10,8 +10,10 @@ from importlib import import_module
 from pathlib import Path
 
 from cronwax.commands.arguments import complain
-from cronwax.commands.border import guarded, reopen_standard_files
+from cronwax.commands.border import guarded
 from cronwax.commands.table import COMMANDS, Command, question_names
+from dataflow.process.engine_output import reopen_standard_files
+from dataflow.process.stopping import watch_signals
 from state.program import program
 
 USAGE = Path(__file__).with_name("usage.txt")
@@ -53,6 +55,7 @@ def _run(command: Command, arguments: list[str]) -> int:
 
     if command.is_flow:
         reopen_standard_files()
+        watch_signals()
         return run()
     return guarded(run)
 

@@ -8,10 +8,14 @@ from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
+from bytewax.inputs import FixedPartitionedSource
 from bytewax.operators import KeyedStream
+from bytewax.outputs import FixedPartitionedSink, Sink
 
 from dataflow.endpoints import Endpoints
 from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.process.border import BorderSink, BorderSource
+from dataflow.process.exit import at_border
 from dataflow.settings import Settings
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
@@ -59,27 +63,34 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         return Transition(settings.volume_anomalies, endpoints.is_at_end, snapshot, settings.tuning)
 
     flow = Dataflow(FLOW_ID)
-    batches = [op.input(f"source_{name}", flow, source) for name, source in endpoints.sources.items()]
+    batches = [
+        op.input(f"source_{name}", flow, _source(source)) for name, source in endpoints.sources.items()
+    ]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
     decode = Decode(endpoints.projects, settings.gate_groups, settings.clock_delay_us)
     decoded = op.flat_map_batch("decode", read, decode)
     gated = op.key_rm(
-        "gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), gate)
+        "gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), at_border(gate))
     )
     sampled = op.key_rm(
         "sampled",
-        op.stateful_batch("sample", _chunks("to_sample", gated, settings.gate_groups, Sampled), sample),
+        op.stateful_batch(
+            "sample", _chunks("to_sample", gated, settings.gate_groups, Sampled), at_border(sample)
+        ),
     )
     upserted = op.key_rm(
-        "upserted", op.stateful_batch("upsert", _chunks("to_upsert", gated, settings.key_groups), upsert)
+        "upserted",
+        op.stateful_batch("upsert", _chunks("to_upsert", gated, settings.key_groups), at_border(upsert)),
     )
-    judged = op.key_rm("judged", op.stateful_batch("volume", _chunks("to_volume", gated, 1, Volumes), judge))
+    judged = op.key_rm(
+        "judged", op.stateful_batch("volume", _chunks("to_volume", gated, 1, Volumes), at_border(judge))
+    )
     to_transition = op.merge(
         "clocked",
         _chunks("to_transition", upserted, settings.key_groups),
         _chunks("ticks", judged, settings.key_groups, Ticks),
     )
-    changed = op.key_rm("changed", op.stateful_batch("transition", to_transition, transition))
+    changed = op.key_rm("changed", op.stateful_batch("transition", to_transition, at_border(transition)))
 
     records = [
         _records(f"{step}_records", stream, settings.state_shards)
@@ -92,12 +103,24 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
             ("transition", changed),
         )
     ]
-    op.output("tables", op.merge("records", *records), endpoints.tables)
+    op.output("tables", op.merge("records", *records), _sink(endpoints.tables))
     op.output(
-        "occurrences", _only("messages", op.merge("told", judged, changed), Message), endpoints.occurrences
+        "occurrences",
+        _only("messages", op.merge("told", judged, changed), Message),
+        _sink(endpoints.occurrences),
     )
-    op.output("dead_letters", _only("undecoded", decoded, DeadLetter), endpoints.dead_letters)
+    op.output("dead_letters", _only("undecoded", decoded, DeadLetter), _sink(endpoints.dead_letters))
     return flow
+
+
+def _source(source: FixedPartitionedSource[Any, Any]) -> FixedPartitionedSource[Any, Any]:
+    """The source behind the border at which its errors end the process."""
+    return BorderSource(source)
+
+
+def _sink(sink: Sink[Any]) -> Sink[Any]:
+    """The sink behind the border; what is no partitioned sink (of a test) keeps its errors."""
+    return BorderSink(sink) if isinstance(sink, FixedPartitionedSink) else sink
 
 
 def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Any] = Chunk) -> KeyedStream[Any]:

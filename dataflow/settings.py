@@ -107,9 +107,9 @@ class Settings(BaseSettings):
     """Rows of a table that stay in DuckDB; beyond that, closed hours move to Parquet files."""
     retention_days: int | None = Field(default=None, ge=1, le=36_500)
     """Days for which check-ins, messages, errors and samples are kept, by the event clock; unset: for ever."""
-    retention_days_by_table: dict[RetainedTable, Annotated[int, Field(ge=1, le=36_500)]] = Field(
-        default_factory=dict
-    )
+    retention_days_by_table: Annotated[
+        dict[RetainedTable, Annotated[int, Field(ge=1, le=36_500)]], NoDecode
+    ] = Field(default_factory=dict)
     """Other numbers of days for single tables, as one JSON object."""
 
     kafka_bootstrap_servers: str | None = None
@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(default=120.0, ge=1.0)
     """A clock or a sink that is late by more than this counts as stalled."""
 
-    @field_validator("kafka_config", mode="before")
+    @field_validator("kafka_config", "retention_days_by_table", mode="before")
     @classmethod
     def _json_object(cls, value: object) -> object:
         if isinstance(value, str):

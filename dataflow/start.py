@@ -8,8 +8,10 @@ import sys
 
 from bytewax.dataflow import Dataflow
 
+from dataflow.process.engine_output import reopen_standard_files
 from dataflow.process.engine_stderr import report_in_one_line
-from dataflow.process.exit import StartError, hand_over_to_engine
+from dataflow.process.exit import StartError
+from dataflow.process.stopping import watch_signals
 
 _COLLECTOR_THRESHOLDS = (50_000, 50, 1_000)
 """The state is out of the garbage collector's sight, and an epoch's records are no garbage: Python's own thresholds
@@ -17,8 +19,8 @@ make it look through them again and again, a tenth of a replay's time (docs/perf
 
 
 _SWITCH_SECONDS = 0.0002
-"""So long the flow waits for the interpreter at most, each time that it needs it, while a thread beside it writes the
-tables; Python's own 5 ms, some ten times a batch, were most of what a message waited at the end of an epoch."""
+"""The longest that the flow waits for the GIL while the thread that writes the tables holds it. Python's own 5 ms,
+about ten times a batch, were most of what a message waited at the end of an epoch."""
 
 
 def tune_interpreter() -> None:
@@ -28,22 +30,30 @@ def tune_interpreter() -> None:
 
 
 def start() -> Dataflow:
-    """The flow that the settings describe. Raises StartError (exit status 2, one line)."""
+    """The flow that the settings describe. Raises FlowError, mostly StartError."""
+    reopen_standard_files()  # before anything is opened that could get their numbers
+    watch_signals()
     report_in_one_line()
-    # Behind that line, as they take the better part of a second, in which somebody may think better of it.
+    # After that, as they take the better part of a second, in which somebody may think better of it.
     from dataflow.connectors.jsonl_source import SourceError
     from dataflow.endpoints import open_endpoints
     from dataflow.flow import FLOW_ID, build
     from dataflow.process.engine_stdout import report_missing
-    from dataflow.process.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
-    from dataflow.process.stopping import watch_signals
-    from dataflow.process.store_lock import hold_store
+    from dataflow.process.preflight import (
+        check_data_dir,
+        check_metrics,
+        check_recovery_store,
+        check_workers,
+        read_arguments,
+    )
+    from dataflow.process.recovery_store import hold_store
     from dataflow.settings import Settings, SettingsError
 
     arguments = read_arguments(sys.argv, os.environ)
     check_metrics(os.environ)
     try:
         settings = Settings.load()
+        check_workers(arguments.workers, settings)
         endpoints = open_endpoints(settings)
     except (SettingsError, SourceError) as error:
         raise StartError(str(error)) from None
@@ -54,10 +64,7 @@ def start() -> Dataflow:
     check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
     if arguments.recovery_store is not None:
         hold_store(arguments.recovery_store, arguments.process_name)
-    watch_signals()
     if arguments.addresses is not None:
         report_missing(arguments.addresses)
     tune_interpreter()
-    flow = build(settings, endpoints)
-    hand_over_to_engine()
-    return flow
+    return build(settings, endpoints)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -39,8 +38,3 @@ def show_warnings() -> None:
     handler.setFormatter(logging.Formatter("cronwax: %(message)s"))
     handler.setLevel(logging.WARNING)
     logging.getLogger("cronwax").addHandler(handler)
-
-
-def let_go_of_stdout() -> None:
-    """Nobody reads any more: nothing must be written when the interpreter closes the stream."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

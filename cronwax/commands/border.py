@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 
 from cronwax.commands.arguments import complain
+from dataflow.process.engine_output import reopen_standard_files, silence_stdout
+from dataflow.process.exit import FlowError
 
 INTERRUPTED = 130
 """The status after Ctrl-C, as shells have it (128 and the signal's number)."""
@@ -36,18 +38,14 @@ def guarded(command: Callable[[], int]) -> int:
         silence_stdout()
         complain(_os_error(error))
         return 1
+    except FlowError as error:
+        complain(str(error))
+        return error.status
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
     except SystemExit as error:
         return _flushed(error)
-
-
-def silence_stdout() -> None:
-    """Nobody takes more output: nothing must be written when the interpreter closes the stream."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
 
 
 def _flushed(error: SystemExit) -> int:
@@ -68,20 +66,3 @@ def _os_error(error: OSError) -> str:
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {text}"
     return f"standard output: {text}" if error.errno in _OUTPUT_ERRORS else text
-
-
-def reopen_standard_files() -> list[int]:
-    """Put /dev/null in the place of standard files that are closed; which were.
-
-    Else the next file that is opened, a database say, gets a number that people print to.
-    """
-    lost = []
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            lost.append(number)
-            os.dup2(os.open(os.devnull, os.O_RDWR), number)
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(number, "r" if number == 0 else "w", closefd=False))  # noqa: SIM115
-    return lost

@@ -14,7 +14,7 @@ from confluent_kafka import Message as KafkaMessage
 from rich.console import Console
 from rich.text import Text
 
-from cronwax.commands.arguments import ToolError, complain, let_go_of_stdout, show_warnings
+from cronwax.commands.arguments import ToolError, complain, show_warnings
 from cronwax.commands.sending import kafka_settings
 from cronwax.commands.sentences import Reader, Sentence, iso, printable
 from dataflow.connectors.jsonl_sink import dead_letter_line
@@ -43,8 +43,6 @@ def follow(options: argparse.Namespace) -> int:
     except (ToolError, SettingsError) as error:
         complain(str(error))
         return 1
-    except BrokenPipeError:
-        let_go_of_stdout()
     except KeyboardInterrupt:
         pass
     return 0

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from cronwax.commands.arguments import ToolError, complain, let_go_of_stdout, show_warnings
+from cronwax.commands.arguments import ToolError, complain, show_warnings
 from cronwax.commands.options import SDK, check_in_payload, control_body
 from cronwax.commands.outgoing import Letter, check_in, control
 from cronwax.commands.recording import read_dead_letters, read_recording
@@ -33,8 +33,6 @@ def send(options: argparse.Namespace) -> int:
     except (ToolError, SettingsError) as error:
         complain(str(error))
         return 1
-    except BrokenPipeError:
-        let_go_of_stdout()
     except KeyboardInterrupt:
         complain("interrupted; what was not shown as sent may have been")
         return 130

@@ -11,7 +11,7 @@ import msgspec
 import pyarrow as pa
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from dataflow.process.exit import fail
+from dataflow.process.exit import LastingError, at_border
 from dataflow.process.stopping import stopping
 from dataflow.stream.items import Records
 
@@ -128,7 +128,7 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         if self._records:
             self._encoded.finish()
             self._unwritten.append(
-                _Epoch(self._encoded, self._thread.submit(self._write, self._records, time.time()))
+                _Epoch(self._encoded, self._thread.submit(at_border(self._write), self._records, time.time()))
             )
             self._records, self._encoded = [], _Encoded()
         if stopping() or sum(epoch.encoded.size_bytes for epoch in self._unwritten) > MAX_UNWRITTEN_BYTES:
@@ -180,10 +180,12 @@ _decode_records = msgspec.msgpack.Decoder(list[Records]).decode
 
 
 def _decode(snapshot: bytes) -> list[Records]:
-    """The records in a snapshot of this or an earlier release. Ends the process if it is of a later one."""
+    """The records in a snapshot of this or an earlier release. Raises LastingError if it is of a later one."""
     version, blocks = _decode_version(snapshot)
     if version > VERSION:
-        fail(f"recovery store: what was still to be written is of a newer release (version {version})")
+        raise LastingError(
+            f"recovery store: what was still to be written is of a newer release (version {version})"
+        )
     return [
         each
         for size, block in _decode_blocks(blocks)

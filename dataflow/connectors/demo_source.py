@@ -17,7 +17,7 @@ from dataflow.connectors.demo_day import DAY_VERSION, PARTITIONS, lines_of_day
 from dataflow.connectors.demo_jobs import PROJECTS
 from dataflow.connectors.progress import Progress
 from dataflow.monitors.check_in import NO_MINUTE, minute_of
-from dataflow.process.exit import StartError, fail
+from dataflow.process.exit import LastingError
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.wire.timestamps import read_ts
 
@@ -79,7 +79,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         self._clock_delay_us = clock_delay_us
         version, self._position, self._clock = resume_state or (DAY_VERSION, 0, NO_MINUTE)
         if version != DAY_VERSION:
-            fail("the recovery store is of another release's demo; start with an empty one")
+            raise LastingError("the recovery store is of another release's demo; start with an empty one")
         self._lines = lines_of_day()[partition]
         self._name = f"{TOPIC}-{partition}"
         self._ended = False
@@ -148,7 +148,7 @@ def _main() -> None:
         for path in write_day(folder):
             print(path)
     except OSError as error:
-        raise StartError(f"{error.filename or folder}: {error.strerror}") from None
+        parser.exit(2, f"cronwax: {error.filename or folder}: {error.strerror}\n")
 
 
 if __name__ == "__main__":

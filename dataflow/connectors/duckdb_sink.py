@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from pathlib import Path
 
 from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.connectors.background_writer import EpochPartition
 from dataflow.operations.metrics import count_open_incidents, count_published, show_what_was_left
-from dataflow.process.exit import StartError, fail
+from dataflow.process.engine_output import silence_stdout
+from dataflow.process.exit import FlowError, StartError
+from dataflow.process.log import warn
 from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 from dataflow.stream.items import Records
@@ -62,7 +66,7 @@ class _ShardPartition(EpochPartition):
                 asked_at = self.ended_at if self._shards == 1 else None
                 self._published(self._publisher.publish(asked_at=asked_at))
         except StateError as error:
-            fail(str(error))
+            raise FlowError(str(error)) from None
         self._sent_at = 0.0
 
     def _published(self, published: Published | None) -> None:
@@ -81,9 +85,20 @@ class _ShardPartition(EpochPartition):
             self._publisher.publish(force=True, input_ended=not stopping())
             self._writer.close()
             if self._bounded and self._publisher.was_last and not stopping():
-                print_summary(summarize(self._data_dir))
+                _show_summary(self._data_dir)
         except StateError as error:
-            fail(str(error))
+            raise FlowError(str(error)) from None
+
+
+def _show_summary(data_dir: Path) -> None:
+    """All is published: a full disk behind stdout, or a reader that left, changes nothing about that."""
+    try:
+        print_summary(summarize(data_dir))
+        sys.stdout.flush()
+    except OSError as error:
+        silence_stdout()
+        if not isinstance(error, BrokenPipeError):
+            warn("summary", text=f"cronwax: the summary cannot be printed: {error.strerror}")
 
 
 class TablesSink(FixedPartitionedSink[Records, None]):
@@ -107,5 +122,5 @@ class TablesSink(FixedPartitionedSink[Records, None]):
         return int(item_key)
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
-        """Open a shard. Ends the process with one line if it cannot be."""
+        """Open a shard. Raises StartError if it cannot be."""
         return _ShardPartition(self._settings, int(for_part), self._bounded)

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from dataflow.process.exit import fail
+from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.items import DeadLetter, Message
 
 X = TypeVar("X")
@@ -56,14 +56,14 @@ class LinesSink(FixedPartitionedSink[X, int], Generic[X]):
         return 0
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> LinesPartition[X]:
-        """Open the file where the state says; a file that cannot be used ends the process with one line."""
+        """Open the file where the state says; raises FlowError if it cannot be used."""
         return LinesPartition(
             self._path, self._encode, self._identify, self._identify_line, resume_state or 0
         )
 
 
 class LinesPartition(StatefulSinkPartition[X, int], Generic[X]):
-    """The file, open for appending. Errors of the file system end the process with one line (see `fail`)."""
+    """The file, open for appending. Errors of the file system are FlowErrors."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class LinesPartition(StatefulSinkPartition[X, int], Generic[X]):
             self._file = open(path, "a+b", _BUFFER_BYTES, opener=_create)  # noqa: SIM115 - until close()
             self._known = self._read_known(identify_line, size)
         except OSError as error:
-            fail(f"{path}: {error.strerror}")
+            raise FlowError(f"{path}: {error.strerror}") from None
 
     def write_batch(self, values: list[X]) -> None:
         """Append the items that are not there yet."""
@@ -90,7 +90,7 @@ class LinesPartition(StatefulSinkPartition[X, int], Generic[X]):
         try:
             self._file.writelines(_one_line(self._encode(value)) for value in values)
         except OSError as error:
-            fail(f"{self._path}: {error.strerror}")
+            raise FlowError(f"{self._path}: {error.strerror}") from None
 
     def snapshot(self) -> int:
         """Bring everything to the disk. Returns the file's size in bytes."""
@@ -99,22 +99,26 @@ class LinesPartition(StatefulSinkPartition[X, int], Generic[X]):
             os.fsync(self._file.fileno())
             return self._file.tell()
         except OSError as error:
-            fail(f"{self._path}: {error.strerror}")
+            raise FlowError(f"{self._path}: {error.strerror}") from None
 
     def close(self) -> None:
         """Write what is left and close."""
         try:
             self._file.close()
         except OSError as error:
-            fail(f"{self._path}: {error.strerror}")
+            raise FlowError(f"{self._path}: {error.strerror}") from None
 
     def _read_known(self, identify_line: Callable[[dict[str, Any]], str], size: int) -> set[bytes]:
         """The identities behind `size`; leaves the file at its end, which is a line's end."""
         if self._file.seek(0, os.SEEK_END) < size:
-            fail(f"{self._path}: shorter than what was written to it before; put it back or start afresh")
+            raise LastingError(
+                f"{self._path}: shorter than what was written to it before; put it back or start afresh"
+            )
         self._file.seek(max(0, size - 1))
         if size and self._file.read(1) != b"\n":
-            fail(f"{self._path}: not the file that was written before: no line ends where writing stopped")
+            raise LastingError(
+                f"{self._path}: not the file that was written before: no line ends where writing stopped"
+            )
         known = set()
         for line in self._file:
             if not line.endswith(b"\n"):

@@ -10,7 +10,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from dataflow.connectors.line_reader import LineReader
 from dataflow.connectors.progress import Progress
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, minute_of
-from dataflow.process.exit import fail
+from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.batch import Format, Message, SourceBatch
 from dataflow.wire.check_ins import CheckInDecoder
 from dataflow.wire.line import LineDecoder
@@ -123,13 +123,13 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             0,
         )
         if version != _STATE_VERSION:
-            fail(
+            raise LastingError(
                 f"{path}: a newer release stored the position; start that one, or use an empty recovery store"
             )
         try:
             self._reader = LineReader(path, offset)
         except OSError as error:
-            fail(f"{path}: {error.strerror}")
+            raise FlowError(f"{path}: {error.strerror}") from None
         self._clock_delay_us = clock_delay_us
         self._newest_us = self._clock * MINUTE_US + clock_delay_us
         self._ended = False
@@ -213,7 +213,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         if not self._unsafe:
             self._settle()
             after = f" behind line {self._line}" if self._line else ""
-            fail(f"{self._path} {self._reader.problem}{after}")
+            raise LastingError(f"{self._path} {self._reader.problem}{after}")
 
     def _report(self, messages: int) -> None:
         if self._progress is not None:

@@ -11,7 +11,7 @@ from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, OffsetAnswer, ask_offset, patiently
-from dataflow.process.exit import fail
+from dataflow.process.exit import FlowError, LastingError
 from dataflow.process.log import warn
 
 ASK_SECONDS = 1.0
@@ -44,7 +44,7 @@ class PartitionBroker:
         self._away_since: float | None = None
 
     def first_offset(self, which: Literal["earliest", "latest"]) -> int:
-        """Where a partition begins that no snapshot knows. Ends the process if the broker does not say."""
+        """Where a partition begins that no snapshot knows. Raises FlowError if the broker does not say."""
 
         def ask() -> int:
             return int(ask_offset(self._admin, self._part, which, START_SECONDS).result().offset)
@@ -52,7 +52,7 @@ class PartitionBroker:
         try:
             return patiently(ask, START_SECONDS)
         except KafkaException as error:
-            fail(f"Kafka: {self._name}: {self._words(error)}")
+            raise FlowError(f"Kafka: {self._name}: {self._words(error)}") from None
 
     def read_from(self, offset: int) -> None:
         """Begin to read."""
@@ -63,11 +63,11 @@ class PartitionBroker:
         try:
             received = self._consumer.consume(count, 0)
         except KafkaException as error:
-            fail(f"Kafka: {self._name}: {self._words(error)}")
+            raise FlowError(f"Kafka: {self._name}: {self._words(error)}") from None
         if received:
             self._hear()
         if self._reports.fatal:
-            fail(f"Kafka: {self._name}: {self._reports.fatal}")
+            raise FlowError(f"Kafka: {self._name}: {self._reports.fatal}")
         return received
 
     def known_end(self) -> int:
@@ -86,7 +86,7 @@ class PartitionBroker:
             self._question = ask_offset(self._admin, self._part, "latest", QUIET_SECONDS), now_us
 
     def end(self) -> End | None:
-        """The answer, once, when it is there. Ends the process when the broker has been away for too long."""
+        """The answer, once, when it is there. Raises FlowError when the broker has been away for too long."""
         if self._question is None or not self._question[0].done():
             return None
         question, asked_us = self._question
@@ -100,14 +100,14 @@ class PartitionBroker:
         return End(offset, asked_us)
 
     def give_up(self, error: KafkaError, position: int) -> NoReturn:
-        """End the process for an error that does not mend itself."""
+        """For an error that does not go away by itself: raises FlowError, or LastingError where no restart helps."""
         if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
-            fail(
+            raise LastingError(
                 f"Kafka: {self._name}: offset {position}, which is to be read next, is not in the topic "
                 "(deleted by retention, or the topic was made anew): what stood there cannot be read; "
                 "start with a new recovery store to go on with what there is"
             )
-        fail(f"Kafka: {self._name}: {self._reports.redact(error.str())}")
+        raise FlowError(f"Kafka: {self._name}: {self._reports.redact(error.str())}")
 
     def close(self) -> None:
         """Leave the broker."""
@@ -124,7 +124,7 @@ class PartitionBroker:
             warn("kafka", text=f"{self._name}: the broker does not answer: {reason}")
         away = now - self._away_since
         if away >= self._kafka.timeout_seconds:
-            fail(
+            raise FlowError(
                 f"Kafka at {self._kafka.bootstrap} has not answered for {away:.0f} s when asked for {self._name}: "
                 f"{reason}"
             )

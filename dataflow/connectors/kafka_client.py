@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from dataflow.process.exit import StartError
+from dataflow.process.exit import FlowError, StartError
 from dataflow.process.log import write
 from dataflow.settings import Settings
 
@@ -127,6 +127,12 @@ _TRANSIENT = {
 
 class KafkaStartError(StartError):
     """Kafka cannot be used as it is set: an option, the address, the login or a topic is wrong."""
+
+
+class KafkaAwayError(KafkaStartError):
+    """The cluster does not answer: a later start may find it."""
+
+    status = FlowError.status
 
 
 class Reports:
@@ -248,7 +254,7 @@ class Kafka:
                     ) from None
                 if time.monotonic() >= deadline:
                     reason = reports.last or reports.redact(error.args[0].str())
-                    raise KafkaStartError(
+                    raise KafkaAwayError(
                         f"Kafka at {self.bootstrap} does not answer: {reason} "
                         "(see CRONWAX_KAFKA_BOOTSTRAP_SERVERS and CRONWAX_KAFKA_CONFIG)"
                     ) from None

@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, Reports, is_transient, patiently
-from dataflow.process.exit import fail
+from dataflow.process.exit import FlowError, LastingError
 from dataflow.process.log import log, warn
 from dataflow.settings import Settings
 from dataflow.stream.items import DeadLetter, Message
@@ -119,7 +119,7 @@ class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
     3. If these are too many, the snapshot stays the one that this partition was built from: the next one
        reads again from there.
 
-    A delivery that fails for good ends the process with one line: nothing is dropped.
+    A delivery that fails for good is a FlowError: nothing is dropped.
     """
 
     def __init__(
@@ -190,12 +190,12 @@ class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
         left = self._producer.flush(self._kafka.timeout_seconds + START_SECONDS)
         self._check()
         if left:
-            fail(f"Kafka: {left} messages to topic {self._topic} could not be delivered in time")
+            raise FlowError(f"Kafka: {left} messages to topic {self._topic} could not be delivered in time")
 
     def _check(self) -> None:
         failure = self._failure or self._reports.fatal
         if failure:
-            fail(f"Kafka: cannot write to topic {self._topic}: {failure}")
+            raise FlowError(f"Kafka: cannot write to topic {self._topic}: {failure}")
 
     def _fail(self, error: KafkaError, size: int) -> None:
         self._failure = self._words(error, size)
@@ -212,7 +212,7 @@ class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
 
 
 class _Progress:
-    """Says how far a long reading has come, and ends the process when it comes no further."""
+    """Says how far a long reading has come, and raises FlowError when it comes no further."""
 
     def __init__(self, topic: str, kafka: Kafka, reports: Reports) -> None:
         self._topic = topic
@@ -230,7 +230,9 @@ class _Progress:
             log("kafka", text=f"{self._topic}: reading which messages are there: {total} so far")
         if now - self._heard >= self._kafka.timeout_seconds:
             reason = self._reports.last or "no answer"
-            fail(f"Kafka: cannot read back topic {self._topic} at {self._kafka.bootstrap}: {reason}")
+            raise FlowError(
+                f"Kafka: cannot read back topic {self._topic} at {self._kafka.bootstrap}: {reason}"
+            )
 
 
 def _read_ids(
@@ -238,7 +240,7 @@ def _read_ids(
 ) -> tuple[set[str], dict[int, int]]:
     """The ids of the messages at and behind these offsets, and where the topic ends now.
 
-    Ends the process when the broker does not give them.
+    Raises FlowError when the broker does not give them.
     """
     reports = kafka.reports()
     # The end of a partition is told by a fetch that found nothing: it need not wait long.
@@ -258,7 +260,7 @@ def _read_ids(
             progress.step(len(received), total)
     except KafkaException as error:
         reason = reports.last or reports.redact(error.args[0].str())
-        fail(f"Kafka: cannot read back topic {topic} at {kafka.bootstrap}: {reason}")
+        raise FlowError(f"Kafka: cannot read back topic {topic} at {kafka.bootstrap}: {reason}") from None
     finally:
         consumer.close()
     log("kafka", text=f"{topic}: {len(ids)} messages behind the last snapshot")
@@ -299,8 +301,10 @@ _snapshot = msgspec.msgpack.Decoder(SinkSnapshot).decode
 
 
 def _decode(topic: str, snapshot: bytes) -> SinkSnapshot:
-    """A snapshot of this or an earlier release. Ends the process if it is of a later one."""
+    """A snapshot of this or an earlier release. Raises LastingError if it is of a later one."""
     version = msgspec.msgpack.decode(snapshot)[0]
     if version > SinkSnapshot().version:
-        fail(f"recovery store: the position in topic {topic} is of a newer release (version {version})")
+        raise LastingError(
+            f"recovery store: the position in topic {topic} is of a newer release (version {version})"
+        )
     return _snapshot(snapshot)

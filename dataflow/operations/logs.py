@@ -16,7 +16,7 @@ import confluent_kafka
 
 from dataflow.operations.version import own_version
 from dataflow.process.log import LOGGER, log
-from dataflow.process.stopping import stopping
+from dataflow.process.stopping import stop_reason
 from dataflow.settings import Settings
 
 _PLAIN = re.compile(r"[^\s\"=\\]+")
@@ -74,7 +74,7 @@ def log_start(settings: Settings, arguments: list[str]) -> None:
 
 
 def _log_stop() -> None:
-    log("stop", reason="asked to" if stopping() else "the flow broke off")
+    log("stop", reason=stop_reason() or "the flow ended")
 
 
 def _value(value: object) -> str:

@@ -1,18 +1,18 @@
-"""When the engine breaks off: what a person can mend comes out as one line, everything else as it is."""
+"""When the engine breaks off: what a person can put right comes out as one line, everything else as it is."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import re
 import select
 import sys
-import threading
 from types import TracebackType
 
 from bytewax.recovery import InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError
 
-from dataflow.process.exit import fail
+from dataflow.process.engine_output import EngineOutput
+from dataflow.process.exit import FlowError, end_process
+from dataflow.process.stopping import broke_off
 
 _STORE_ERRORS = (InconsistentPartitionsError, MissingPartitionsError, NoPartitionsError)
 _MEANINGS = (
@@ -26,12 +26,14 @@ _MEANINGS = (
 """What the engine says, and what that means to whoever runs it."""
 _PANIC = re.compile(rb"^thread '.*' panicked at ", re.MULTILINE)
 _HOLD_SECONDS = 5.0
-"""A panic that no exception has followed for so long is shown as it is: the process hangs."""
+"""A panic that no exception has followed by then is shown as it is: the process hangs."""
 
 
 def explain(error: BaseException) -> str | None:
-    """What broke the flow off, in one line; None if it is nothing that a person could mend."""
+    """What broke the flow off, in one line; None if it is a fault of the program."""
     text = " ".join(str(error).split())
+    if isinstance(error, FlowError):
+        return text
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     if isinstance(error, _STORE_ERRORS):
@@ -48,35 +50,31 @@ def report_in_one_line() -> None:
     To be called once, in a process of the flow's own: it takes over the process's stderr.
     """
     stderr = _EngineStderr()
-    stderr.start()
-    atexit.register(stderr.release)
+    stderr.take_over()
 
     def report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         meaning = explain(error)
-        stderr.release(drop_panic=meaning is not None)
         if meaning is not None:
-            fail(meaning)
+            stderr.drop_panic()
+        stderr.release()
+        if meaning is not None:
+            end_process(meaning, error.status if isinstance(error, FlowError) else 1)
+        broke_off(f"{kind.__name__}: {error}")
         sys.__excepthook__(kind, error, traceback)
 
     sys.excepthook = report
 
 
-class _EngineStderr(threading.Thread):
-    """Stands behind file descriptor 2, where the engine writes panics before they become exceptions.
+class _EngineStderr(EngineOutput):
+    """Takes stderr, where the engine writes panics before they become exceptions.
 
-    Hands on what comes, line by line, but holds back from a panic on until `release`. Python's own stderr goes
-    straight to where it went before.
+    Passes on what comes, line by line, but holds back from a panic on until `release`.
     """
 
     def __init__(self) -> None:
-        super().__init__(name="engine-stderr", daemon=True)
-        sys.stderr.flush()
+        super().__init__(2, sys.stderr, errors="backslashreplace")
+        sys.stderr = self.stream
         self._drops_panic = False
-        self._real = os.dup(2)
-        self._reader, writer = os.pipe()
-        os.dup2(writer, 2)
-        os.close(writer)
-        sys.stderr = open(self._real, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
 
     def run(self) -> None:
         """Until `release`."""
@@ -89,13 +87,11 @@ class _EngineStderr(threading.Thread):
             end = panic.start() if panic else text.rfind(b"\n") + 1
             if not chunk and not self._drops_panic:
                 end, panic = len(text), None
-            os.write(self._real, text[:end])
+            self.pass_on(text[:end])
             text = text[end:]
             if ready and not chunk:
                 return
 
-    def release(self, drop_panic: bool = False) -> None:
-        """Give file descriptor 2 back, and show what was held, or drop it."""
-        self._drops_panic = drop_panic
-        os.dup2(self._real, 2)
-        self.join()
+    def drop_panic(self) -> None:
+        """What is held back is of no use to anybody."""
+        self._drops_panic = True

@@ -1,41 +1,69 @@
-"""Ending with one clear line instead of a traceback."""
+"""Ending: errors that end the flow, and the one place where a process is ended at once."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import NoReturn
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
 
-_engine_runs = False
+from dataflow.process.log import log
 
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
 
-class StartError(SystemExit):
-    """The flow cannot start; the text says what is wrong and where, in one line. Exit status 2."""
-
-    def __init__(self, message: str) -> None:
-        if _engine_runs:
-            _end(message, 2)
-        print(f"cronwax: {message}", file=sys.stderr, flush=True)
-        super().__init__(2)
-
-
-def hand_over_to_engine() -> None:
-    """From now on an exception would come out as the engine's panic: a StartError ends the process itself."""
-    global _engine_runs
-    _engine_runs = True
+_ending = threading.Lock()
+"""Taken by the first thread that ends the process, and never given back."""
 
 
-def fail(message: str) -> NoReturn:
-    """End this process at once with one line and status 1.
+class FlowError(Exception):
+    """The flow cannot go on; the text says what is wrong and where, in one line.
 
-    For what happens while the flow runs and only a person can mend (a full disk, a broker that stays away). An
-    exception would come out as the engine's panic and a traceback from every worker. Nothing is lost: state is what
-    the last epoch left, as after any crash.
+    Nothing is lost by it: the state is what the last epoch left, as after any crash.
     """
-    _end(message, 1)
+
+    status = 1
+    """The process's exit status. 1: a restart may help, such as for a full disk or a broker that is away."""
 
 
-def _end(message: str, status: int) -> NoReturn:
-    sys.stdout.flush()
-    print(f"cronwax: {message}", file=sys.stderr, flush=True)
+class LastingError(FlowError):
+    """The flow cannot go on, and a restart does not help until a person has changed something."""
+
+    status = 2
+
+
+class StartError(LastingError):
+    """The flow cannot start as it is set."""
+
+
+def end_process(message: str, status: int) -> NoReturn:
+    """End this process at once: one line on stderr, and a log line `stop` with the reason.
+
+    For what happens while the engine runs: an exception would come out as its panic and a traceback from every worker.
+    Of several threads that call it, the first ends the process.
+    """
+    _ending.acquire()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        print(f"cronwax: {message}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):
+        log("stop", reason=message, status=status)
     os._exit(status)
+
+
+def at_border(call: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """The call as the engine, or a thread of ours, may make it: a FlowError ends the process with its line."""
+
+    @wraps(call)
+    def guarded(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+        try:
+            return call(*args, **kwargs)
+        except FlowError as error:
+            end_process(str(error), error.status)
+
+    return guarded

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,10 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from dataflow.process.exit import StartError
+from dataflow.process.recovery_store import read_store
 from dataflow.settings import Settings
 from dataflow.stream.key_groups import group_keys
-from state.program import program
 from state.schema.database import shard_path
-
-Stored = dict[str, set[str]]
-"""Step ids without the flow's, and the state keys that a recovery store holds for them."""
 
 _OPTIONS: dict[str, tuple[str, Any]] = {
     "recovery-directory": ("-r", Path),
@@ -80,6 +76,15 @@ def _check_cluster(process_id: int | None, addresses: Sequence[str], named_by_po
         )
 
 
+def check_workers(workers: int, settings: Settings) -> None:
+    """Refuse more workers than can have anything to do: each takes memory, and time to stop. Raises StartError."""
+    if workers > settings.key_groups:
+        raise StartError(
+            f"-w {workers}: at most {settings.key_groups} workers have anything to do, one for each of "
+            "CRONWAX_KEY_GROUPS"
+        )
+
+
 def check_metrics(environment: Mapping[str, str]) -> None:
     """Whether the engine can serve its metrics, if it shall. Raises StartError: else it would run on without them."""
     if "BYTEWAX_DATAFLOW_API_ENABLED" not in environment:
@@ -126,7 +131,7 @@ def check_recovery_store(
     """
     if folder is None:
         return
-    stored = _read_store(folder, flow_id)
+    stored = read_store(folder, flow_id)
     for shard in sorted(stored.get("tables", ())):
         if not (file := shard_path(settings.data_dir, int(shard))).exists():
             raise StartError(
@@ -157,31 +162,3 @@ def check_recovery_store(
                 f"recovery store {folder}: step {step} was split into {made} key groups, now it is "
                 f"{len(names)}; CRONWAX_KEY_GROUPS is fixed for the life of a store"
             )
-
-
-def _read_store(folder: Path, flow_id: str) -> Stored:
-    files = sorted(folder.glob("part-*.sqlite3")) if os.path.isdir(folder) else []
-    if not files:
-        raise StartError(
-            f"recovery store {folder}: there is none; make one with: {program()} recovery {folder} 8"
-        )
-    stored: Stored = {}
-    counts: set[int] = set()
-    for file in files:
-        try:
-            with sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True) as connection:
-                counts.update(count for (count,) in connection.execute("SELECT part_count FROM parts"))
-                rows = connection.execute("SELECT DISTINCT step_id, state_key FROM snaps").fetchall()
-            connection.close()
-        except sqlite3.Error as error:
-            raise StartError(f"recovery store {folder}: {file.name} cannot be read: {error}") from None
-        for step_id, key in rows:
-            flow, _, step = step_id.partition(".")
-            if flow != flow_id:
-                raise StartError(f"recovery store {folder}: it belongs to another flow, {flow}")
-            stored.setdefault(step.partition(".")[0], set()).add(key)
-    if counts and counts != {len(files)}:
-        raise StartError(
-            f"recovery store {folder}: it was made with {max(counts)} partitions and {len(files)} are there"
-        )
-    return stored

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
-from dataflow.process.exit import fail
+from dataflow.process.exit import LastingError
 from dataflow.steps.snapshot_blocks import Blocks, Key, decoder
 
 Input = TypeVar("Input", bound="Targeted")
@@ -30,7 +30,7 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
     """One key group: applies chunks in order, never ends, and snapshots its state as one versioned `bytes`.
 
     Engine and step agree on order: chunks of one origin arrive as they were sent; what a call returns goes out in
-    that order. A snapshot of a newer version ends the flow with one line rather than be misread.
+    that order. A snapshot of a newer version is a LastingError rather than be misread.
     """
 
     VERSION = 1
@@ -54,11 +54,11 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
 
 
 def read_blocks(step: str, blocks: Blocks[Key], saved: list[bytes], layout: Any, key_of: Any) -> Any:
-    """What `Blocks.restore` reads; ends the flow with one line if it cannot be read."""
+    """What `Blocks.restore` reads; raises LastingError if it cannot be read."""
     try:
         return blocks.restore(saved, layout, key_of)
     except (msgspec.DecodeError, ValueError) as error:
-        fail(_unreadable(step, error))
+        raise LastingError(_unreadable(step, error)) from None
 
 
 def _unreadable(step: str, error: Exception) -> str:
@@ -66,14 +66,14 @@ def _unreadable(step: str, error: Exception) -> str:
 
 
 def read_snapshot(step: str, version: int, snapshot: bytes, layout: Any) -> Any:
-    """Decode what `KeyGroup.snapshot` made; ends the flow with one line if it cannot be read."""
+    """Decode what `KeyGroup.snapshot` made; raises LastingError if it cannot be read."""
     try:
         written, raw = decoder(tuple[int, msgspec.Raw])(snapshot)
         if written > version:
-            fail(
+            raise LastingError(
                 f"the recovery store holds a snapshot of step {step} in version {written}; this release reads "
                 f"up to {version}. Run the release that wrote it, or a newer one."
             )
         return decoder(layout)(raw)
     except (msgspec.DecodeError, ValueError) as error:
-        fail(_unreadable(step, error))
+        raise LastingError(_unreadable(step, error)) from None

@@ -93,7 +93,7 @@ def test_a_truncated_gz_fails_behind_its_last_whole_line(place):
     path = place.folder / "cut.jsonl.gz"
     path.write_bytes(packed[: len(packed) // 2])
     ended = run(place.settings(checkins_path=path), "-s", 1)
-    assert_one_line(ended, path, "is truncated behind line ", status=1)
+    assert_one_line(ended, path, "is truncated behind line ", status=2)
     line = int(ended.complaints[0].rpartition(" ")[2])
     assert place.query("SELECT count(*) FROM check_ins WHERE status = 'ok'") == [(line,)]
     assert 0 < line < 3000

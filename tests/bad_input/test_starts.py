@@ -20,6 +20,10 @@ WRONG_SETTINGS = {
     "a number out of range": ({"batch_size": "0"}, "CRONWAX_BATCH_SIZE: "),
     "several": ({"source": "rabbit", "key_groups": "x"}, "CRONWAX_KEY_GROUPS: "),
     "no JSON": ({"kafka_config": "{secret"}, "CRONWAX_KAFKA_CONFIG: is not valid JSON"),
+    "no JSON for days": (
+        {"retention_days_by_table": "{x"},
+        "CRONWAX_RETENTION_DAYS_BY_TABLE: is not valid JSON",
+    ),
     "JSON of another kind": ({"kafka_config": "[1]"}, "CRONWAX_KAFKA_CONFIG: must be a JSON object"),
     "no input path": ({"checkins_path": ""}, "CRONWAX_CHECKINS_PATH must be set"),
     "an input path that is not there": (

@@ -42,7 +42,7 @@ def test_a_store_of_another_data_folder_stops_the_start(resumable):
 def test_an_input_file_that_shrank_is_told(resumable):
     write_jsonl(resumable.input, GOOD[:2])
     ended = run(resumable.settings(), *resumable.arguments)
-    assert_one_line(ended, resumable.input, "is shorter than what was read of it before", status=1)
+    assert_one_line(ended, resumable.input, "is shorter than what was read of it before", status=2)
 
 
 def test_a_store_that_somebody_else_writes_ends_the_run(resumable):

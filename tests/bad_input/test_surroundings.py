@@ -9,12 +9,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
 from tests.bad_input.places import GOOD, assert_fine, assert_one_line
 from tests.builders import HOURLY, check_in
-from tests.processes import PROJECT, end, make_store, outcome, run, start, write_jsonl
+from tests.processes import FLOW, PROJECT, end, free_ports, make_store, outcome, run, start, write_jsonl
 
 HOLD = """
 import sys, duckdb
@@ -87,12 +88,51 @@ def test_a_full_disk_ends_the_run_and_with_space_again_nothing_is_missing(place,
     assert found == outcome(fresh)
 
 
-def test_an_interrupt_at_the_start_is_one_line(place):
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)], ids=str
+)
+def test_a_signal_before_the_flow_begins_ends_it_at_once_with_one_line(place, number, status):
     projects = place.folder / "projects.json"
     os.mkfifo(projects)
     process = start(place.settings(projects_path=projects))
-    # Opening a pipe to write waits for its reader: the flow, in the middle of its start. If the signal comes before
-    # the flow waits for the text, it is noticed when that wait ends, which is when the pipe is closed.
+    # Opening a pipe to write waits for its reader: the flow, in the middle of its start, where it now waits for ever.
     with projects.open("w"):
-        process.send_signal(signal.SIGINT)
-    assert_one_line(end(process), "interrupted", status=1)
+        process.send_signal(number)
+        assert_one_line(end(process), f"stopped by {number.name} before the flow began", status=status)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_waits_for_its_peers_obeys_a_signal(place, number):
+    addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(2))
+    process = start(place.settings(), "-i", 1, "-a", addresses)
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "waiting for process 0" in line, line
+    sent = time.monotonic()
+    process.send_signal(number)
+    ended = end(process)
+    assert time.monotonic() - sent < 5
+    assert ended.complaints == [f"cronwax: stopped by {number.name} before the flow began"]
+
+
+def test_a_summary_that_nobody_can_read_ends_nothing(place):
+    with open("/dev/full", "w") as full:
+        process = subprocess.Popen(
+            [*FLOW], cwd=PROJECT, env=place.settings(), stdout=full, stderr=subprocess.PIPE, text=True
+        )
+        ended = end(process)
+    assert_one_line(ended, "the summary cannot be printed: No space left on device", status=0)
+    assert place.query("SELECT count(*) FROM check_ins") == [(len(GOOD),)]
+
+
+def test_a_flow_without_standard_output_does_its_work(place):
+    command = f"exec {' '.join(FLOW)} >&-"
+    process = subprocess.Popen(
+        ["sh", "-c", command], cwd=PROJECT, env=place.settings(), stderr=subprocess.PIPE, text=True
+    )
+    assert_fine(end(process))
+    assert place.query("SELECT count(*) FROM check_ins") == [(len(GOOD),)]
+
+
+def test_more_workers_than_key_groups_are_refused(place):
+    assert_one_line(run(place.settings(), "-w", 200), "-w 200: at most 64 workers")

@@ -10,6 +10,7 @@ from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.run import cli_main
 
 from dataflow.connectors.jsonl_source import FileSource
+from dataflow.process.border import BorderSource
 
 
 class Printer(StatefulSinkPartition):
@@ -35,6 +36,6 @@ class PrinterSink(FixedPartitionedSink):
 
 
 flow = Dataflow("read")
-stream = op.input("input", flow, FileSource(Path(sys.argv[1]), int(sys.argv[2])))
+stream = op.input("input", flow, BorderSource(FileSource(Path(sys.argv[1]), int(sys.argv[2]))))
 op.output("output", op.map("key", stream, lambda batch: ("0", batch)), PrinterSink())
 cli_main(flow, epoch_interval=timedelta(milliseconds=200))

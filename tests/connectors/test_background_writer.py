@@ -6,6 +6,8 @@ from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.connectors import background_writer
 from dataflow.connectors.background_writer import DeferredSink, EpochPartition
+from dataflow.process import exit as exit_of_process
+from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.items import Records
 
 PATIENCE_SECONDS = 30
@@ -150,15 +152,26 @@ def test_what_goes_wrong_beside_the_flow_ends_the_flow(tables, monkeypatch):
         part.close()
 
 
-def test_a_snapshot_of_a_newer_release_is_refused_in_one_line(tables, monkeypatch, capsys):
-    class Ended(BaseException):
-        pass
-
-    def end(status):
-        raise Ended(status)
-
-    monkeypatch.setattr("os._exit", end)
-    with pytest.raises(Ended, match="1"):
+def test_a_snapshot_of_a_newer_release_is_refused(tables):
+    with pytest.raises(LastingError, match=r"newer release \(version 2\)"):
         build(tables, msgspec.msgpack.encode((background_writer.VERSION + 1, [])))
-    (line,) = capsys.readouterr().err.splitlines()
-    assert "newer release (version 2)" in line
+
+
+def test_an_error_beside_the_flow_ends_the_process_at_once(tables, monkeypatch):
+    ended = threading.Event()
+    said = []
+
+    def end(message, status):
+        said.append((message, status))
+        ended.set()
+
+    def full():
+        raise FlowError("no room")
+
+    monkeypatch.setattr(exit_of_process, "end_process", end)
+    monkeypatch.setattr(tables, "snapshot", full)
+    part = build(tables)
+    part.write_batch(records(1))
+    part.snapshot()
+    assert ended.wait(10)
+    assert said == [("no room", 1)]

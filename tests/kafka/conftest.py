@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -173,18 +173,3 @@ def siblings(own_broker, deploy: Callable[..., Deployment], new_topic, tmp_path)
         return deploy(own_broker, checkins_topic=topic, projects_path=projects, **given)
 
     return make
-
-
-class Ended(BaseException):
-    """The process would have ended here."""
-
-
-@pytest.fixture
-def ending(monkeypatch) -> type[Ended]:
-    """Makes the end of the process an exception, which carries the exit status."""
-
-    def end(status: int) -> NoReturn:
-        raise Ended(status)
-
-    monkeypatch.setattr(os, "_exit", end)
-    return Ended

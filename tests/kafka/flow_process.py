@@ -16,9 +16,9 @@ from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
-from cronwax.commands.recovery import make
 from cronwax.devtools.kafka_broker import Silent
 from dataflow.connectors.kafka_client import patiently
+from dataflow.process.recovery_store import make
 from dataflow.settings import Settings
 from state.errors import StateError
 from state.publish.snapshot import open_snapshot

@@ -14,7 +14,7 @@ from bytewax.recovery import InconsistentPartitionsError, init_db_dir
 from dataflow.process.engine_stderr import explain
 from dataflow.process.exit import StartError
 from dataflow.process.preflight import check_data_dir, check_metrics, check_recovery_store, read_arguments
-from dataflow.process.store_lock import hold_store
+from dataflow.process.recovery_store import hold_store
 from dataflow.settings import Settings, SettingsError
 from tests.processes import PROJECT, free_ports
 
@@ -25,8 +25,8 @@ def arguments(*words, **environment):
     return read_arguments(["bytewax.run", "dataflow:flow", *words], environment)
 
 
-def complaint(capsys):
-    return capsys.readouterr().err
+def complaint(error):
+    return str(error.value)
 
 
 def test_arguments_come_from_the_command_line_or_the_environment():
@@ -59,8 +59,9 @@ def test_processes_have_names_of_their_own():
 HOLD = """
 import sys
 from pathlib import Path
-from dataflow.process.store_lock import hold_store
-hold_store(Path(sys.argv[1]), sys.argv[2])
+from dataflow.process.exit import at_border
+from dataflow.process.recovery_store import hold_store
+at_border(hold_store)(Path(sys.argv[1]), sys.argv[2])
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -88,10 +89,10 @@ def test_a_store_is_held_by_one_flow_at_a_time(tmp_path):
         assert successor.communicate("") == ("held\n", "")
 
 
-def test_a_store_that_cannot_be_locked_is_told(tmp_path, capsys):
-    with pytest.raises(StartError):
+def test_a_store_that_cannot_be_locked_is_told(tmp_path):
+    with pytest.raises(StartError) as error:
         hold_store(tmp_path / "none", "0")
-    assert "process-0.lock: cannot be locked: No such file or directory" in complaint(capsys)
+    assert "process-0.lock: cannot be locked: No such file or directory" in complaint(error)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +110,11 @@ def test_a_store_that_cannot_be_locked_is_told(tmp_path, capsys):
         (["-i", "0", "-a", "a:1;a:1"], "the same address"),
     ],
 )
-def test_arguments_that_the_engine_would_hang_or_panic_on_are_refused(words, said, capsys):
+def test_arguments_that_the_engine_would_hang_or_panic_on_are_refused(words, said):
     with pytest.raises(StartError) as error:
         arguments(*words)
-    assert error.value.code == 2
-    assert said in complaint(capsys)
+    assert error.value.status == 2
+    assert said in complaint(error)
 
 
 def served_at(port, **more):
@@ -127,26 +128,26 @@ def test_metrics_at_a_free_port_are_fine_and_nobody_need_want_them(tmp_path):
 
 
 @pytest.mark.parametrize("port", ["", "http", "0", "65536", "-1"])
-def test_metrics_at_no_port_are_refused(port, capsys):
-    with pytest.raises(StartError):
+def test_metrics_at_no_port_are_refused(port):
+    with pytest.raises(StartError) as error:
         check_metrics(served_at(port))
-    assert complaint(capsys).startswith(f"cronwax: BYTEWAX_DATAFLOW_API_PORT: {port!r} is no port")
+    assert complaint(error).startswith(f"BYTEWAX_DATAFLOW_API_PORT: {port!r} is no port")
 
 
-def test_metrics_at_a_port_in_use_are_refused(capsys):
+def test_metrics_at_a_port_in_use_are_refused():
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
-        with pytest.raises(StartError):
+        with pytest.raises(StartError) as error:
             check_metrics(served_at(other.getsockname()[1]))
-    assert "Address already in use; each process needs a free one" in complaint(capsys)
+    assert "Address already in use; each process needs a free one" in complaint(error)
 
 
-def test_metrics_need_a_folder_that_the_engine_can_write_to(tmp_path, capsys):
+def test_metrics_need_a_folder_that_the_engine_can_write_to(tmp_path):
     (port,) = free_ports(1)
-    with pytest.raises(StartError):
+    with pytest.raises(StartError) as error:
         check_metrics(served_at(port, BYTEWAX_DATAFLOW_API_CACHE_PATH=str(tmp_path / "none")))
-    assert "BYTEWAX_DATAFLOW_API_CACHE_PATH" in complaint(capsys)
+    assert "BYTEWAX_DATAFLOW_API_CACHE_PATH" in complaint(error)
 
 
 def test_the_data_folder_is_made_and_nothing_is_left_in_it(tmp_path):
@@ -163,20 +164,20 @@ def test_a_fresh_store_is_fine(tmp_path):
     check_recovery_store(tmp_path, "cronwax", Settings(), {"source_demo": ["demo-0"]})
 
 
-def test_a_store_that_lacks_a_part_is_refused(tmp_path, capsys):
+def test_a_store_that_lacks_a_part_is_refused(tmp_path):
     init_db_dir(tmp_path, 3)
     (tmp_path / "part-1.sqlite3").unlink()
-    with pytest.raises(StartError):
+    with pytest.raises(StartError) as error:
         check_recovery_store(tmp_path, "cronwax", Settings(), {})
-    assert "made with 3 partitions and 2 are there" in complaint(capsys)
+    assert "made with 3 partitions and 2 are there" in complaint(error)
 
 
 @pytest.mark.parametrize("content", [b"", b"no database" * 1000])
-def test_a_part_that_is_no_database_is_refused(tmp_path, content, capsys):
+def test_a_part_that_is_no_database_is_refused(tmp_path, content):
     (tmp_path / "part-0.sqlite3").write_bytes(content)
-    with pytest.raises(StartError):
+    with pytest.raises(StartError) as error:
         check_recovery_store(tmp_path, "cronwax", Settings(), {})
-    assert "part-0.sqlite3 cannot be read" in complaint(capsys)
+    assert "part-0.sqlite3 cannot be read" in complaint(error)
 
 
 @pytest.mark.parametrize(

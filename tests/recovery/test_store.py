@@ -11,7 +11,8 @@ from contextlib import closing
 import pytest
 from bytewax.recovery import init_db_dir
 
-from cronwax.commands.recovery import PAGE_BYTES, main
+from cronwax.commands.recovery import main
+from dataflow.process.recovery_store import PAGE_BYTES
 from tests.processes import (
     PROJECT,
     assert_same,

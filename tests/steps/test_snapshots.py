@@ -11,6 +11,7 @@ from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.monitors.times import NO_TIME
+from dataflow.process.exit import LastingError
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition
@@ -141,26 +142,16 @@ def shown(monitor, environment):
     )
 
 
-@pytest.fixture
-def ends(monkeypatch):
-    """What would end the process raises its line instead."""
-
-    def fail(line):
-        raise SystemExit(line)
-
-    monkeypatch.setattr("dataflow.steps.key_group.fail", fail)
-
-
 @pytest.mark.parametrize("build", [gate_of, upsert_of, transition_of])
-def test_a_snapshot_of_a_later_release_ends_the_flow(build, ends):
-    with pytest.raises(SystemExit, match="in version 99"):
+def test_a_snapshot_of_a_later_release_ends_the_flow(build):
+    with pytest.raises(LastingError, match="in version 99"):
         build(encoded(99, []))
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_a_block_that_cannot_be_read_ends_the_flow(place, ends):
+def test_a_block_that_cannot_be_read_ends_the_flow(place):
     version, state = msgspec.msgpack.decode([step.snapshot() for step in fed()][place])
     assert isinstance(state[-1][0], bytes)
     state[-1][0] = state[-1][0][:-2]
-    with pytest.raises(SystemExit, match="cannot be read"):
+    with pytest.raises(LastingError, match="cannot be read"):
         (gate_of, upsert_of, transition_of)[place](encoded(version, state))

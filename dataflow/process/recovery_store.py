@@ -1,0 +1,145 @@
+"""The recovery store on disk, as Bytewax lays it out in SQLite files: made, packed, read, and one flow's at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from bytewax.recovery import init_db_dir
+
+from dataflow.process.exit import StartError
+from state.program import program
+
+Stored = dict[str, set[str]]
+"""Step ids without the flow's, and the state keys that a recovery store holds for them."""
+PAGE_BYTES = 32_768
+"""Of a part's file. What a key group's snapshot holds is one value of up to some hundred KB: in SQLite's own pages of
+4 KB it takes twice as long to write, and to throw away."""
+MAX_PARTS = 9_999
+_NEW_PART_BYTES = 1_000_000
+"""A part's file and its log take no more when they are new."""
+_LOCKS = "process-*.lock"
+"""The lock files of a store, one for each process that ever ran on it."""
+_held: list[int] = []
+"""Descriptors of lock files, open until the process ends: with them the locks would go."""
+
+
+class StoreError(Exception):
+    """A store cannot be made or packed; the text says why, in one line."""
+
+
+def read_store(folder: Path, flow_id: str) -> Stored:
+    """What a store holds for a flow. Raises StartError if there is none, or it cannot be resumed from as it is."""
+    files = _parts(folder)
+    if not files:
+        raise StartError(
+            f"recovery store {folder}: there is none; make one with: {program()} recovery {folder} 8"
+        )
+    stored: Stored = {}
+    counts: set[int] = set()
+    for file in files:
+        try:
+            with sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True) as connection:
+                counts.update(count for (count,) in connection.execute("SELECT part_count FROM parts"))
+                rows = connection.execute("SELECT DISTINCT step_id, state_key FROM snaps").fetchall()
+            connection.close()
+        except sqlite3.Error as error:
+            raise StartError(f"recovery store {folder}: {file.name} cannot be read: {error}") from None
+        for step_id, key in rows:
+            flow, _, step = step_id.partition(".")
+            if flow != flow_id:
+                raise StartError(f"recovery store {folder}: it belongs to another flow, {flow}")
+            stored.setdefault(step.partition(".")[0], set()).add(key)
+    if counts and counts != {len(files)}:
+        raise StartError(
+            f"recovery store {folder}: it was made with {max(counts)} partitions and {len(files)} are there"
+        )
+    return stored
+
+
+def hold_store(folder: Path, process: str) -> None:
+    """Keep others from starting on a recovery store as the same process of a cluster, until this one ends.
+
+    A second flow would find the data folder in use, and end, but only after the engine has noted its start in the
+    store: the next start would go on from there, of which the flow that is running has dropped parts since. Raises
+    StartError if there is one.
+    """
+    path = folder / f"process-{process}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        _held.append(descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    except BlockingIOError:
+        holder = os.read(descriptor, 300).decode(errors="replace").strip()
+        raise StartError(
+            f"recovery store {folder}: another flow ({holder or 'an unknown process'}) is running on it"
+        ) from None
+    except OSError as error:
+        raise StartError(
+            f"recovery store {folder}: {path.name}: cannot be locked: {error.strerror}"
+        ) from None
+
+
+def make(folder: Path, parts: int) -> None:
+    """Make a store of this many parts. Raises StoreError."""
+    if not 1 <= parts <= MAX_PARTS:
+        raise StoreError(f"PARTS must be from 1 to {MAX_PARTS:,}, not {parts}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if _parts(folder):
+            raise StoreError(f"{folder}: there is a recovery store already")
+        if shutil.disk_usage(folder).free < parts * _NEW_PART_BYTES:
+            raise StoreError(
+                f"{folder}: cannot make it: {os.strerror(errno.ENOSPC)}"
+            )  # the engine would panic
+        init_db_dir(folder, parts)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot make it: {error.strerror}") from None
+    except RuntimeError as error:
+        raise StoreError(f"{folder}: cannot make it: {error}") from None
+    for file in _parts(folder):
+        _pack(file)
+
+
+def pack(folder: Path) -> tuple[int, int]:
+    """Rewrite all parts in large pages, without what is no longer used; the bytes before and after.
+
+    Whenever the process dies, each part is as it was or as it should be. Raises StoreError, and StartError if a flow
+    runs on the store.
+    """
+    files = _parts(folder)
+    if not files:
+        raise StoreError(f"{folder}: there is no recovery store")
+    for process in sorted({"0", *(lock.stem.partition("-")[2] for lock in folder.glob(_LOCKS))}):
+        hold_store(folder, process)
+    before = _size(files)
+    for file in files:
+        _pack(file)
+    return before, _size(files)
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.sqlite3"))
+
+
+def _pack(file: Path) -> None:
+    try:
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = DELETE")  # else the size of pages is fixed
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: cannot be packed: {error}") from None
+
+
+def _size(files: list[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
