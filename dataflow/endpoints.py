@@ -26,7 +26,8 @@ from dataflow.operations.logs import configure_logs, log_start
 from dataflow.operations.metrics import count_dead_letters
 from dataflow.operations.vitals import Vitals
 from dataflow.operations.watchdog import FOLDER, Watchdog, WatchdogThread
-from dataflow.process.stopping import stopping
+from dataflow.process.log import log
+from dataflow.process.stopping import stop_to_restart, stopping
 from dataflow.settings import Settings
 from dataflow.stream.batch import SourceBatch
 from dataflow.stream.items import DeadLetter, Message, Records
@@ -86,8 +87,8 @@ def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
     configure_logs()
     log_start(settings, sys.argv[1:])
     vitals = _watch(settings)
-    source = KafkaSource(settings, stopping, vitals.partition)
-    return Endpoints(
+    source = KafkaSource(settings, stopping, vitals.partition, changed=stop_to_restart)
+    endpoints = Endpoints(
         {"kafka": source},
         source.origins,
         projects,
@@ -95,6 +96,8 @@ def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
         WatchedSink("occurrences", OccurrencesSink(settings), vitals),
         WatchedSink("dead_letters", DeadLettersSink(settings), vitals, count_dead_letters),
     )
+    log("ready", partitions=len(source.list_parts()), **source.checked())
+    return endpoints
 
 
 def _watch(settings: Settings) -> Vitals:

@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     """The same from a file; an option in the file overrides the one in `KAFKA_CONFIG`."""
     kafka_start: Literal["earliest", "latest"] = "earliest"
     """Where reading starts in a partition that the recovery store does not know."""
+    kafka_accept_replaced_topic: bool = False
+    """Keep the state of a recovery store whose positions are of another topic (deleted and created again, or of another
+    cluster), and read the topic that is there from `KAFKA_START`. Else the start is refused."""
     kafka_idle_allowance_seconds: float = Field(default=2.0, ge=0.0)
     """How far the clock of an idle partition stays behind the wall clock: time for messages in flight. It is never
     less than `CLOCK_DELAY_SECONDS`."""
@@ -133,6 +136,9 @@ class Settings(BaseSettings):
     """Topic of messages (out)."""
     dead_letter_topic: str = "ingest-monitors-dlq"
     """Topic of dead letters (out)."""
+    dead_letter_max_bytes: int = Field(default=900_000, ge=1_000, le=100_000_000)
+    """What is larger is cut to this in the dead-letter topic, and kept whole below `DATA_DIR`. Where the topic's own
+    `max.message.bytes` is lower, that holds."""
     stall_seconds: float = Field(default=120.0, ge=1.0)
     """A clock or a sink that is late by more than this counts as stalled."""
 

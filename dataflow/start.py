@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
 import sys
@@ -10,7 +11,7 @@ from bytewax.dataflow import Dataflow
 
 from dataflow.process.engine_output import reopen_standard_files
 from dataflow.process.engine_stderr import report_in_one_line
-from dataflow.process.exit import StartError
+from dataflow.process.exit import StartError, end_process
 from dataflow.process.stopping import watch_signals
 
 _COLLECTOR_THRESHOLDS = (50_000, 50, 1_000)
@@ -29,8 +30,17 @@ def tune_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
+def _leave_to_be_started_again() -> None:
+    """The last thing that a process does, if it stopped by itself: say why, and ask for a restart by its status."""
+    from dataflow.process.stopping import restart_reason
+
+    if (reason := restart_reason()) is not None:
+        end_process(reason, 1)
+
+
 def start() -> Dataflow:
     """The flow that the settings describe. Raises FlowError, mostly StartError."""
+    atexit.register(_leave_to_be_started_again)
     reopen_standard_files()  # before anything is opened that could get their numbers
     watch_signals()
     report_in_one_line()
@@ -39,6 +49,7 @@ def start() -> Dataflow:
     from dataflow.endpoints import open_endpoints
     from dataflow.flow import FLOW_ID, build
     from dataflow.process.engine_stdout import report_missing
+    from dataflow.process.open_files import allow_open_files
     from dataflow.process.preflight import (
         check_data_dir,
         check_metrics,
@@ -60,6 +71,8 @@ def start() -> Dataflow:
     except OSError as error:
         raise StartError(f"{error.filename}: {error.strerror}") from None
     check_data_dir(settings.data_dir)
+    if settings.source == "kafka":
+        allow_open_files(len(endpoints.sources["kafka"].list_parts()), len(arguments.addresses or "1"))
     parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}
     check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
     if arguments.recovery_store is not None:

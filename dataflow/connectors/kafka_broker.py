@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import AdminClient
 
+from dataflow.connectors.host_clock import Moment
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, OffsetAnswer, ask_offset, patiently
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.process.log import warn
@@ -25,7 +26,7 @@ class End:
     """Where a partition ended, some time after it was asked."""
 
     offset: int
-    asked_us: int
+    asked: Moment
 
 
 class PartitionBroker:
@@ -38,7 +39,7 @@ class PartitionBroker:
         self._name = f"{topic}/{partition}"
         self._reports = kafka.reports()
         self._consumer = kafka.consumer(self._reports)
-        self._question: tuple[OffsetAnswer, int] | None = None
+        self._question: tuple[OffsetAnswer, Moment] | None = None
         self._asked = 0.0
         self._heard = time.monotonic()
         self._away_since: float | None = None
@@ -75,7 +76,7 @@ class PartitionBroker:
         offsets = self._consumer.get_watermark_offsets(self._part, cached=True)
         return int(offsets[1]) if offsets is not None else -1
 
-    def ask(self, now_us: int, wanted: bool) -> None:
+    def ask(self, moment: Moment, wanted: bool) -> None:
         """Ask where the partition ends, if that is wanted or nothing was heard for a while."""
         now = time.monotonic()
         if self._question is not None or now - self._asked < ASK_SECONDS:
@@ -83,13 +84,13 @@ class PartitionBroker:
         if wanted or now - self._heard >= QUIET_SECONDS:
             self._asked = now
             self._admin.poll(0)
-            self._question = ask_offset(self._admin, self._part, "latest", QUIET_SECONDS), now_us
+            self._question = ask_offset(self._admin, self._part, "latest", QUIET_SECONDS), moment
 
     def end(self) -> End | None:
         """The answer, once, when it is there. Raises FlowError when the broker has been away for too long."""
         if self._question is None or not self._question[0].done():
             return None
-        question, asked_us = self._question
+        question, asked = self._question
         self._question = None
         try:
             offset = question.result().offset
@@ -97,7 +98,7 @@ class PartitionBroker:
             self._miss(self._words(error))
             return None
         self._hear()
-        return End(offset, asked_us)
+        return End(offset, asked)
 
     def give_up(self, error: KafkaError, position: int) -> NoReturn:
         """For an error that does not go away by itself: raises FlowError, or LastingError where no restart helps."""

@@ -43,6 +43,9 @@ _PRODUCER_TUNING: dict[str, str] = {
     # The broker says what is too large: a dead letter is larger than the message that it holds.
     "message.max.bytes": "10000000",
 }
+_BATCH_BYTES = 1_000_000
+"""librdkafka's default."""
+_BATCH_OVERHEAD_BYTES = 1_000
 _CONSUMER: dict[str, str] = {
     "group.id": "cronwax",
     "enable.auto.commit": "false",
@@ -209,10 +212,17 @@ class Kafka:
         options |= {name.replace("_", "."): value for name, value in fixed.items()}
         return Consumer(self._complete(options, reports), logger=reports)
 
-    def producer(self, reports: Reports) -> Producer:
-        """An idempotent producer: what it reports as delivered is in the topic, once and in order."""
+    def producer(self, reports: Reports, limit_bytes: int | None = None) -> Producer:
+        """An idempotent producer: what it reports as delivered is in the topic, once and in order.
+
+        `limit_bytes` is the lowest `max.message.bytes` of its topics, which holds for a batch as a whole: no batch is
+        made larger.
+        """
         options = _TUNING | _PRODUCER_TUNING | self._options | _PRODUCER
         options["message.timeout.ms"] = str(int(self.timeout_seconds * 1000))
+        if limit_bytes is not None:
+            given = int(options.get("batch.size", _BATCH_BYTES))
+            options["batch.size"] = str(max(1, min(given, limit_bytes - _BATCH_OVERHEAD_BYTES)))
         return Producer(self._complete(options, reports), logger=reports)
 
     def admin(self, reports: Reports) -> AdminClient:

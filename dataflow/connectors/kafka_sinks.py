@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -13,6 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from dataflow.connectors.kafka_client import START_SECONDS, Kafka, Reports, is_transient, patiently
+from dataflow.connectors.kafka_topics import MAX_MESSAGE_BYTES, topic_limits, why_undelivered
+from dataflow.connectors.large_messages import LargeMessages
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.process.log import log, warn
 from dataflow.settings import Settings
@@ -23,6 +26,8 @@ ID = "id"
 MAX_KEPT_IDS = 50_000
 """So many ids go into a snapshot; with more, the next start reads them in the topic again."""
 READ_AT_ONCE = 10_000
+MAX_HEADER_BYTES = 500
+"""A reason may quote what it is about."""
 PROGRESS_SECONDS = 5.0
 
 Item = TypeVar("Item")
@@ -47,6 +52,11 @@ class SinkSnapshot(msgspec.Struct, array_like=True):
     """Ids in the topic that this epoch had not met again (see `TopicPartitionSink`)."""
 
 
+OVERHEAD_BYTES = 4_096
+"""Room for key, headers and framing in what a topic takes."""
+SMALLEST_BYTES = 64
+
+
 class TopicSink(FixedPartitionedSink[Item, bytes]):
     """Writes to one topic, through one partition of the sink: whatever is in the topic is known to it.
 
@@ -59,6 +69,13 @@ class TopicSink(FixedPartitionedSink[Item, bytes]):
         self._kafka = Kafka(settings)
         self._topic = topic
         self._partitions = self._kafka.partitions(topic)[topic]
+        self.large = LargeMessages(settings.data_dir)
+        self.dead_letter_topic = settings.dead_letter_topic
+        names = {topic, settings.dead_letter_topic}
+        admin = self._kafka.admin(self._kafka.reports())
+        self.limits = topic_limits(admin, names, MAX_MESSAGE_BYTES)
+        """`max.message.bytes` of the topics that say it."""
+        self.dead_letter_bytes = self._dead_letter_bytes(settings)
 
     def list_parts(self) -> list[str]:
         """One partition."""
@@ -69,6 +86,33 @@ class TopicSink(FixedPartitionedSink[Item, bytes]):
         snapshot = SinkSnapshot() if resume_state is None else _decode(self._topic, resume_state)
         ids, ends = _read_ids(self._kafka, self._topic, self._partitions, snapshot.ends)
         return TopicPartitionSink(self, self._kafka, self._topic, snapshot, ids, ends)
+
+    def _dead_letter_bytes(self, settings: Settings) -> int:
+        """How much of a message a dead letter holds: what is set, or less where the topic takes less."""
+        wanted = settings.dead_letter_max_bytes
+        limit = self.limits.get(settings.dead_letter_topic, wanted + OVERHEAD_BYTES)
+        taken = limit - min(OVERHEAD_BYTES, limit // 2)
+        if taken < wanted:
+            warn(
+                "kafka",
+                text=f"topic {settings.dead_letter_topic} takes {limit} bytes (max.message.bytes): dead letters are "
+                f"cut to {taken}, not to the {wanted} of CRONWAX_DEAD_LETTER_MAX_BYTES",
+            )
+        return min(wanted, taken)
+
+    def dead_letter(self, identity: str, key: bytes, value: bytes, about: dict[str, str]) -> Outgoing:
+        """A dead letter: the value, cut if it is too large, and what there is to say about it as headers."""
+        kept, cut = self.large.cut(identity, value, self.dead_letter_bytes)
+        texts = [(name, text.encode("utf-8", "replace")[:MAX_HEADER_BYTES]) for name, text in about.items()]
+        return Outgoing(identity, key, kept, [(ID, identity.encode()), *texts, *cut])
+
+    def halve(self, letter: Outgoing) -> Outgoing:
+        """A dead letter that is still too large, cut to half. What the folder holds whole is not written again."""
+        half = len(letter.value) // 2
+        if "file" in dict(letter.headers):
+            return letter._replace(value=letter.value[:half])
+        kept, cut = self.large.cut(letter.id, letter.value, half)
+        return letter._replace(value=kept, headers=[*letter.headers, *cut])
 
     @abstractmethod
     def outgoing(self, item: Item) -> Outgoing:
@@ -98,15 +142,13 @@ class DeadLettersSink(TopicSink[DeadLetter]):
         """The original bytes, under the partition that they came from."""
         source = f"{item.topic}/{item.partition}"
         identity = f"{source}/{item.offset}"
-        headers = {
-            ID: identity,
+        about = {
             "topic": item.topic,
             "partition": str(item.partition),
             "offset": str(item.offset),
             "reason": item.reason,
         }
-        encoded = [(name, value.encode("utf-8", "replace")) for name, value in headers.items()]
-        return Outgoing(identity, source.encode(), item.original, encoded)
+        return self.dead_letter(identity, source.encode(), item.original, about)
 
 
 class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
@@ -131,15 +173,19 @@ class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
         found: set[str],
         ends: dict[int, int],
     ) -> None:
+        self._sink = sink
         self._outgoing = sink.outgoing
+        self._dead_letter_topic = sink.dead_letter_topic
         self._kafka = kafka
         self._topic = topic
         self._built_from = built_from
         self._expected = found.union(built_from.expected)
         self._ends = ends
         self._reports = kafka.reports()
-        self._producer = kafka.producer(self._reports)
+        self._producer = kafka.producer(self._reports, min(sink.limits.values(), default=None))
         self._failure: str | None = None
+        self._refused: list[tuple[str, Outgoing]] = []
+        """What the cluster takes for too large, and the topic that it was for."""
 
     def write_batch(self, values: list[Item]) -> None:
         """Hand the messages to the client, which delivers them behind our back."""
@@ -163,51 +209,90 @@ class TopicPartitionSink(StatefulSinkPartition[Item, bytes]):
         """Wait until everything is delivered."""
         self._flush()
 
-    def _produce(self, out: Outgoing) -> None:
+    def _produce(self, out: Outgoing, topic: str | None = None) -> None:
         while True:
             try:
                 self._producer.produce(
-                    self._topic, out.value, out.key, headers=list(out.headers), on_delivery=self._delivered
+                    topic or self._topic,
+                    out.value,
+                    out.key,
+                    headers=list(out.headers),
+                    on_delivery=partial(self._delivered, out),
                 )
             except BufferError:  # the client's queue is full
                 self._producer.poll(0.1)
                 self._check()
             except KafkaException as error:
-                self._fail(error.args[0], len(out.value))
+                if error.args[0].code() != KafkaError.MSG_SIZE_TOO_LARGE:
+                    self._failure = self._words(error.args[0])
+                    self._check()
+                self._refused.append((topic or self._topic, out))
+                return
             else:
                 return
 
-    def _delivered(self, error: KafkaError | None, message: KafkaMessage) -> None:
+    def _delivered(self, out: Outgoing, error: KafkaError | None, message: KafkaMessage) -> None:
         if error is not None:
-            self._failure = self._failure or self._words(error, len(message.value() or b""))
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                self._refused.append((str(message.topic()), out))
+            else:
+                self._failure = self._failure or self._words(error)
             return
         partition, offset = message.partition(), message.offset()
-        if partition is not None and offset is not None:
+        if message.topic() == self._topic and partition is not None and offset is not None:
             self._ends[partition] = max(self._ends.get(partition, 0), offset + 1)
 
     def _flush(self) -> None:
-        # The client gives a message up by itself; the rest of the time is for hearing of it.
-        left = self._producer.flush(self._kafka.timeout_seconds + START_SECONDS)
-        self._check()
-        if left:
-            raise FlowError(f"Kafka: {left} messages to topic {self._topic} could not be delivered in time")
+        while True:
+            # The client gives a message up by itself; the rest of the time is for hearing of it.
+            try:
+                left = self._producer.flush(self._kafka.timeout_seconds + START_SECONDS)
+            except KafkaException as error:  # what it cannot recover from
+                self._failure = self._failure or self._words(error.args[0])
+                left = 0
+            self._check()
+            if left:
+                raise FlowError(
+                    f"Kafka: {left} messages to topic {self._topic} could not be delivered in time"
+                )
+            if not self._refused:
+                return
+            self._send_refused()
+
+    def _send_refused(self) -> None:
+        """Send what the cluster took for too large as dead letters, so that nothing ends the flow and nothing is lost.
+
+        A dead letter that is too large in its turn, as the topic's limit was lowered since, is cut to half.
+        """
+        refused, self._refused = self._refused, []
+        for topic, out in refused:
+            if topic != self._dead_letter_topic:
+                about = {
+                    "topic": topic,
+                    "reason": f"{len(out.value)} bytes are more than topic {topic} takes",
+                }
+                letter = self._sink.dead_letter(f"{topic}/{out.id}", out.key, out.value, about)
+                text = f"{topic}: message {out.id}: {about['reason']}; it is in the dead letters"
+                warn("kafka", text=text)
+            elif len(out.value) <= SMALLEST_BYTES:
+                raise FlowError(
+                    f"Kafka: topic {topic} refuses dead letter {out.id} of {len(out.value)} bytes as too large"
+                )
+            else:
+                letter = self._sink.halve(out)
+            self._produce(letter, self._dead_letter_topic)
 
     def _check(self) -> None:
         failure = self._failure or self._reports.fatal
         if failure:
             raise FlowError(f"Kafka: cannot write to topic {self._topic}: {failure}")
 
-    def _fail(self, error: KafkaError, size: int) -> None:
-        self._failure = self._words(error, size)
-        self._check()
-
-    def _words(self, error: KafkaError, size: int) -> str:
+    def _words(self, error: KafkaError) -> str:
         text = self._reports.redact(error.str())
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return f"{text}: {size} bytes; raise the topic's max.message.bytes"
         if error.code() == KafkaError._MSG_TIMED_OUT:
-            reason = f": {self._reports.last}" if self._reports.last else ""
-            return f"{text} after {self._kafka.timeout_seconds:g} s{reason}"
+            admin = self._kafka.admin(self._kafka.reports())
+            lacks = why_undelivered(admin, self._topic, START_SECONDS) or self._reports.last
+            return f"{text} after {self._kafka.timeout_seconds:g} s" + (f": {lacks}" if lacks else "")
         return text
 
 

@@ -8,19 +8,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, KafkaError
 from confluent_kafka import Message as KafkaMessage
 
-from dataflow.connectors.kafka_broker import PartitionBroker
-from dataflow.connectors.kafka_client import Kafka, is_transient
+from dataflow.connectors.host_clock import HostClock, Moment, elapsed_us
+from dataflow.connectors.kafka_broker import End, PartitionBroker
+from dataflow.connectors.kafka_client import Kafka, KafkaStartError, is_transient
+from dataflow.connectors.kafka_topics import Topic, checked_topics
+from dataflow.connectors.topic_watch import TopicWatch
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
 from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
 
-Position = tuple[int, int]
-"""A partition's resume state: the offset that is read next, and its clock (minutes; NO_MINUTE: none yet)."""
+Position = tuple[int, int, str] | tuple[int, int]
+"""A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), and the topic's
+identity (`Topic.identity`), which releases before 0.1.0 did not keep."""
 Observe = Callable[[str, int, int, int], None]
 """Called about once a second for each partition with topic, partition, lag (messages), clock (minutes)."""
 
@@ -50,7 +54,8 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
     """Reads all partitions of the check-ins topic and of the controls topic.
 
     - Order: that of each partition. Positions are resume state; no consumer group ever commits.
-    - Partitions are those that the topics have when the flow starts.
+    - Partitions are those that the topics have when the flow starts. When a topic gets more, or is replaced, the
+      flow stops in order, to be started again: `changed` is called with one line about it.
     - The clock of a check-ins partition is its newest broker timestamp less the clock's delay; one that is read
       to its end follows the wall clock, less an allowance that is never smaller. Controls have no clock. A
       timestamp further in the future than the allowance moves no clock.
@@ -65,12 +70,14 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         stopping: Callable[[], bool],
         observe: Observe | None = None,
         now_us: Callable[[], int] = wall_clock_us,
+        changed: Callable[[str], None] | None = None,
+        elapsed_us: Callable[[], int] = elapsed_us,
     ) -> None:
-        """Raises KafkaStartError when the cluster cannot be used as it is set, or lacks a topic."""
+        """Raises KafkaStartError when the cluster cannot be used as it is set, or lacks a topic or a right."""
         self._settings = settings
         self._stopping = stopping
         self._observe = observe
-        self._now_us = now_us
+        self._host_clock = HostClock(settings.idle_allowance_us, now_us, elapsed_us)
         self._kafka = Kafka(settings)
         self._admin = self._kafka.admin(self._kafka.reports())
         check_ins, controls = settings.checkins_topic, settings.controls_topic
@@ -80,6 +87,16 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         """The partitions that the event clock waits for, by origin."""
         parts += [_Partition(controls, index, Format.CONTROLS, -1) for index in found[controls]]
         self._parts = {part.key: part for part in parts}
+        self._topics = checked_topics(self._kafka, self._admin, settings)
+        watched = {name: self._topics[name] for name in (check_ins, controls)}
+        self._watch = TopicWatch(self._admin, watched, self._host_clock.now, changed or _nothing)
+        if changed is not None:
+            self._watch.start()
+
+    def checked(self) -> dict[str, str]:
+        """What was checked at the start, for the log: topics that can be used, and whether the cluster says rights."""
+        named = all(topic.operations is not None for topic in self._topics.values())
+        return {"topics": ",".join(self._topics), "rights": "checked" if named else "not known here"}
 
     def list_parts(self) -> list[str]:
         """All partitions, as topic/partition."""
@@ -89,13 +106,43 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         """One partition, from where it was left, else from where the settings say."""
         part = self._parts[for_part]
         broker = PartitionBroker(self._kafka, self._admin, part.topic, part.index)
-        position, clock = resume_state or (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
+        topic = self._topics[part.topic]
+        if resume_state is not None and not self._is_of(topic, resume_state):
+            resume_state = self._refuse(part, topic, resume_state)
+        position, clock = (
+            resume_state[:2]
+            if resume_state is not None
+            else (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
+        )
         begins = "resumes" if resume_state else "begins"
         log("kafka", text=f"{part.key} {begins} at offset {position}, {_clock_text(clock)}")
         broker.read_from(position)
-        wall_clock = _WallClock(self._now_us, self._settings.idle_allowance_us)
-        start, settings = (position, clock), self._settings
+        wall_clock = _WallClock(self._host_clock, self._watch, self._settings.idle_allowance_us)
+        start, settings = (position, clock, topic.identity), self._settings
         return KafkaPartition(part, broker, start, wall_clock, settings, self._stopping, self._observe)
+
+    @staticmethod
+    def _is_of(topic: Topic, position: Position) -> bool:
+        """Whether a position is of this very topic; one of an earlier release does not say, and is believed."""
+        return all(topic.is_same(identity) for identity in position[2:])
+
+    def _refuse(self, part: _Partition, topic: Topic, position: Position) -> Position | None:
+        """What to do with a position in another topic of that name. Raises KafkaStartError unless it is accepted."""
+        if not self._settings.kafka_accept_replaced_topic:
+            raise KafkaStartError(
+                f"Kafka: {part.key}: the recovery store's position, offset {position[0]}, is of another topic of that "
+                f"name: it was deleted and created again, or the store is of another cluster ({position[-1]}, here "
+                f"{topic.identity}). What the store knows does not fit: start with a new recovery store, or set "
+                "CRONWAX_KAFKA_ACCEPT_REPLACED_TOPIC=true to keep its state and read this topic from "
+                "CRONWAX_KAFKA_START"
+            )
+        broker = PartitionBroker(self._kafka, self._admin, part.topic, part.index)
+        try:
+            offset = broker.first_offset(self._settings.kafka_start)
+        finally:
+            broker.close()
+        warn("kafka", text=f"{part.key}: another topic than before, read from offset {offset} as accepted")
+        return offset, position[1]
 
 
 class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
@@ -105,7 +152,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self,
         part: _Partition,
         broker: PartitionBroker,
-        start: Position,
+        start: tuple[int, int, str],
         wall_clock: _WallClock,
         settings: Settings,
         stopping: Callable[[], bool],
@@ -113,7 +160,8 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
     ) -> None:
         self._part = part
         self._broker = broker
-        self._position, self._clock = start
+        self._position, self._clock, self._identity = start
+        self._last_end: End | None = None
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
         self._clock_delay_us = settings.clock_delay_us
@@ -161,8 +209,8 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         return None if self._more else datetime.now(UTC) + POLL
 
     def snapshot(self) -> Position:
-        """The offset that is read next, and the clock."""
-        return self._position, self._clock
+        """The offset that is read next, the clock, and which topic that is."""
+        return self._position, self._clock, self._identity
 
     def close(self) -> None:
         """Leave the broker."""
@@ -173,6 +221,8 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         messages: list[tuple[int, int | None, bytes]] = []
         newest_us: int = NO_MINUTE
         latest_us = self._wall_clock.latest_us()
+        if self._last_end is not None:
+            self._wall_clock.learn(self._last_end, received)
         for message in received:
             error = message.error()
             offset = message.offset()
@@ -186,7 +236,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
             at_us = _broker_time_us(message)
             if at_us is not None and at_us > newest_us:
                 if at_us > latest_us:
-                    self._note_ahead(at_us - self._wall_clock.now_us())
+                    self._note_ahead(at_us - self._wall_clock.now().wall_us)
                     at_us = self._instead_of_future(newest_us, received, latest_us)
                 newest_us = max(newest_us, at_us)
             assert offset is not None  # what was received has one
@@ -207,7 +257,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if minute == NO_MINUTE:
             known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
             minute = minute_of(
-                next((at_us for at_us in known if at_us <= latest_us), self._wall_clock.now_us())
+                next((at_us for at_us in known if at_us <= latest_us), self._wall_clock.now().wall_us)
             )
         return (minute + 1) * MINUTE_US - 1
 
@@ -233,11 +283,13 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         """
         broker = self._broker
         end = broker.end()
-        if end is not None and self._position >= end.offset and self._part.origin >= 0:
-            self._clock = max(self._clock, self._wall_clock.minute_at(end.asked_us))
-        now_us = self._wall_clock.now_us()
-        behind = self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now_us) > self._clock
-        broker.ask(now_us, behind)
+        if end is not None:
+            self._last_end = end
+            if self._position >= end.offset and self._part.origin >= 0:
+                self._clock = max(self._clock, self._wall_clock.minute_at(end.asked))
+        now = self._wall_clock.now()
+        behind = self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock
+        broker.ask(now, behind)
 
     def _report(self, observe: Observe) -> None:
         now = time.monotonic()
@@ -250,17 +302,40 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
 class _WallClock:
     """The wall clock as idle partitions follow it."""
 
-    def __init__(self, now_us: Callable[[], int], allowance_us: int) -> None:
-        self.now_us = now_us
+    def __init__(self, host: HostClock, watch: TopicWatch, allowance_us: int) -> None:
+        self._host = host
+        self._watch = watch
         self._allowance_us = allowance_us
+        self.now = host.now
 
     def latest_us(self) -> int:
         """The latest time that a message can have if all clocks are in step to within the allowance."""
-        return self.now_us() + self._allowance_us
+        return self.now().wall_us + self._allowance_us
 
-    def minute_at(self, time_us: int) -> int:
-        """The minute that a partition read to its end may stand at; every message before it has arrived."""
-        return minute_of(time_us - self._allowance_us)
+    def minute_at(self, moment: Moment) -> int:
+        """The minute that a partition read to its end may stand at; every message before it has arrived.
+
+        NO_MINUTE while the host's clock cannot be believed. It goes no further than it is sure that the topics have no
+        new partitions, where a monitor's check-ins may be by now.
+        """
+        confirmed = self._watch.confirmed
+        if confirmed is not None and confirmed.elapsed_us < moment.elapsed_us:
+            moment = confirmed
+        broker_us = self._host.broker_us(moment)
+        return NO_MINUTE if broker_us is None else minute_of(broker_us - self._allowance_us)
+
+    def learn(self, end: End, received: list[KafkaMessage]) -> None:
+        """Hold the host's clock against the first message that was appended after the end was asked for."""
+        for message in received:
+            if message.error() is None and (message.offset() or 0) >= end.offset:
+                kind, timestamp_ms = message.timestamp()
+                if kind == TIMESTAMP_LOG_APPEND_TIME:
+                    self._host.compare(end.asked, self.now(), timestamp_ms * 1000)
+                return
+
+
+def _nothing(_: str) -> None:
+    """Nobody wants to hear of changed topics."""
 
 
 def _broker_time_us(message: KafkaMessage) -> int | None:

@@ -28,6 +28,7 @@ _built = threading.Condition()
 _builds = 0
 """Sources and sinks that are being opened now."""
 _watching = False
+_restart_reason: str | None = None
 
 
 def stopping() -> bool:
@@ -63,6 +64,18 @@ def building() -> Iterator[None]:
         with _built:
             _builds -= 1
             _built.notify_all()
+
+
+def stop_to_restart(reason: str) -> None:
+    """Stop in order, so that the supervisor starts the flow again; `reason` is one line about what has changed."""
+    global _restart_reason, _reason
+    _restart_reason = _reason = reason
+    _requested.set()
+
+
+def restart_reason() -> str | None:
+    """Why the flow stopped by itself, to be started again; None if it did not."""
+    return _restart_reason
 
 
 def watch_signals() -> None:

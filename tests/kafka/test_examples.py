@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -37,15 +38,22 @@ def topic(own_broker):
     return own_broker.create_topic("ingest-monitors", PARTITIONS)
 
 
+def reports(bootstrap, topic):
+    """By slug: partition, status and guid of each check-in, in order."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for message in read(bootstrap, topic, PARTITIONS):
+        check_in = msgspec.json.decode(msgspec.msgpack.decode(message.value() or b"")["payload"])
+        report = (message.partition(), check_in["status"], check_in["check_in_id"].replace("-", ""))
+        found.setdefault(check_in["monitor_slug"], []).append(report)
+    return found
+
+
 @pytest.mark.kafka
 def test_the_jobs_report_their_start_and_end_to_one_partition(own_broker, topic):
     started(sys.executable, EXAMPLES / "producer.py", own_broker.bootstrap)
-    started(EXAMPLES / "nightly.sh", CRONWAX_KAFKA_BOOTSTRAP_SERVERS=own_broker.bootstrap)
-    found: dict[str, list[tuple[int, str, str]]] = {}
-    for message in read(own_broker.bootstrap, topic, PARTITIONS):
-        check_in = msgspec.json.decode(msgspec.msgpack.decode(message.value())["payload"])
-        report = (message.partition(), check_in["status"], check_in["check_in_id"].replace("-", ""))
-        found.setdefault(check_in["monitor_slug"], []).append(report)
+    variables = {"CRONWAX": f"{sys.executable} -m cronwax", "PYTHONPATH": str(PROJECT)}
+    started(EXAMPLES / "nightly.sh", CRONWAX_KAFKA_BOOTSTRAP_SERVERS=own_broker.bootstrap, **variables)
+    found = reports(own_broker.bootstrap, topic)
     assert set(found) == {"nightly-export", "nightly-backup"}
     for (partition, began, guid), (same_partition, ended, same_guid) in found.values():
         assert (partition, guid) == (same_partition, same_guid)

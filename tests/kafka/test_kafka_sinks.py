@@ -221,17 +221,6 @@ def test_a_message_that_cannot_be_delivered_ends_the_flow_with_one_line(mock_bro
     assert f"cannot write to topic {settings.occurrences_topic}" in line
 
 
-def test_a_message_too_large_for_the_topic_ends_the_flow_with_one_line(real_broker, settings_for, new_topic):
-    topic = new_topic(real_broker, 1, max_message_bytes="1000")
-    settings = settings_for(real_broker, dead_letter_topic=topic)
-    part = build(settings, kind=DeadLettersSink)
-    part.write_batch([DeadLetter("ingest-monitors", 0, 0, "reason", bytes(2000))])
-    with pytest.raises(FlowError) as error:
-        part.snapshot()
-    line = str(error.value)
-    assert "2000 bytes; raise the topic's max.message.bytes" in line
-
-
 def test_a_snapshot_of_a_newer_release_is_refused_with_one_line(broker, settings_for):
     settings = settings_for(broker)
     with pytest.raises(FlowError) as error:

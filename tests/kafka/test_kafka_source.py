@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import bytewax.operators as op
@@ -10,6 +11,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
 from cronwax.devtools.kafka_broker import admin
+from dataflow.connectors.host_clock import PROOF_US
 from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.process.exit import FlowError
@@ -37,6 +39,8 @@ def source_of(settings, now_us=LATER_US, **options):
     if now_us is None:  # the wall clock has no say
         settings = settings.model_copy(update={"kafka_idle_allowance_seconds": ENDLESS_SECONDS})
         now_us = LATER_US
+    # As if the process had run for long: nothing waits for a proof of the broker's time.
+    options.setdefault("elapsed_us", count(0, PROOF_US).__next__)
     return KafkaSource(settings, options.pop("stopping", never), now_us=lambda: now_us, **options)
 
 
@@ -90,7 +94,7 @@ def test_a_snapshot_is_the_next_offset_and_the_clock(broker, settings_for):
     send(broker.bootstrap, settings.checkins_topic, 0, messages)
     part = part_of(settings, now_us=None)
     read_until(part, lambda batches: len(messages_of(batches)) >= 2)
-    assert part.snapshot() == (2, MINUTE + 1)
+    assert part.snapshot()[:2] == (2, MINUTE + 1)
     part = part_of(settings, state=part.snapshot(), now_us=None)
     (batch,) = read_until(part, bool)
     assert (batch.clock_before, batch.clock_after, batch.position) == (MINUTE + 1, MINUTE + 2, 3)
@@ -118,7 +122,7 @@ def test_a_partition_read_to_its_end_follows_the_wall_clock_less_the_allowance(b
     now_us[0] += 1
     (batch,) = read_until(part, bool)
     assert (batch.messages, batch.clock_before, batch.clock_after) == ([], MINUTE + 4, MINUTE + 5)
-    assert part.snapshot() == (1, MINUTE + 5)
+    assert part.snapshot()[:2] == (1, MINUTE + 5)
 
 
 def test_the_clock_stays_behind_the_timestamps_by_its_delay(broker, settings_for):
@@ -232,7 +236,7 @@ def test_what_a_transaction_leaves_in_the_log_does_not_stop_the_clock(real_broke
     part = part_of(settings)
     batches = read_until(part, lambda got: bool(got) and got[-1].clock_after > MINUTE)
     assert len(messages_of(batches)) == 1
-    assert part.snapshot() == (2, MINUTE + 99)
+    assert part.snapshot()[:2] == (2, MINUTE + 99)
 
 
 def test_an_open_transaction_holds_the_clock_back(real_broker, settings_for):
@@ -294,7 +298,7 @@ def test_latest_begins_behind_what_is_there_and_stays_there(broker, settings_for
     settings = settings_for(broker, kafka_start="latest")
     send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"old")])
     part = part_of(settings, now_us=None)
-    assert part.snapshot() == (1, NO_MINUTE)
+    assert part.snapshot()[:2] == (1, NO_MINUTE)
     send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"new")])
     part = part_of(settings, state=part.snapshot(), now_us=None)
     assert messages_of(read_until(part, bool)) == [(1, T0 * 1000, b"new")]
@@ -359,7 +363,7 @@ def test_a_clock_stands_still_while_the_broker_is_away_and_reading_goes_on_when_
     send(own_broker.bootstrap, settings.checkins_topic, 0, [(T0 + 60_000, b"after")])
     batches = read_until(part, lambda got: bool(messages_of(got)) and got[-1].clock_after > MINUTE + 1)
     assert messages_of(batches) == [(1, (T0 + 60_000) * 1000, b"after")]
-    assert part.snapshot() == (2, MINUTE + 99)
+    assert part.snapshot()[:2] == (2, MINUTE + 99)
 
 
 def test_a_broker_that_stays_away_ends_the_flow_with_one_line(mock_broker, settings_for):
