@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
-import pyarrow as pa
+import zstandard
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflow.process.exit import LastingError, at_border
@@ -169,8 +169,7 @@ def _is_done(epoch: _Epoch) -> bool:
 
 
 def _compress(block: bytes) -> bytes:
-    compressed: bytes = pa.compress(block, codec="zstd", asbytes=True)
-    return compressed
+    return zstandard.ZstdCompressor(level=1).compress(block)  # not to be shared: workers are threads
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -186,8 +185,9 @@ def _decode(snapshot: bytes) -> list[Records]:
         raise LastingError(
             f"recovery store: what was still to be written is of a newer release (version {version})"
         )
+    decompress = zstandard.ZstdDecompressor().decompress
     return [
         each
         for size, block in _decode_blocks(blocks)
-        for each in _decode_records(pa.decompress(block, size, codec="zstd", asbytes=True))
+        for each in _decode_records(decompress(block, max_output_size=size))
     ]
