@@ -5,7 +5,8 @@ set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 venv=$root/.venv
 python=$venv/bin/python
-lock=$root/requirements-dev.txt
+run_lock=$root/requirements.txt
+dev_lock=$root/requirements-dev.txt
 stamp=$venv/cronwax-setup.txt
 supported="Python 3.11 or 3.12"
 
@@ -81,30 +82,63 @@ die_without_venv() {
     die "$1 has no venv or ensurepip module; install it (Debian, Ubuntu: apt install python$2-venv), or uv"
 }
 
-# What must be unchanged for the environment to be used as it is: it stands where it was made, with what the lock
+# What must be unchanged for the environment to be used as it is: it stands where it was made, with what the lock $1
 # says, and with the interpreter asked for, if one is.
-is_set_up() {
+is_made_from() {
     [[ -x $python && -f $stamp ]] || return 1
-    { printf '%s\n' "$root" && cat "$lock"; } | cmp -s - "$stamp" || return 1
+    stamp_of "$1" | cmp -s - "$stamp" || return 1
     [[ -z ${CRONWAX_PYTHON:-} ]] || [[ $(version_of "$CRONWAX_PYTHON") == "$(version_of "$python")" ]]
 }
 
+stamp_of() {
+    printf '%s\n' "$root"
+    cat -- "$1"
+}
+
+# `set_up run` prepares what Cronwax needs to run, `set_up dev` also what develops it. The lock for development holds
+# the other one's versions: an environment made from it runs Cronwax too, and one made to run only lacks packages.
 set_up() {
-    local base uv
-    is_set_up && return
+    local uv lock=$run_lock
+    [[ $1 == run ]] || lock=$dev_lock
+    if is_made_from "$dev_lock" || is_made_from "$lock"; then
+        return
+    fi
     uv=$(command -v uv || true)
+    if is_made_from "$run_lock" && can_install; then
+        printf 'cronwax: adding what development needs to %s, once\n' "$venv" >&2
+    else
+        make_venv
+    fi
+    install_from "$lock"
+    stamp_of "$lock" >"$stamp"
+}
+
+# Whether packages can be added to the environment that is there: uv makes one without pip, and may be gone since.
+can_install() {
+    [[ -n $uv ]] || "$python" -m pip --version >/dev/null 2>&1
+}
+
+make_venv() {
+    local base
     find_python
     printf 'cronwax: preparing %s, once\n' "$venv" >&2
     if [[ -n $uv ]]; then
         uv venv --quiet --clear --python "$base" "$venv" ||
             die "uv could not make $venv with Python $base (see above); Cronwax needs $supported"
-        uv pip sync --quiet --python "$python" --require-hashes "$lock" || die_without_packages
     else
         "$base" -m venv --clear "$venv" || die "$base could not make $venv (see above)"
-        "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" ||
-            die_without_packages
     fi
-    { printf '%s\n' "$root" && cat "$lock"; } >"$stamp"
+}
+
+# The lock is complete, so that nothing has to be resolved. Modules are compiled when they are first imported: most
+# of what comes with the packages never is.
+install_from() {
+    if [[ -n $uv ]]; then
+        uv pip sync --quiet --python "$python" --require-hashes "$1" || die_without_packages
+    else
+        "$python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes \
+            -r "$1" || die_without_packages
+    fi
 }
 
 die_without_packages() {
@@ -164,7 +198,7 @@ develop() {
         renew_lock
         return
     fi
-    set_up
+    set_up dev
     case $command in
         setup) printf 'cronwax: ready; %s is in %s\n' "$("$python" --version)" "$venv" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
@@ -179,8 +213,12 @@ main() {
     case ${1:-demo} in
         help | -h | --help) usage ;;
         setup | test | lint | format | types | reference | lock) develop "$@" ;;
+        bench)
+            set_up dev
+            hand_over "$@"
+            ;;
         *)
-            set_up
+            set_up run
             hand_over "${@:-demo}"
             ;;
     esac
