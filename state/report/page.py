@@ -46,6 +46,7 @@ def render_page(day: Day) -> str:
         well=[(project, list(jobs)) for project, jobs in by_project],
         left_out=max(len(troubled) - MOST_ROWS, 0) + max(len(well) - MOST_ROWS, 0),
         bars_of=bars_of,
+        failing=FAILING,
         hours=plot_hours(day),
         slowest=plot_slowest(day) if day.slowest else None,
         noisiest=plot_noisiest(day) if day.noisiest else None,

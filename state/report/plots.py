@@ -1,176 +1,236 @@
-"""Charts as inline SVG: text stays text, and colours are the page's own, so that they follow light and dark."""
+"""What the charts show, as places in a drawing; `charts.html` draws them. Lengths are in the drawing's units."""
 
 from __future__ import annotations
 
-import io
-import re
-from datetime import datetime, timedelta
-from typing import Any
-
-from markupsafe import Markup
-from matplotlib import rc_context
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
+from unicodedata import east_asian_width
 
 from state.report.record import FAILING, Day, Key
 from state.report.words import duration
 
-_COLOURS = {
-    name: f"#00{number:02d}fe" for number, name in enumerate(("text", "line", "ok", *FAILING, "accent"))
-}
-"""Stand-ins by the name of the page's variable; no other colour is used."""
-_STYLE: Any = {
-    "svg.fonttype": "none",
-    "text.parse_math": False,
-    "font.size": 11,
-    "text.color": _COLOURS["text"],
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "axes.edgecolor": _COLOURS["line"],
-    "axes.labelcolor": _COLOURS["text"],
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.spines.left": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _COLOURS["line"],
-    "grid.linewidth": 0.6,
-    "xtick.color": _COLOURS["text"],
-    "ytick.color": _COLOURS["text"],
-    "xtick.major.size": 0,
-    "xtick.minor.size": 0,
-    "ytick.major.size": 0,
-}
-_WIDTH = 5.0
-"""Inches of 72 points: the width of a phone, so that text keeps its size there."""
-_LONGEST_NAME = 26
-_STEPS_MS = tuple(
-    1_000 * second
-    for second in (
-        0.001,
-        0.01,
-        0.1,
-        1,
-        2,
-        5,
-        10,
-        30,
-        60,
-        120,
-        300,
-        600,
-        1_200,
-        3_600,
-        7_200,
-        21_600,
-        86_400,
-        604_800,
-    )
+_RIGHT = 356
+"""Where charts end. The drawing is 360 wide, like a phone, so that text keeps its size there."""
+_DIGIT = 6.5
+"""About the width of a digit of an axis."""
+_ROW_HEIGHT = 30
+_LONGEST_NAME = 42
+"""Columns; a name of wide letters takes two of them for each."""
+_STEPS_SECONDS = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200),
+    *(1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000),
 )
-_MOST_TICKS = 5
+_MOST_STEPS = 5
 
 
-def plot_hours(day: Day) -> Markup:
+class Tick(NamedTuple):
+    """A place on an axis."""
+
+    at: float
+    label: str
+
+
+class Mark(NamedTuple):
+    """A rectangle in the colour that the page has for `colour`; `says` is what a pointer is shown."""
+
+    colour: str
+    x: float
+    y: float
+    width: float
+    height: float
+    says: str
+
+
+class Panel(NamedTuple):
+    """Columns over the hours of the day, in a field of the drawing."""
+
+    top: float
+    bottom: float
+    lines: list[Tick]
+    columns: list[Mark]
+
+
+class Row(NamedTuple):
+    """A job in a chart of jobs: its name and figure, and below them its marks. `dot` is where its longest run is."""
+
+    top: float
+    name: str
+    figure: str
+    marks: list[Mark]
+    dot: float | None = None
+
+
+class Hours(NamedTuple):
     """Check-ins by the hour: above all of them, below those that failed, by how."""
 
-    def draw(figure: Figure) -> None:
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.3))
-        hours = range(24)
-        totals = [sum(counts[hour] for counts in day.hours.values()) for hour in hours]
-        above.bar(hours, totals, color=_COLOURS["accent"], width=0.8)
-        above.set_title("all check-ins", loc="left", fontsize=11)
-        bottom = [0] * 24
-        for status in FAILING:
-            counts = day.hours.get(status, [0] * 24)
-            below.bar(hours, counts, bottom=bottom, color=_COLOURS[status], width=0.8, label=status)
-            bottom = [low + count for low, count in zip(bottom, counts, strict=True)]
-        below.set_title("failed", loc="left", fontsize=11)
-        below.legend(ncols=3, frameon=False, loc="lower right", bbox_to_anchor=(1.02, 0.97), handlelength=0.8)
-        below.set_xticks(range(0, 24, 4), [_hour(day.begins, hour) for hour in range(0, 24, 4)])
-        for axes in (above, below):
-            axes.grid(visible=False, axis="x")
-            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-    return _plot("hours", 3.4, draw)
+    summary: str
+    left: float
+    right: float
+    all: Panel
+    failed: Panel
+    hours: list[Tick]
 
 
-def plot_slowest(day: Day) -> Markup:
+class Jobs(NamedTuple):
+    """A chart with a row for each job, over one axis."""
+
+    name: str
+    title: str
+    summary: str
+    bottom: float
+    rows: list[Row]
+    axis: list[Tick]
+
+
+def plot_hours(day: Day) -> Hours:
+    """The check-ins of the day."""
+    nothing = [0] * 24
+    totals = [sum(counts) for counts in zip(nothing, *day.hours.values(), strict=True)]
+    failures = {status: day.hours.get(status, nothing) for status in FAILING}
+    failed = [sum(counts) for counts in zip(*failures.values(), strict=True)]
+    begins = [f"{day.begins + timedelta(hours=hour):%H:%M}" for hour in range(24)]
+    widest = max(len(f"{_top(counts):,}") for counts in (totals, failed))
+    left = 8 + _DIGIT * widest
+    slot = (_RIGHT - left) / 24
+    busiest = totals.index(max(totals))
+    by_kind = ", ".join(f"{sum(counts):,} {status}" for status, counts in failures.items())
+    return Hours(
+        f"{sum(totals):,} check-ins in 24 hours, most in the hour from {begins[busiest]} ({totals[busiest]:,}). "
+        f"Failed: {by_kind}.",
+        left,
+        _RIGHT,
+        _panel(24, 94, left, slot, {"accent": totals}, "check-ins", begins),
+        _panel(128, 214, left, slot, failures, "", begins),
+        [Tick(round(left + slot * (hour + 0.5), 2), begins[hour]) for hour in range(0, 24, 4)],
+    )
+
+
+def plot_slowest(day: Day) -> Jobs:
     """The slowest jobs: from the median to the 95th percentile, and the longest run."""
+    longest = max(runs.max_ms for runs in day.slowest)
+    axis = _durations_axis(longest)
+    rows, summary = [], []
+    for place, runs in enumerate(day.slowest):
+        median, most, longest_run = (_x(value, longest) for value in (runs.p50_ms, runs.p95_ms, runs.max_ms))
+        says = (
+            f"median {_milliseconds(runs.p50_ms)}, 95th percentile {_milliseconds(runs.p95_ms)}, "
+            f"longest {_milliseconds(runs.max_ms)}"
+        )
+        summary.append(f"{_name(runs.key)}: {says}")
+        marks = [
+            Mark("unknown", most, 19.5, round(longest_run - most, 2), 1, says),
+            Mark("accent", median, 16, max(round(most - median, 2), 3), 8, says),
+        ]
+        row = Row(_ROW_HEIGHT * place, _short(runs.key), _milliseconds(runs.p95_ms), marks, longest_run)
+        rows.append(row)
+    bottom = _ROW_HEIGHT * len(rows)
+    return Jobs(
+        "slowest", "Slowest jobs, by the length of their runs", "; ".join(summary), bottom, rows, axis
+    )
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        for place, runs in enumerate(day.slowest):
-            axes.plot(
-                [runs.p50_ms, runs.p95_ms],
-                [place] * 2,
-                color=_COLOURS["accent"],
-                linewidth=7,
-                solid_capstyle="round",
-            )
-            axes.plot([runs.max_ms], [place], "o", color=_COLOURS["timeout"], markersize=4)
-        _name_rows(axes, [runs.key for runs in day.slowest])
-        longest = max(runs.max_ms for runs in day.slowest)
-        step = next((step for step in _STEPS_MS if longest < step * _MOST_TICKS), longest / _MOST_TICKS)
-        ticks = [step * place for place in range(_MOST_TICKS + 1) if step * place <= longest]
-        axes.set_xticks(ticks, [duration(timedelta(milliseconds=tick)) if tick else "0" for tick in ticks])
-        axes.set_xlim(0, longest * 1.04)
 
-    return _plot("slowest", 0.8 + 0.27 * len(day.slowest), draw)
-
-
-def plot_noisiest(day: Day) -> Markup:
+def plot_noisiest(day: Day) -> Jobs:
     """The noisiest jobs: messages sent about failures, and about their resolution."""
+    most = max(sent.occurrences + sent.resolutions for sent in day.noisiest)
+    step = _step(most)
+    top = max(most, 1)
+    axis = [Tick(_x(value, top), f"{value:,}") for value in range(0, most + 1, step)]
+    rows, summary = [], []
+    for place, sent in enumerate(day.noisiest):
+        says = f"{sent.occurrences:,} about failures, {sent.resolutions:,} about resolutions"
+        summary.append(f"{_name(sent.key)}: {says}")
+        start, middle, end = (
+            _x(value, top) for value in (0, sent.occurrences, sent.occurrences + sent.resolutions)
+        )
+        marks = [
+            Mark("error", start, 16, round(middle - start, 2), 8, says),
+            Mark("ok", middle, 16, round(end - middle, 2), 8, says),
+        ]
+        figure = f"{sent.occurrences + sent.resolutions:,}"
+        rows.append(Row(_ROW_HEIGHT * place, _short(sent.key), figure, [m for m in marks if m.width > 0]))
+    bottom = _ROW_HEIGHT * len(rows)
+    return Jobs("noisiest", "Noisiest jobs, by messages sent", "; ".join(summary), bottom, rows, axis)
 
-    def draw(figure: Figure) -> None:
-        axes = figure.subplots()
-        places = range(len(day.noisiest))
-        failures = [told.occurrences for told in day.noisiest]
-        resolutions = [told.resolutions for told in day.noisiest]
-        axes.barh(places, failures, color=_COLOURS["error"], height=0.6)
-        axes.barh(places, resolutions, left=failures, color=_COLOURS["ok"], height=0.6)
-        _name_rows(axes, [told.key for told in day.noisiest])
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
-    return _plot("noisiest", 0.8 + 0.27 * len(day.noisiest), draw)
+def _panel(
+    top: float,
+    bottom: float,
+    left: float,
+    slot: float,
+    stacks: dict[str, list[int]],
+    noun: str,
+    begins: list[str],
+) -> Panel:
+    """Columns of the counts by colour, one on the other; without a `noun`, a count is named by its colour."""
+    heights = [sum(counts) for counts in zip(*stacks.values(), strict=True)]
+    highest = _top(heights)
+    unit = (bottom - top) / highest
+    lines = [
+        Tick(round(bottom - unit * value, 2), f"{value:,}")
+        for value in range(0, highest + 1, _step(max(heights)))
+    ]
+    columns = []
+    for hour in range(24):
+        y = bottom
+        for colour, counts in stacks.items():
+            height = unit * counts[hour]
+            y -= height
+            if height:
+                says = f"{begins[hour]}: {counts[hour]:,} {noun or colour}"
+                x = left + slot * (hour + 0.1)
+                columns.append(
+                    Mark(colour, round(x, 2), round(y, 2), round(slot * 0.8, 2), round(height, 2), says)
+                )
+    return Panel(top, bottom, lines, columns)
 
 
-def _name_rows(axes: Any, keys: list[Key]) -> None:
-    axes.set_yticks(range(len(keys)), [_short(key) for key in keys])
-    axes.set_ylim(len(keys) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
+def _step(most: int) -> int:
+    """The least of 1, 2, 5, 10, 20, ... that takes at most `_MOST_STEPS` to `most`."""
+    size = 1
+    while True:
+        for step in (size, 2 * size, 5 * size):
+            if step * _MOST_STEPS >= most:
+                return step
+        size *= 10
+
+
+def _top(counts: Sequence[int]) -> int:
+    """Where an axis of counts ends: at the first of its steps that is not below any."""
+    step = _step(max(counts))
+    return step * max(-(-max(counts) // step), 1)
+
+
+def _durations_axis(longest_ms: float) -> list[Tick]:
+    seconds = longest_ms / 1_000
+    step = next((step for step in _STEPS_SECONDS if seconds <= step * _MOST_STEPS), seconds / _MOST_STEPS)
+    ticks = [step * place for place in range(_MOST_STEPS + 1) if step * place <= seconds]
+    return [Tick(_x(tick, seconds), duration(timedelta(seconds=tick)) if tick else "0") for tick in ticks]
+
+
+def _x(value: float, most: float) -> float:
+    """Where a value is on an axis as wide as the drawing, from 0 to `most`."""
+    return round((_RIGHT - 4) * value / most, 2) if most else 0
+
+
+def _milliseconds(value: float) -> str:
+    return duration(timedelta(milliseconds=value))
+
+
+def _name(key: Key) -> str:
+    project, slug, environment = key
+    return f"{project}/{slug}" if environment == "production" else f"{project}/{slug} {environment}"
 
 
 def _short(key: Key) -> str:
-    project, slug, environment = key
-    name = f"{project}/{slug}" if environment == "production" else f"{project}/{slug} {environment}"
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    name = _name(key)
+    if _columns(name) <= _LONGEST_NAME:
+        return name
+    name = name[:_LONGEST_NAME]
+    while _columns(name) >= _LONGEST_NAME:
+        name = name[:-1]
+    return f"{name}…"
 
 
-def _hour(begins: datetime, hour: int) -> str:
-    return f"{begins + timedelta(hours=hour):%H:%M}"
-
-
-def _plot(name: str, height: float, draw: Any) -> Markup:
-    """The SVG that `draw` fills: without a size, dates or ids that another plot could have too."""
-    with rc_context({**_STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        draw(figure)
-        out = io.StringIO()
-        canvas: Any = FigureCanvasSVG(figure)
-        canvas.print_svg(out, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = out.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'<g id="patch_1">.*?</g>', "", svg, count=1, flags=re.DOTALL)  # the figure's white ground
-    svg = re.sub(
-        r'<svg [^>]*?(viewBox="[^"]*")[^>]*>',
-        r'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" \1>',
-        svg,
-        count=1,
-    )
-    svg = re.sub(r'\bid="([\w.]+_\d+)"', rf'id="{name}-\1"', svg)
-    for variable, colour in _COLOURS.items():
-        svg = svg.replace(colour, f"var(--{variable})")
-    return Markup(svg)  # noqa: S704 - matplotlib has escaped the names in it
+def _columns(name: str) -> int:
+    return sum(2 if east_asian_width(letter) in "WF" else 1 for letter in name)

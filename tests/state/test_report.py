@@ -11,7 +11,8 @@ import pytest
 from cronwax.commands.report import main
 from state.errors import StateError
 from state.report.page import Bar, bars_of, render_page
-from state.report.record import read_day
+from state.report.plots import plot_hours, plot_noisiest, plot_slowest
+from state.report.record import Durations, read_day
 from state.report.words import duration, moment, percent
 from tests.state.answer_rows import World, at, minutes
 
@@ -125,6 +126,90 @@ def test_the_plots_are_well_formed_use_the_page_s_colours_and_no_id_twice():
     assert variables
     assert all(f"{name}:" in page for name in used)
     assert set(re.findall(r"(?:fill|stroke): (#\w+)", "".join(plots))) <= set()
+
+
+def svgs(page: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL)]
+
+
+def test_every_chart_has_a_title_and_says_in_words_what_it_shows():
+    titles, descriptions = [], []
+    for svg in svgs(page_of(a_day())):
+        title, description = svg[0], svg[1]
+        assert svg.get("role") == "img"
+        assert svg.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
+        titles.append(title.text)
+        descriptions.append(description.text)
+    assert titles == [
+        "Check-ins by the hour",
+        "Noisiest jobs, by messages sent",
+        "Slowest jobs, by the length of their runs",
+    ]
+    assert descriptions == [
+        "3 check-ins in 24 hours, most in the hour from 01:00 (1). Failed: 0 error, 2 missed, 0 timeout.",
+        "1/backup: 2 about failures, 1 about resolutions",
+        "1/backup: median 1 min 30 s, 95th percentile 1 min 30 s, longest 1 min 30 s",
+    ]
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it, of #rgb or #rrggbb."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    shares = [int(digits[place : place + 2], 16) / 255 for place in (0, 2, 4)]
+    red, green, blue = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_charts_stand_out_from_the_page_as_wcag_asks(theme):
+    page = page_of(a_day())
+    colours = dict(re.findall(r"--(\w+): (#\w+)", re.findall(r":root {(.*?)}", page, re.DOTALL)[theme]))
+    card = _luminance(colours["card"])
+
+    def contrast(name: str) -> float:
+        low, high = sorted([card, _luminance(colours[name])])
+        return (high + 0.05) / (low + 0.05)
+
+    assert all(contrast(name) >= 4.5 for name in ("text", "faint"))
+    assert all(contrast(name) >= 3 for name in ("accent", "ok", "error", "missed", "timeout"))
+
+
+def test_columns_are_as_high_as_their_counts_on_the_axis():
+    hours = [0] * 24
+    hours[1], hours[2] = 30, 60
+    day = read_day(a_day().connection)
+    day.hours = {"ok": hours, "error": [0, 20, *[0] * 22]}
+    chart = plot_hours(day)
+    assert [line.label for line in chart.all.lines] == ["0", "20", "40", "60"]
+    first, second = chart.all.columns
+    assert (first.height, second.height) == pytest.approx((70 * 50 / 60, 70), abs=0.01)
+    assert first.y + first.height == pytest.approx(chart.all.bottom)
+    assert first.says == "01:00: 50 check-ins"
+    assert [(mark.colour, mark.says) for mark in chart.failed.columns] == [("error", "01:00: 20 error")]
+
+
+@pytest.mark.parametrize(("slug", "shown"), [("a" * 40, "1/" + "a" * 40), ("a" * 41, "1/" + "a" * 39 + "…")])
+def test_only_a_name_too_long_for_its_row_is_shortened(slug, shown):
+    chart = plot_noisiest(read_day(a_day(slug).connection))
+    assert chart.rows[0].name == shown
+
+
+def test_a_name_of_wide_letters_is_shortened_to_the_same_width():
+    chart = plot_noisiest(read_day(a_day("字" * 50).connection))
+    assert chart.rows[0].name == "1/" + "字" * 19 + "…"
+
+
+def test_a_job_s_longest_run_is_where_the_axis_ends_and_its_bar_before_it():
+    day = read_day(a_day().connection)
+    day.slowest = [Durations((1, "a", "production"), 60_000, 120_000, 240_000)]
+    chart = plot_slowest(day)
+    assert [tick.label for tick in chart.axis] == ["0", "1 min", "2 min", "3 min", "4 min"]
+    _, bar = chart.rows[0].marks
+    assert (bar.x, bar.x + bar.width, chart.rows[0].dot) == (
+        chart.axis[1].at,
+        chart.axis[2].at,
+        chart.axis[4].at,
+    )
 
 
 def test_a_snapshot_without_jobs_is_a_page_too():
