@@ -16,7 +16,8 @@ usage() {
     cat <<'EOT'
 
 For developers:
-  setup                  only prepare the virtual environment in .venv
+  setup                  only prepare the virtual environment in .venv, with what a run needs; the commands
+                         below add what development needs
   test [PYTEST ARGS]     lint, types and tests; with arguments only pytest with those
   lint                   ruff, the rules of who imports whom, and the length of files
   format                 format, and fix what ruff can fix
@@ -198,7 +199,11 @@ develop() {
         renew_lock
         return
     fi
-    set_up dev
+    if [[ $command == setup ]]; then
+        set_up run
+    else
+        set_up dev
+    fi
     case $command in
         setup) printf 'cronwax: ready; %s is in %s\n' "$("$python" --version)" "$venv" ;;
         test) if [[ $# -gt 0 ]]; then exec "$python" -m pytest "$@"; else check_everything; fi ;;
