@@ -22,9 +22,9 @@ from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
 
-Position = tuple[int, int, str] | tuple[int, int]
+Position = tuple[int, int, str]
 """A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), and the topic's
-identity (`Topic.identity`), which releases before 0.1.0 did not keep."""
+identity (`Topic.identity`), which older stores lack."""
 Observe = Callable[[str, int, int, int], None]
 """Called about once a second for each partition with topic, partition, lag (messages), clock (minutes)."""
 
@@ -142,7 +142,7 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         finally:
             broker.close()
         warn("kafka", text=f"{part.key}: another topic than before, read from offset {offset} as accepted")
-        return offset, position[1]
+        return offset, position[1], topic.identity
 
 
 class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
