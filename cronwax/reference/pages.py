@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cronwax.reference.errors import errors_page
+from cronwax.reference.limits import limits_page
 from cronwax.reference.messages import messages_page
 from cronwax.reference.metrics import metrics_page
 from cronwax.reference.settings import settings_page
@@ -16,6 +17,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "errors.md": errors_page,
     "messages.md": messages_page,
+    "limits.md": limits_page,
 }
 """File name and maker of each page. A new page is one line here."""
 

@@ -11,6 +11,7 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from dataflow.monitors.crontab import normalise
+from dataflow.monitors.limits import Limit
 from dataflow.monitors.schedule import zone_names
 
 DEFAULT_MARGIN_MINUTES = 1
@@ -186,6 +187,8 @@ class _Payload(_Part):
 
 
 def _parse(text: bytes) -> ConfigUpdate | InvalidConfig:
+    if len(text) > Limit.CONFIG_BYTES:
+        return InvalidConfig({"monitor_config": [f"must not be longer than {Limit.CONFIG_BYTES} bytes"]})
     try:
         value = msgspec.json.decode(text)
         if not isinstance(value, dict):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from dataflow.monitors.check_in import MAX_DURATION_MS, REPORTED
+from dataflow.monitors.limits import Limit
 
 MAX_SLUG_LENGTH = 50
 _DROPPED = re.compile(r"[^\w\s-]", re.ASCII)
@@ -15,15 +16,26 @@ _RUNS = re.compile(r"[-\s]+", re.ASCII)
 _is_slug = re.compile(r"[a-z0-9](?:(?:[a-z0-9_]|-(?!-)){0,48}[a-z0-9])?", re.ASCII).fullmatch
 """Texts that are slugs already (of at most 50 characters); of any other `slugify` makes one."""
 _DASHES = (8, 13, 18, 23)
+MAX_CACHED = 100
+"""Characters; slugs of longer texts are not kept."""
 
 
-@lru_cache(maxsize=65_536)
 def slugify(text: str) -> str:
-    """The slug of a monitor's name; empty if nothing of it is left."""
+    """The slug of a monitor's name; empty if nothing of it is left. Of a long text only the beginning is read."""
+    if len(text) <= MAX_CACHED:
+        return cached_slug(text)
+    return _slug(text[: Limit.SLUG_SOURCE_CHARACTERS])
+
+
+def _slug(text: str) -> str:
     if _is_slug(text):
         return text
     text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return _RUNS.sub("-", _DROPPED.sub("", text))[:MAX_SLUG_LENGTH].strip("-_")
+
+
+cached_slug = lru_cache(maxsize=65_536)(_slug)
+"""`slugify` for texts of at most `MAX_CACHED` characters, which are kept in memory."""
 
 
 def parse_guid(text: object) -> bytes | None:

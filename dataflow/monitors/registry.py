@@ -12,8 +12,8 @@ from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import ConfigUpdate, InvalidConfig, MonitorConfig, parse_config, shared
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
+from dataflow.monitors.limits import Limit
 
-MAX_ENVIRONMENT_LENGTH = 64
 _BREAKS = ("/", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
 """What an environment's name may not hold: `/`, and whatever Python takes for a line break."""
 
@@ -190,7 +190,7 @@ class Registry:
         name = check_in.environment
         if name not in monitor.environments:
             problem = None
-            if len(name) > MAX_ENVIRONMENT_LENGTH or any(character in name for character in _BREAKS):
+            if len(name) > Limit.ENVIRONMENT_CHARACTERS or any(character in name for character in _BREAKS):
                 problem = ErrorType.MONITOR_INVALID_ENVIRONMENT
             elif len(monitor.environments) >= self._max_environments:
                 problem = ErrorType.MONITOR_ENVIRONMENT_LIMIT_EXCEEDED

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, TypeVar
 
+from dataflow.monitors.limits import Limit
 from dataflow.sampling.conditions import (
     Condition,
     InvalidCondition,
@@ -100,7 +101,7 @@ def parse_rule(control: dict[str, Any]) -> RuleRequest:
         end_us,
         _read(control, "num_samples", _positive, "a whole number, 1 or above"),
         _read(control, "sample_rate", _rate, "a number from 0 to 1"),
-        _read(control, "query", text_of, "a text"),
+        _read(control, "query", _query, f"a text of at most {Limit.QUERY_CHARACTERS} characters"),
         created_by_id,
     )
 
@@ -115,6 +116,8 @@ def _read(control: dict[str, Any], key: str, parse: Callable[[object], Value | N
 def _project_ids(value: object) -> tuple[int, ...]:
     if not isinstance(value, list):
         raise InvalidRule("project_ids: must be a list of projects' ids")
+    if len(value) > Limit.RULE_PROJECTS:
+        raise InvalidRule(f"project_ids: must be at most {Limit.RULE_PROJECTS}")
     projects: set[int] = set()
     for place, one in enumerate(value):
         project_id = project_id_of(one)
@@ -122,6 +125,11 @@ def _project_ids(value: object) -> tuple[int, ...]:
             raise InvalidRule(f"project_ids[{place}]: must be the id of a project")
         projects.add(project_id)
     return tuple(sorted(projects))
+
+
+def _query(value: object) -> str | None:
+    text = text_of(value)
+    return text if text is not None and len(text) <= Limit.QUERY_CHARACTERS else None
 
 
 def _whole(value: object) -> int | None:

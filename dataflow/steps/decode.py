@@ -12,6 +12,7 @@ from msgspec import UNSET
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
+from dataflow.monitors.limits import cut_text
 from dataflow.monitors.times import Minute
 from dataflow.steps.processing_error_rows import unread
 from dataflow.stream.batch import Format, SourceBatch
@@ -66,7 +67,7 @@ class Decode:
                 else:
                     item = read(message, Place(topic, partition, offset, received_us, clock, source))
             except MalformedMessage as problem:
-                reason = str(problem)
+                reason = cut_text(str(problem))
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
                 errors.append(unread(topic, partition, offset, received_us, message, [error]))
                 out.append(DeadLetter(topic, partition, offset, reason, message))

@@ -7,6 +7,7 @@ import msgspec
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckIn, Control, Errors
 from dataflow.monitors.journal import Row
+from dataflow.monitors.limits import cut_details, payload_text
 from dataflow.wire.check_ins import payload_of
 
 _encode = msgspec.json.encode
@@ -24,8 +25,8 @@ def rejection(item: CheckIn | Control, errors: Errors) -> Row:
         identity.error_id(item.topic, item.partition, item.offset, types),
         item.received_us,
         types,
-        _encode(errors),
-        payload_of(item).decode("utf-8", "replace"),
+        _encode(cut_details(errors)),
+        payload_text(payload_of(item)),
         item.project_id,
         item.slug or None,
         environment,
@@ -45,8 +46,8 @@ def unread(
         identity.error_id(topic, partition, offset, types),
         received_us,
         types,
-        _encode(errors),
-        message.decode("utf-8", "replace"),
+        _encode(cut_details(errors)),
+        payload_text(message),
         None,
         None,
         None,

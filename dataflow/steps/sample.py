@@ -17,6 +17,7 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
+from dataflow.monitors.limits import Limit, payload_json
 from dataflow.sampling.conditions import Subject
 from dataflow.sampling.rule_request import RuleRequest, new_monitor_rule, parse_rule
 from dataflow.sampling.sampling_rules import OrganizationRules, Rule, TooManyRules
@@ -106,9 +107,7 @@ class Sample(KeyGroup[Chunk, Records]):
             for item in chunk.items:
                 if type(item) is CheckIn:
                     if self._might_keep(item):
-                        # As snapshots hold it since the first release.
-                        item.payload, item.is_line = payload_of(item), False
-                        self._wait(item)
+                        self._wait(_to_keep(item))
                 elif isinstance(item, Control | RuleRequested):
                     self._wait(item)
                     self._ask(item)
@@ -209,6 +208,17 @@ class Sample(KeyGroup[Chunk, Records]):
                 self._watched.add(organization_id)
         self._rules = {key: rules for key, rules in self._rules.items() if not rules.is_empty}
         return rows
+
+
+def _to_keep(item: CheckIn) -> CheckIn:
+    """The check-in as it waits, and as snapshots hold it since the first release: with its payload, at most as much
+    as a row holds."""
+    payload = payload_of(item)
+    if len(payload) > Limit.PAYLOAD_BYTES:
+        # The item itself goes other ways too, where all of its payload is wanted.
+        return msgspec.structs.replace(item, payload=payload_json(payload), is_line=False)
+    item.payload, item.is_line = payload, False
+    return item
 
 
 def _place(item: Waiting) -> Place:

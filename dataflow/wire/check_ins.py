@@ -13,13 +13,23 @@ from msgspec import UNSET, Meta, Raw, UnsetType
 
 from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, REPORTED, CheckIn, Control
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.fields import field_errors, parse_duration, parse_guid, slugify
+from dataflow.monitors.fields import (
+    MAX_CACHED,
+    cached_slug,
+    field_errors,
+    parse_duration,
+    parse_guid,
+    slugify,
+)
+from dataflow.monitors.limits import Limit
 from dataflow.monitors.times import Microseconds, Minute
 
 MAX_PROJECT_ID = 2**64 - 1
 _GUID_DIGITS = 32
 _GUID_BYTES = 16
 _MAX_SECONDS = 253_402_300_800.0
+_ENVIRONMENT_KEPT = Limit.ENVIRONMENT_CHARACTERS + 1
+"""One character more than may be tells that a name is too long."""
 _MESSAGE_TYPES = ("check_in", "clock_pulse")
 
 
@@ -211,7 +221,7 @@ class CheckInDecoder:
             duration_ms,
             trace_id,
             config,
-            sdk,
+            sdk if sdk is None else sdk[: Limit.SDK_CHARACTERS],
             start_us if start_us < received_us else received_us,
             received_us,
             clock_minute,
@@ -229,7 +239,8 @@ class CheckInDecoder:
 def _read(payload: _Payload) -> _Fields | None:
     """The fields of a valid payload; None if it is not valid after all."""
     guid = _guid(payload.check_in_id)
-    slug = slugify(payload.monitor_slug)
+    slug = payload.monitor_slug
+    slug = cached_slug(slug) if len(slug) <= MAX_CACHED else slugify(slug)
     status = REPORTED.get(payload.status)
     if guid is None or not slug or status is None:
         return None
@@ -237,14 +248,14 @@ def _read(payload: _Payload) -> _Fields | None:
     if not environment or environment == DEFAULT_ENVIRONMENT:
         environment = DEFAULT_ENVIRONMENT
     else:
-        environment = intern(environment)  # every environment keeps its name
+        environment = intern(environment[:_ENVIRONMENT_KEPT])  # every environment keeps its name
     duration_ms = trace_id = config = None
     if payload.duration is not None:
         duration_ms = parse_duration(payload.duration)
         if duration_ms is None:
             return None
     if payload.monitor_config is not _NO_CONFIG:
-        config = bytes(payload.monitor_config)
+        config = bytes(payload.monitor_config)[: Limit.CONFIG_BYTES + 1]  # one more tells that it is too long
         if config == b"null":
             config = None
     contexts = payload.contexts
@@ -283,4 +294,4 @@ def _read_loosely(check_in: CheckIn, payload: bytes) -> None:
     if isinstance(slug, str):
         check_in.slug = slugify(slug)
     if isinstance(environment, str) and environment:
-        check_in.environment = environment
+        check_in.environment = environment[:_ENVIRONMENT_KEPT]

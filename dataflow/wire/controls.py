@@ -11,6 +11,7 @@ from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import slugify
+from dataflow.monitors.limits import Limit
 from dataflow.monitors.times import Microseconds, Minute
 from dataflow.sampling.rule_request import InvalidRule, parse_rule
 from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
@@ -40,7 +41,9 @@ def _environment(value: object) -> object:
 ProjectId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
 OrganizationId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
 Slug = Annotated[str, BeforeValidator(_slug)]
-EnvironmentName = Annotated[str | None, BeforeValidator(_environment)]
+EnvironmentName = Annotated[
+    Annotated[str, Field(max_length=Limit.ENVIRONMENT_CHARACTERS)] | None, BeforeValidator(_environment)
+]
 
 
 class _Control(BaseModel):
@@ -52,7 +55,7 @@ class _UpsertMonitor(_Control):
     project_id: ProjectId
     monitor_slug: Slug
     monitor_config: dict[str, Any]
-    name: Annotated[str, Field(min_length=1)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=Limit.NAME_CHARACTERS)] | None = None
 
 
 class _SetMonitorStatus(_Control):
@@ -124,6 +127,8 @@ class ControlDecoder:
 
     def decode(self, text: bytes, place: Place) -> Control:
         """A control from JSON text. Raises InvalidControl."""
+        if len(text) > Limit.CONTROL_BYTES:
+            raise InvalidControl(reason=f"must not be longer than {Limit.CONTROL_BYTES} bytes")
         try:
             value = msgspec.json.decode(text)
             body = _adapter.validate_python(value)

@@ -82,8 +82,8 @@ def test_a_rule_may_end_when_it_starts_and_keeps_nothing():
         (asked(sample_rate=True), "sample_rate: must be a number from 0 to 1"),
         (asked(sample_rate=float("nan")), "sample_rate: must be a number from 0 to 1"),
         (asked(sample_rate="1"), "sample_rate: must be a number from 0 to 1"),
-        (without("query"), "query: must be a text"),
-        (asked(query=5), "query: must be a text"),
+        (without("query"), "query: must be a text of at most 4096 characters"),
+        (asked(query=5), "query: must be a text of at most 4096 characters"),
         (asked(created_by_id="me"), "created_by_id: must be a whole number or null"),
     ],
 )
