@@ -300,7 +300,8 @@ class Mutator:
         return chance.choice(
             (
                 None, True, False, 0, -1, 1, 2**31, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, -(2**63), 1.5, -1.5, 1e308,
-                float("nan"), float("inf"), float("-inf"), 5e-324, b"", b"\xff\xfe", "", " ", "\u2028", "\x00", "\u202e",
+                float("nan"), float("inf"), float("-inf"), 5e-324, b"", b"\xff\xfe", "", " ", "\u2028", "\x00",
+                "\u202e",
                 "é" * 100, "a" * 100, "😀" * 70, "1", "0" * 32, "-" * 60, {}, {"": None}, [], [[]], "true", "ok",
             )
         )  # fmt: skip
