@@ -119,8 +119,20 @@ class Processes:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def stop(self) -> None:
-        """Ask all to stop, and wait; what does not stop is killed."""
+    def peak_mb(self) -> float:
+        """The most memory that one of the processes has used so far (Linux)."""
+        peaks = []
+        for process in self._processes:
+            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            peaks += [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
+        return max(peaks)
+
+    def said(self) -> str:
+        """The end of what the processes have said."""
+        return "\n".join(log.read_text(errors="replace")[-1500:] for log in self._logs)
+
+    def stop(self) -> list[int]:
+        """Ask all to stop, and wait; what does not stop is killed. Returns their exit statuses."""
         for process in self._processes:
             process.terminate()
         for process in self._processes:
@@ -129,6 +141,7 @@ class Processes:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        return [process.returncode for process in self._processes]
 
 
 class Arrivals:

@@ -17,11 +17,11 @@ import msgpack
 PROJECTS = tuple(range(0xA5A5_0001, 0xA5A5_0009))
 """Projects of mutated messages: no single flipped bit, and no digits left out, makes one of another project of them."""
 ORGANIZATIONS = tuple(range(888_777_001, 888_777_005))
-SLUGS = 120
+SLUGS = 40
 BUSY_SLUGS = 6
 """Monitors that expect a check-in each minute: their names and bytes are left as they are, so that they stay few."""
 LARGEST_BYTES = 10_000_000
-_GUIDS = 5_000
+_GUIDS = 400
 _ODD_KINDS = 24
 _BROKEN_TEXTS = (
     b"\\ud800",
@@ -248,7 +248,7 @@ class Mutator:
             {"type": "delete_monitor", **named},
             {"type": "reset", **named},
             {"type": "set_killswitch", **of, "enabled": False},
-            {"type": "set_seats", **of, "seats": chance.choice((None, 5))},
+            {"type": "set_seats", **of, "seats": chance.choice((None, 60))},
             {"type": "upsert_sampling_rule", **of, **rule},
         )
         return chance.choice(controls)
