@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -25,7 +26,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from benchmarks import live
 from benchmarks.contender import Failed
-from benchmarks.fuzz_traffic import CALM, ORGANIZATIONS, PARTITIONS, PULSE, Traffic
+from benchmarks.fuzz_traffic import CALM, ORGANIZATIONS, PARTITIONS, Traffic
 from benchmarks.fuzz_verdict import Ledger, Letter, Rows, calm_rows, differences
 from benchmarks.report import Figures, Report
 from cronwax.devtools.kafka_broker import admin, create_topic
@@ -37,6 +38,7 @@ MAX_MESSAGE_BYTES = 60_000_000
 """What the topics of check-ins and controls take."""
 FAR_AWAY_SECONDS = 10 * 365 * 86_400
 """An allowance with which no idle partition's clock reaches the stream's, and the year 9999 is still the future."""
+_LONG = 100_000
 _PATIENCE_SECONDS = 180.0
 """So long the flow may make no progress."""
 
@@ -57,7 +59,8 @@ def run(size: int, runs: int) -> Report:
     del runs  # the second would send the same
     report = Report("fuzz", size, 1)
     with TemporaryDirectory(prefix="cronwax-fuzz-") as folder, live.broker() as bootstrap:
-        wild = compare(bootstrap, Path(folder), Traffic(size, large_one_in=max(2_000, size // 100)))
+        traffic = Traffic(size, large_one_in=max(2_000, size // 100))
+        wild = compare(bootstrap, Path(folder), traffic, publish_interval="1" if size < _LONG else "30")
     report.figures["flow"] = wild.figures
     report.notes.append(
         "0 ends; calm monitors as without mutated messages; every mutated message accounted for"
@@ -67,10 +70,10 @@ def run(size: int, runs: int) -> Report:
 
 def compare(bootstrap: str, folder: Path, traffic: Traffic, **settings: str) -> Outcome:
     """Both runs; what came of the one with mutated messages. Raises Failed."""
-    calm = _outcome(bootstrap, folder / "calm", traffic, True, settings)
-    wild = _outcome(bootstrap, folder / "wild", traffic, False, settings)
+    calm = _outcome(bootstrap, folder / "calm", replace(traffic, is_calm=True), settings)
+    wild = _outcome(bootstrap, folder / "wild", traffic, settings)
     said = differences({**calm.rows, "messages": calm.messages}, {**wild.rows, "messages": wild.messages})
-    said += calm.complaints + wild.complaints
+    said += wild.complaints
     if not all(calm.rows[table] for table in ("check_ins", "incidents", "status_changes")):
         said.append("the calm monitors did nothing")
     if said:
@@ -78,13 +81,11 @@ def compare(bootstrap: str, folder: Path, traffic: Traffic, **settings: str) -> 
     return wild
 
 
-def _outcome(
-    bootstrap: str, folder: Path, traffic: Traffic, is_calm: bool, settings: dict[str, str]
-) -> Outcome:
+def _outcome(bootstrap: str, folder: Path, traffic: Traffic, settings: dict[str, str]) -> Outcome:
     folder.mkdir(parents=True)
     projects = folder / "projects.json"
     projects.write_text(json.dumps(ORGANIZATIONS))
-    with _topics(bootstrap, "calm" if is_calm else "wild") as topics:
+    with _topics(bootstrap, "calm" if traffic.is_calm else "wild") as topics:
         given = {
             "projects_path": str(projects),
             "base_sample_rate": "1",
@@ -95,7 +96,7 @@ def _outcome(
         processes = live.Processes(folder / "flow", bootstrap, topics, 1, **given)
         started, ledger = time.monotonic(), Ledger()
         try:
-            _fill(bootstrap, topics, traffic, ledger, is_calm, processes)
+            _fill(bootstrap, topics, traffic, ledger, processes)
             _wait(folder / "flow" / "data", topics, traffic, ledger, processes)
             seconds = time.monotonic() - started
             cpu, memory = processes.cpu_seconds(), processes.peak_mb()
@@ -106,7 +107,7 @@ def _outcome(
         data = folder / "flow" / "data"
         letters = list(_letters(bootstrap, topics, data))
         with open_snapshot(data) as tables:
-            complaints = [] if is_calm else ledger.complaints(tables, topics["checkins_topic"], letters)
+            complaints = ledger.complaints(tables, topics["checkins_topic"], letters)
             figures = {
                 "messages": float(sum(ledger.lengths())),
                 "mutated": float(ledger.wild),
@@ -153,7 +154,6 @@ def _fill(
     topics: dict[str, str],
     traffic: Traffic,
     ledger: Ledger,
-    is_calm: bool,
     processes: live.Processes,
 ) -> None:
     options = {
@@ -168,9 +168,8 @@ def _fill(
     controls = 0
     for number, sent in enumerate(traffic):
         ledger.sent(sent)
-        value, at_ms = (PULSE, sent.due_ms) if is_calm and sent.is_wild else (sent.value, sent.at_ms)
-        _produce(producer, topics["checkins_topic"], sent.partition, at_ms, value)
-        if not is_calm and controls < len(traffic.controls):
+        _produce(producer, topics["checkins_topic"], sent.partition, sent.at_ms, sent.value)
+        if controls < len(traffic.controls):
             _produce(producer, topics["controls_topic"], 0, *traffic.controls[controls])
             controls += 1
         if number % 1_000 == 0:

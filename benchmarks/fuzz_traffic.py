@@ -55,8 +55,7 @@ class Sent(NamedTuple):
     value: bytes
     is_wild: bool
     due_ms: int
-    """Of a mutated message with an untrue time, the time of the one before it: a pulse with that is what a run without
-    mutated messages reads in its place."""
+    """When it was sent, also of a mutated message with an untrue time."""
 
 
 @dataclass
@@ -66,6 +65,8 @@ class Traffic:
     messages: int
     seed: int = SEED
     large_one_in: int = 2_000
+    is_calm: bool = False
+    """Send a pulse in the place of whatever is mutated, and no control."""
     controls: list[tuple[int, bytes]] = field(default_factory=list)
     """(time in ms, control), of as many of the messages as were made."""
 
@@ -111,13 +112,14 @@ class Traffic:
             while due and due[0][0] <= at_ms:
                 calm_ms, partition, value = due.pop(0)
                 yield Sent(partition, calm_ms, value, False, calm_ms)
+            partition, is_untrue = chance.randrange(PARTITIONS), chance.randrange(UNTRUE_TIMES_ONE_IN) == 0
+            if self.is_calm:
+                yield Sent(partition, at_ms, PULSE, True, at_ms)
+                continue
             if number % CONTROLS_EVERY == 0:
                 self.controls.append((at_ms, mutator.control(at_ms / 1000)))
-            untrue = chance.randrange(UNTRUE_TIMES_ONE_IN) == 0
             value = mutator.message(at_ms / 1000)
-            yield Sent(
-                chance.randrange(PARTITIONS), mutator.time_ms(at_ms) if untrue else at_ms, value, True, at_ms
-            )
+            yield Sent(partition, mutator.time_ms(at_ms) if is_untrue else at_ms, value, True, at_ms)
         for calm_ms, partition, value in due:
             yield Sent(partition, calm_ms, value, False, calm_ms)
 
@@ -181,7 +183,7 @@ _KNOWN = {"message_type", "payload", "start_time", "project_id", "sdk"}
 def reading(value: bytes) -> Reading:
     """What other readers (msgpack's, Python's json) make of a message; UNSURE where they need not agree with ours."""
     try:
-        wrapper = msgpack.unpackb(
+        wrapper: Any = msgpack.unpackb(
             value, unicode_errors="surrogateescape", strict_map_key=False, object_pairs_hook=list
         )
     except (ValueError, msgpack.UnpackException):

@@ -11,7 +11,7 @@ import pytest
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.testing import run_main
 
-from benchmarks.fuzz_traffic import CALM, ORGANIZATIONS, PARTITIONS, PULSE, Traffic
+from benchmarks.fuzz_traffic import CALM, ORGANIZATIONS, PARTITIONS, Traffic
 from benchmarks.fuzz_verdict import Ledger, Letter, calm_rows, differences
 from dataflow.endpoints import Endpoints
 from dataflow.flow import build
@@ -40,15 +40,14 @@ class _Partition(StatefulSourcePartition[SourceBatch, None]):
 class _Source(FixedPartitionedSource[SourceBatch, None]):
     """The stream as Kafka would bring it; with `is_calm` pulses in the place of whatever is mutated."""
 
-    def __init__(self, traffic: Traffic, ledger: Ledger, is_calm: bool) -> None:
+    def __init__(self, traffic: Traffic, ledger: Ledger) -> None:
         self.origins = [f"{TOPIC}/{number}" for number in range(PARTITIONS)]
         self._messages: dict[str, list[tuple[int, int, bytes]]] = {name: [] for name in self.origins}
         for sent in traffic:
             ledger.sent(sent)
-            calm = is_calm and sent.is_wild
             to = self._messages[self.origins[sent.partition]]
-            to.append((len(to), sent.due_ms * 1000, PULSE if calm else sent.value))
-        self._controls = [] if is_calm else traffic.controls
+            to.append((len(to), sent.due_ms * 1000, sent.value))
+        self._controls = traffic.controls
 
     def list_parts(self) -> list[str]:
         return [*self.origins, "controls"]
@@ -77,7 +76,7 @@ class _Source(FixedPartitionedSource[SourceBatch, None]):
 
 def run(folder: Any, seed: int, is_calm: bool) -> tuple[Ledger, StateWriter, list[Any], list[Any]]:
     ledger = Ledger()
-    source = _Source(Traffic(MESSAGES, seed), ledger, is_calm)
+    source = _Source(Traffic(MESSAGES, seed, is_calm=is_calm), ledger)
     settings = Settings(source="demo", key_groups=8, base_sample_rate=1.0, volume_anomalies=False)
     writer = StateWriter.open(folder)
     messages: list[Any] = []
