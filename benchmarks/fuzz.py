@@ -226,9 +226,8 @@ def _published(data: Path, topic: str) -> tuple[list[int], int]:
 def _letters(bootstrap: str, topics: dict[str, str], data: Path) -> Iterator[Letter]:
     """The dead letters of check-ins; what was cut is whole in the data folder. Raises Failed for any other."""
     for message in _read(bootstrap, topics["dead_letter_topic"]):
-        headers = {
-            name: value.decode() for name, value in message.headers() or () if isinstance(value, bytes)
-        }
+        found = dict(message.headers() or ())
+        headers = {name: value.decode() for name, value in found.items() if isinstance(value, bytes)}
         if headers["topic"] != topics["checkins_topic"]:
             raise Failed(f"a dead letter of {headers['topic']}: {headers['reason']}")
         whole = (data / headers["file"]).read_bytes() if "file" in headers else message.value() or b""

@@ -211,7 +211,8 @@ def reading(value: bytes) -> Reading:
 
 
 def _check_in(fields: dict[str, Any]) -> Reading:
-    start, project = fields.get("start_time"), fields.get("project_id")
+    start: Any = fields.get("start_time")
+    project = fields.get("project_id")
     payload, sdk = fields.get("payload"), fields.get("sdk")
     is_number = isinstance(start, int | float) and not isinstance(start, bool)
     if not is_number or not start >= 0 or not isinstance(project, int) or isinstance(project, bool):

@@ -24,6 +24,7 @@ from tests.flow.memory import CollectSink
 MESSAGES = 4_000
 BATCH = 100
 TOPIC = "ingest-monitors"
+Received = tuple[int, int | None, bytes]
 
 
 class _Partition(StatefulSourcePartition[SourceBatch, None]):
@@ -42,7 +43,7 @@ class _Source(FixedPartitionedSource[SourceBatch, None]):
 
     def __init__(self, traffic: Traffic, ledger: Ledger) -> None:
         self.origins = [f"{TOPIC}/{number}" for number in range(PARTITIONS)]
-        self._messages: dict[str, list[tuple[int, int, bytes]]] = {name: [] for name in self.origins}
+        self._messages: dict[str, list[Received]] = {name: [] for name in self.origins}
         for sent in traffic:
             ledger.sent(sent)
             to = self._messages[self.origins[sent.partition]]
@@ -54,7 +55,7 @@ class _Source(FixedPartitionedSource[SourceBatch, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _Partition:
         if for_part == "controls":
-            found = [
+            found: list[Received] = [
                 (number, at_ms * 1000, control) for number, (at_ms, control) in enumerate(self._controls)
             ]
             return _Partition(self._batches("monitor-controls", -1, Format.CONTROLS, found))
@@ -62,15 +63,13 @@ class _Source(FixedPartitionedSource[SourceBatch, None]):
         return _Partition(self._batches(TOPIC, origin, Format.MSGPACK, self._messages[for_part]))
 
     @staticmethod
-    def _batches(
-        topic: str, origin: int, kind: Format, messages: list[tuple[int, int, bytes]]
-    ) -> Iterator[SourceBatch]:
+    def _batches(topic: str, origin: int, kind: Format, messages: list[Received]) -> Iterator[SourceBatch]:
         clock = NO_MINUTE
         for start in range(0, len(messages), BATCH):
             some = messages[start : start + BATCH]
             before = clock
             if origin >= 0:
-                clock = max(clock, *(minute_of(at_us) for _, at_us, _ in some))
+                clock = max(clock, *(minute_of(at_us) for _, at_us, _ in some if at_us is not None))
             yield SourceBatch(origin, topic, max(origin, 0), kind, before, some, clock, some[-1][0] + 1)
 
 
