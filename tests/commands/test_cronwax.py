@@ -13,6 +13,8 @@ from cronwax.commands.table import COMMANDS, question_names
 from cronwax.main import USAGE, main
 from tests.processes import PROJECT, settings
 
+pytestmark = pytest.mark.process
+
 HELP_SECONDS = 0.3
 
 

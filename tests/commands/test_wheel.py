@@ -17,6 +17,8 @@ from dataflow.operations.version import own_version
 from tests.builders import HOURLY, check_in
 from tests.processes import PROJECT, free_ports, settings, write_jsonl
 
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("wheel")]
+
 
 class Installed:
     """An environment that holds the wheel, and sees what the wheel depends on."""

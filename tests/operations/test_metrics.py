@@ -139,10 +139,12 @@ def shown_metrics():
     }
 
 
+@pytest.mark.process
 def test_the_docs_name_each_metric_and_no_other():
     assert metrics_named_in("operations.md") == shown_metrics()
 
 
+@pytest.mark.process
 def test_alerts_are_about_metrics_that_there_are():
     named = {re.sub(r"_(sum|count|bucket)$", "", name) for name in metrics_named_in("alerts.yml")}
     assert named

@@ -232,6 +232,7 @@ def test_a_file_that_a_flow_died_over_while_making_it_is_made_again(tmp_path, si
     assert answer(path, "SELECT slug FROM monitors") == [("backup",)]
 
 
+@pytest.mark.process
 def test_a_short_file_that_another_process_holds_stays(tmp_path):
     path = shard_path(tmp_path, 0)
     path.parent.mkdir()
@@ -297,6 +298,7 @@ except StateError as error:
 """
 
 
+@pytest.mark.process
 def test_a_second_flow_on_the_same_folder_is_told_so(tmp_path, writer):
     # Copying reads the file through a descriptor of its own, and must not give up the lock.
     writer.copy_to(tmp_path / "copy.duckdb")
@@ -353,6 +355,7 @@ except StateError as error:
 """
 
 
+@pytest.mark.process
 def test_a_file_that_cannot_grow_is_one_clear_line_and_the_last_commit_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
     told = in_another_process(FULL_DISK, tmp_path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.processes import PROJECT
 
 MEETING = '''
@@ -50,6 +52,7 @@ with ThreadPoolExecutor(THREADS) as threads:
 '''
 
 
+@pytest.mark.process
 def test_workers_that_first_decode_a_structure_at_the_same_time_do_not_crash():
     done = subprocess.run([sys.executable, "-c", MEETING], cwd=PROJECT, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
