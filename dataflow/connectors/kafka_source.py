@@ -253,7 +253,9 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         The end of the minute at which the partition's clock stands: so it does not move the clock, and counts the
         same when it is read again. At the beginning of a partition that is the minute of what comes next.
         """
-        minute = max(self._clock, minute_of(newest_us))
+        minute = max(
+            self._clock, minute_of(newest_us - self._clock_delay_us) if newest_us >= 0 else NO_MINUTE
+        )
         if minute == NO_MINUTE:
             known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
             minute = minute_of(

@@ -177,6 +177,17 @@ def test_a_message_from_the_future_moves_no_clock_and_counts_as_of_the_minute_th
     assert line.startswith(f"{settings.checkins_topic}/0: a message is ")
 
 
+@pytest.mark.parametrize("batch_size", [1, 10])
+def test_a_message_from_the_future_counts_the_same_for_any_batch_size(broker, settings_for, batch_size):
+    settings = settings_for(broker, batch_size=batch_size, clock_delay_seconds=5)
+    times = [T0 + 2_000, NEXT_DAY_MS, T0 + 3_000]
+    send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
+    now_us = T0 * 1000 + 90_000_000
+    batches = read_until(part_of(settings, now_us=now_us), lambda got: len(messages_of(got)) >= 3)
+    assert batches[-1].clock_after == MINUTE - 1
+    assert [at_us - T0 * 1000 for _, at_us, _ in messages_of(batches)] == [2_000_000, -1, 3_000_000]
+
+
 def test_a_message_from_the_future_before_all_others_counts_as_of_the_next_one(broker, settings_for):
     settings = settings_for(broker)
     send(broker.bootstrap, settings.checkins_topic, 0, [(NEXT_DAY_MS, b"a"), (T0, b"b")])
