@@ -197,6 +197,30 @@ def test_a_message_from_the_future_before_all_others_counts_as_of_the_next_one(b
     assert first.clock_after == MINUTE
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 10])
+@pytest.mark.parametrize(
+    "untrue_ms", [1, T0 // 1000, T0 - 32 * 86_400_000], ids=["1970", "seconds", "32 days"]
+)
+def test_a_time_long_past_moves_no_clock_and_counts_as_of_the_clock(
+    broker, settings_for, batch_size, untrue_ms
+):
+    settings = settings_for(broker, batch_size=batch_size, clock_delay_seconds=5)
+    times = [T0 + 2_000, untrue_ms, T0 - 30 * 86_400_000, T0 + 3_000]
+    send(broker.bootstrap, settings.checkins_topic, 0, [(at_ms, b"x") for at_ms in times])
+    batches = read_until(part_of(settings), lambda got: len(messages_of(got)) >= len(times))
+    assert batches[-1].clock_after == MINUTE - 1
+    counted = [at_us - T0 * 1000 for _, at_us, _ in messages_of(batches)]
+    assert counted == [2_000_000, -1, -30 * 86_400_000_000, 3_000_000]
+
+
+def test_times_long_past_before_all_others_wait_for_the_first_true_one(broker, settings_for):
+    settings = settings_for(broker, batch_size=10)
+    send(broker.bootstrap, settings.checkins_topic, 0, [(1, b"a"), (2, b"b"), (T0, b"c")])
+    batches = read_until(part_of(settings), lambda got: len(messages_of(got)) >= 3)
+    assert [at_us - T0 * 1000 for _, at_us, _ in messages_of(batches)] == [59_999_999, 59_999_999, 0]
+    assert batches[-1].clock_after == MINUTE
+
+
 def test_a_control_from_the_future_counts_as_of_now(broker, settings_for):
     settings = settings_for(broker)
     send(broker.bootstrap, settings.controls_topic, 0, [(NEXT_DAY_MS, b"{}")])
