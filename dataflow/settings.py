@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dataflow.monitors.tuning import Tuning
 from dataflow.monitors.volume import VolumeRules
+from state.schema.catalogue import RETAINED
 
 PREFIX = "CRONWAX_"
 KAFKA_CLOCK_DELAY_SECONDS = 5.0
@@ -31,7 +32,15 @@ SECTIONS = {
     "kafka_bootstrap_servers": "Kafka",
 }
 """Headings of the settings' reference page, by the setting that each begins at."""
-RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
+
+
+def _retained(name: str) -> str:
+    if name not in RETAINED:
+        raise ValueError(f"retention knows {', '.join(RETAINED)}")
+    return name
+
+
+RetainedTable = Annotated[str, AfterValidator(_retained)]
 """Tables that grow for as long as check-ins come."""
 
 _Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -213,9 +222,7 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> dict[str, int]:
         """Days by table, for those whose rows are not kept for ever."""
-        days = (
-            {} if self.retention_days is None else dict.fromkeys(get_args(RetainedTable), self.retention_days)
-        )
+        days = {} if self.retention_days is None else dict.fromkeys(RETAINED, self.retention_days)
         return {**days, **self.retention_days_by_table}
 
     @classmethod

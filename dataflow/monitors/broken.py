@@ -12,6 +12,7 @@ from dataflow.monitors.journal import BrokenNotice, Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Incident
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Microseconds, Minute
+from state.schema.tables.monitors import BrokenMonitorRow
 
 BROKEN_MINUTES = 14 * 24 * 60
 """An incident that is open for this long may be of a broken monitor: 14 days."""
@@ -131,14 +132,14 @@ def _record(
     monitor: Monitor, environment: Environment, incident: Incident, recovered_minute: Minute, journal: Journal
 ) -> None:
     journal.broken.append(
-        (
-            monitor.project_id,
-            monitor.slug,
-            environment.name,
-            incident.id,
-            incident.broken_minute * MINUTE_US,
-            incident.muted_minute * MINUTE_US if incident.muted_minute != NO_MINUTE else None,
-            recovered_minute * MINUTE_US if recovered_minute != NO_MINUTE else None,
+        BrokenMonitorRow(
+            project_id=monitor.project_id,
+            slug=monitor.slug,
+            environment=environment.name,
+            incident_id=incident.id,
+            detected_at=incident.broken_minute * MINUTE_US,
+            muted_at=incident.muted_minute * MINUTE_US if incident.muted_minute != NO_MINUTE else None,
+            recovered_at=recovered_minute * MINUTE_US if recovered_minute != NO_MINUTE else None,
         )
     )
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
 from dataflow.monitors.limits import cut_text
 from dataflow.monitors.times import Minute
 from dataflow.steps.processing_error_rows import unread
@@ -21,6 +19,9 @@ from dataflow.stream.key_groups import organization_group
 from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line
+from state.schema.catalogue import by_table
+from state.schema.tables.internal import PartitionRow
+from state.schema.tables.runs import ProcessingErrorRow
 
 Output = Chunk | Records | DeadLetter
 
@@ -51,7 +52,7 @@ class Decode:
 
     def _batch(self, batch: SourceBatch, out: list[Output]) -> None:
         by_group: list[list[Item]] = [[] for _ in range(self._groups)]
-        errors: list[Row] = []
+        errors: list[ProcessingErrorRow] = []
         read = self._readers[batch.format]
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
@@ -114,11 +115,9 @@ def _without_time(message: bytes, format_: int) -> str:
     return "no ts that is a time"
 
 
-def _progress(batch: SourceBatch, errors: list[Row]) -> Records:
+def _progress(batch: SourceBatch, errors: list[ProcessingErrorRow]) -> Records:
     clock = batch.clock_after * MINUTE_US if batch.clock_after != NO_MINUTE else None
-    rows: dict[str, list[tuple[Any, ...]]] = {
-        "partitions": [(batch.topic, batch.partition, batch.position, clock)]
-    }
-    if errors:
-        rows["processing_errors"] = errors
-    return Records(max(batch.origin, 0), rows)
+    position = PartitionRow(
+        topic=batch.topic, partition=batch.partition, position=batch.position, clock=clock
+    )
+    return Records(max(batch.origin, 0), by_table([position], errors))

@@ -17,6 +17,8 @@ from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.items import Chunk, Item, Records, RuleRequested, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
+from state.schema.catalogue import by_table
+from state.schema.tables.runs import ProcessingErrorRow
 
 _CREATE_DISABLED = int(Seat.CREATE_DISABLED)
 _LATE_MINUTES = 2
@@ -113,7 +115,7 @@ class Gate(KeyGroup[Chunk, Output]):
         """Let through what may pass; reject the rest with one processing error each."""
         by_group: list[list[Item]] = [[] for _ in range(self._key_groups)]
         passed: list[Item] = []
-        rejected: list[tuple[Any, ...]] = []
+        rejected: list[ProcessingErrorRow] = []
         advanced = False
         for chunk in chunks:
             for item in chunk.items:
@@ -142,7 +144,7 @@ class Gate(KeyGroup[Chunk, Output]):
         if passed or advanced:
             out.append(Sampled(group, group, passed, self._watermark.minute if advanced else NO_MINUTE))
         if rejected:
-            out.append(Records(group, {"processing_errors": rejected}))
+            out.append(Records(group, by_table(rejected)))
         return out
 
     def _check_in(self, item: CheckIn, by_group: list[list[Item]], passed: list[Item]) -> Errors | None:

@@ -16,7 +16,6 @@ import msgspec
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
 from dataflow.monitors.limits import Limit, payload_json
 from dataflow.sampling.conditions import Subject
 from dataflow.sampling.rule_request import RuleRequest, new_monitor_rule, parse_rule
@@ -25,6 +24,9 @@ from dataflow.steps.key_group import KeyGroup, read_snapshot
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.stream.items import Chunk, Records, RuleRequested
 from dataflow.wire.check_ins import payload_of
+from state.schema.catalogue import by_table
+from state.schema.tables.runs import ProcessingErrorRow
+from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 
 Waiting = CheckIn | Control | RuleRequested
 
@@ -143,8 +145,8 @@ class Sample(KeyGroup[Chunk, Records]):
         return asked is not None and any(request.matches(subject) for request in asked.values())
 
     def _decide(self, before_us: int | None) -> list[Records]:
-        samples: list[Row] = []
-        rejected: list[Row] = []
+        samples: list[SampleRow] = []
+        rejected: list[ProcessingErrorRow] = []
         count = 0
         for item in self._waiting:
             if before_us is not None and item.received_us >= before_us:
@@ -158,8 +160,7 @@ class Sample(KeyGroup[Chunk, Records]):
                 rejected.append(rejection(item, errors))
         del self._waiting[:count]
         changed = self._changed_rules(before_us)
-        rows = {"check_in_samples": samples, "processing_errors": rejected, "sampling_rules": changed}
-        rows = {table: some for table, some in rows.items() if some}
+        rows = by_table(samples, rejected, changed)
         return [Records(self._group, rows)] if rows else []
 
     def _upsert(self, item: Control | RuleRequested) -> Errors | None:
@@ -171,7 +172,7 @@ class Sample(KeyGroup[Chunk, Records]):
             return [{"type": ErrorType.TOO_MANY_RULES, "reason": refused.reason}]
         return None
 
-    def _sample(self, item: CheckIn) -> Row | None:
+    def _sample(self, item: CheckIn) -> SampleRow | None:
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = OrganizationRules(self._base_rate)
@@ -182,22 +183,22 @@ class Sample(KeyGroup[Chunk, Records]):
         if kept is None:
             return None
         rule_id, rate = kept
-        return (
-            guid,
-            item.topic,
-            item.partition,
-            item.offset,
-            item.project_id,
-            item.slug,
-            item.environment,
-            rule_id,
-            rate,
-            item.received_us,
-            item.payload,
+        return SampleRow(
+            check_in_id=guid,
+            project_id=item.project_id,
+            slug=item.slug,
+            environment=item.environment,
+            rule_id=rule_id,
+            sample_rate=rate,
+            received_at=item.received_us,
+            payload=item.payload,
+            topic=item.topic,
+            partition=item.partition,
+            offset=item.offset,
         )
 
-    def _changed_rules(self, now_us: int | None) -> list[Row]:
-        rows: list[Row] = []
+    def _changed_rules(self, now_us: int | None) -> list[SamplingRuleRow]:
+        rows: list[SamplingRuleRow] = []
         self._asked = {key: asked for key, asked in self._asked.items() if asked}
         self._watched = set(self._asked)
         for organization_id, rules in self._rules.items():
@@ -242,22 +243,22 @@ def _subject(item: CheckIn) -> Subject:
     )
 
 
-def _rule_row(organization_id: int, rule: Rule) -> Row:
-    return (
-        organization_id,
-        rule.rule_id,
-        rule.created_us,
-        rule.external_rule_id,
-        msgspec.json.encode(rule.project_ids),
-        rule.condition,
-        rule.condition_hash,
-        rule.start_us,
-        rule.end_us,
-        rule.num_samples,
-        rule.sample_rate,
-        rule.kept,
-        rule.is_active,
-        rule.is_org_level,
-        rule.query,
-        rule.created_by_id,
+def _rule_row(organization_id: int, rule: Rule) -> SamplingRuleRow:
+    return SamplingRuleRow(
+        organization_id=organization_id,
+        rule_id=rule.rule_id,
+        external_rule_id=rule.external_rule_id,
+        project_ids=msgspec.json.encode(rule.project_ids),
+        condition=rule.condition.encode("utf-8", "surrogatepass"),
+        condition_hash=rule.condition_hash,
+        start=rule.start_us,
+        end=rule.end_us,
+        num_samples=rule.num_samples,
+        sample_rate=rule.sample_rate,
+        kept=rule.kept,
+        is_active=rule.is_active,
+        is_org_level=rule.is_org_level,
+        query=rule.query,
+        created_by_id=rule.created_by_id,
+        created_at=rule.created_us,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
 
 from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
 from dataflow.monitors.registry import Key, KnownMonitor, Registry
 from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
 from dataflow.steps.processing_error_rows import rejection
@@ -16,6 +17,9 @@ from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.items import Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
+from state.schema.catalogue import Deletes, by_table
+from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
+from state.schema.tables.runs import ProcessingErrorRow
 
 _LAYOUT = tuple[list[Key], list[KnownMonitor]]
 
@@ -39,8 +43,10 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
 
     def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
         self._registry = Registry(max_environments)
-        self._replaced: list[Row] = []
+        self._replaced: list[ConfigRow] = []
         """Rows about configs that no longer hold, of this call."""
+        self._deleted: list[Key] = []
+        """Monitors that were deleted, in this call."""
         self._blocks: Blocks[Key] = Blocks()
         state = read_snapshot("upsert", self.VERSION, snapshot, UpsertState) if snapshot is not None else None
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
@@ -59,9 +65,9 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
     def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
         """Pass on what has its monitor; reject the rest with one processing error each."""
         items: list[Item] = []
-        rejected: list[Row] = []
-        monitors: list[Row] = []
-        statuses: list[Row] = []
+        rejected: list[ProcessingErrorRow] = []
+        monitors: list[MonitorRow] = []
+        statuses: list[MonitorStatusRow] = []
         advanced = False
         is_ready = self._registry.is_ready
         for chunk in chunks:
@@ -82,24 +88,20 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if items or advanced:
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark))
-        rows = {"monitors": monitors} if monitors else {}
-        if self._replaced:
-            rows["monitor_config_history"], self._replaced = self._replaced, []
-        if statuses:
-            rows["monitor_status_history"] = statuses
-        if rejected:
-            rows["processing_errors"] = rejected
-        if rows:
-            out.append(Records(group, rows))
+        rows = by_table(monitors, self._replaced, statuses, rejected)
+        deletes: Deletes = {row.TABLE.name: [*self._deleted] for row in _OWNED} if self._deleted else {}
+        self._replaced, self._deleted = [], []
+        if rows or deletes:
+            out.append(Records(group, rows, deletes=deletes))
         return out
 
     def _check_in(
         self,
         item: CheckIn,
         items: list[Item],
-        monitors: list[Row],
-        statuses: list[Row],
-        rejected: list[Row],
+        monitors: list[MonitorRow],
+        statuses: list[MonitorStatusRow],
+        rejected: list[ProcessingErrorRow],
     ) -> None:
         before = self._registry.config_of(item)
         monitor, changed, errors, complaint = self._registry.retrieve(item)
@@ -122,7 +124,11 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             self._replaced.append(monitor.replaced_row(before, at_us))
 
     def _control(
-        self, control: Control, items: list[Item], monitors: list[Row], statuses: list[Row]
+        self,
+        control: Control,
+        items: list[Item],
+        monitors: list[MonitorRow],
+        statuses: list[MonitorStatusRow],
     ) -> Errors | None:
         if control.kind == "upsert_monitor":
             before = self._registry.config_of(control)
@@ -145,7 +151,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             return self._delete(control, items, monitors, statuses)
         return None
 
-    def _mute(self, control: Control, items: list[Item], monitors: list[Row]) -> Errors | None:
+    def _mute(self, control: Control, items: list[Item], monitors: list[MonitorRow]) -> Errors | None:
         monitor = self._registry.mute(control)
         if isinstance(monitor, list):
             return monitor
@@ -168,16 +174,22 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         return None
 
     def _delete(
-        self, control: Control, items: list[Item], monitors: list[Row], statuses: list[Row]
+        self,
+        control: Control,
+        items: list[Item],
+        monitors: list[MonitorRow],
+        statuses: list[MonitorStatusRow],
     ) -> Errors | None:
         if errors := self._registry.delete(control):
             return errors
         assert control.project_id is not None
         assert control.slug is not None
         if control.environment is None:
-            monitors.append((control.project_id, control.slug))
-            self._replaced.append((control.project_id, control.slug))
-            statuses.append((control.project_id, control.slug))
+            key = control.project_id, control.slug
+            _drop(monitors, key)
+            _drop(self._replaced, key)
+            _drop(statuses, key)
+            self._deleted.append(key)
         items.append(
             MonitorDeleted(
                 control.project_id,
@@ -190,6 +202,15 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             )
         )
         return None
+
+
+_Owned = TypeVar("_Owned", MonitorRow, MonitorStatusRow, ConfigRow)
+_OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
+"""Of what goes with its monitor."""
+
+
+def _drop(rows: list[_Owned], key: Key) -> None:
+    rows[:] = [row for row in rows if (row.project_id, row.slug) != key]
 
 
 def _key_of(monitor: KnownMonitor) -> Key:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.decisions import ALL_NORMAL, DECISION_NAMES, Decision
-from dataflow.monitors.journal import Row
 from dataflow.monitors.volume import ClosedMinute, Volume, VolumeRules, VolumeState
 from dataflow.steps.key_group import KeyGroup, read_snapshot
 from dataflow.stream.items import Message, Records, Ticks, Volumes
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 from dataflow.wire.system_incidents import SystemIncident, system_incident_message
+from state.schema.catalogue import by_table
+from state.schema.tables.runs import StatusChangeRow
+from state.schema.tables.volume import ClockTickRow, SystemIncidentRow
 
 Output = Ticks | Records | Message
 
@@ -23,7 +26,7 @@ class JudgeState(msgspec.Struct, array_like=True):
     watermark: tuple[int, dict[str, int]]
     counts: dict[int, int]
     volume: VolumeState
-    pending: list[Row]
+    pending: list[ClockTickRow]
     incident: SystemIncident | None
 
 
@@ -45,7 +48,7 @@ class Judge(KeyGroup[Volumes, Output]):
         if rules is None:
             state = None  # what is not counted would look like a time without check-ins later
         self._volume = Volume(rules or VolumeRules(), state.volume if state is not None else None)
-        self._pending: list[Row] = state.pending if state is not None else []
+        self._pending: list[ClockTickRow] = state.pending if state is not None else []
         """The rows of pending ticks, to be written again once they are decided."""
         self._incident: SystemIncident | None = state.incident if state is not None else None
 
@@ -70,14 +73,13 @@ class Judge(KeyGroup[Volumes, Output]):
             return self._ticks([], until, ALL_NORMAL)
         closed = self._volume.close_until(until, counts)
         out = self._ticks(closed, until, self._volume.clear_until)
-        rows: list[Row] = []
-        spans: list[Row] = []
-        changes: list[Row] = []
+        rows: list[ClockTickRow] = []
+        spans: list[SystemIncidentRow] = []
+        changes: list[StatusChangeRow] = []
         for each in closed:
             self._note(each, rows)
             self._follow(each, spans, changes, out)
-        tables = {"clock_ticks": rows, "system_incident_spans": spans, "status_changes": changes}
-        if filled := {table: changed for table, changed in tables.items() if changed}:
+        if filled := by_table(rows, spans, changes):
             out.append(Records(0, filled))
         return out
 
@@ -85,7 +87,7 @@ class Judge(KeyGroup[Volumes, Output]):
         events = [minute.event for minute in closed if minute.event is not None]
         return [Ticks(group, events, until, clear_until) for group in range(self._key_groups)]
 
-    def _note(self, closed: ClosedMinute, rows: list[Row]) -> None:
+    def _note(self, closed: ClosedMinute, rows: list[ClockTickRow]) -> None:
         """The tick's row, and anew those of the pending ticks that it settles."""
         event, assessment = closed.event, closed.assessment
         if event is None and not closed.volume and not assessment.expected:
@@ -95,22 +97,32 @@ class Judge(KeyGroup[Volumes, Output]):
         settled_us = event.settled_until * MINUTE_US if event is not None else at_us
         if self._pending and event is not None:
             name = DECISION_NAMES[event.verdict]
-            rows += [(*row[:4], name, at_us) for row in self._pending if row[0] <= settled_us]
-            self._pending = [row for row in self._pending if row[0] > settled_us]
+            rows += [
+                replace(row, decision=name, decided_at=at_us)
+                for row in self._pending
+                if row.minute <= settled_us
+            ]
+            self._pending = [row for row in self._pending if row.minute > settled_us]
         is_pending = settled_us < at_us
-        row = (
-            at_us,
-            closed.volume,
-            assessment.expected,
-            assessment.deviation,
-            DECISION_NAMES[decision],
-            None if is_pending else at_us,
+        row = ClockTickRow(
+            minute=at_us,
+            volume=closed.volume,
+            expected=assessment.expected,
+            deviation=assessment.deviation,
+            decision=DECISION_NAMES[decision],
+            decided_at=None if is_pending else at_us,
         )
         rows.append(row)
         if is_pending:
             self._pending.append(row)
 
-    def _follow(self, closed: ClosedMinute, spans: list[Row], changes: list[Row], out: list[Output]) -> None:
+    def _follow(
+        self,
+        closed: ClosedMinute,
+        spans: list[SystemIncidentRow],
+        changes: list[StatusChangeRow],
+        out: list[Output],
+    ) -> None:
         """Tell of a system incident that begins or ends with this minute."""
         event = closed.event
         if event is not None and event.decision == Decision.INCIDENT and self._incident is None:

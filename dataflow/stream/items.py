@@ -5,6 +5,7 @@ The engine pickles whatever crosses from one process to another; here that is on
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from dataflow.monitors.changes import Change
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.decisions import TickEvent
+from state.schema.catalogue import TABLES, Deletes, Rows
 
 END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
@@ -84,19 +86,31 @@ class Ticks(msgspec.Struct, array_like=True):
 
 
 class Records(msgspec.Struct, array_like=True):
-    """Changes to tables: by table, rows in order.
-
-    A row as long as the table has columns replaces the row of the same identity; a shorter one deletes all rows
-    that begin with it (see `state.schema.catalogue`).
-    """
+    """Changes to tables: deletes, and then rows in order (see `state.schema.catalogue`)."""
 
     shard: int
-    rows: dict[str, list[tuple[Any, ...]]]
+    rows: Rows
     sent_at: float = 0.0
     """With several shards, of what goes to all of them: the machine's time, in seconds since the epoch; 0: unknown."""
+    deletes: Deletes = msgspec.field(default_factory=dict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _decode_records, (_encode(self),)
+
+
+class PackedRecords(msgspec.Struct, array_like=True):
+    """Records as they are stored and sent: which class a row is of depends on the table."""
+
+    shard: int
+    rows: dict[str, msgspec.Raw]
+    sent_at: float = 0.0
+    deletes: dict[str, list[tuple[Any, ...]]] = msgspec.field(default_factory=dict)
+
+
+def unpacked(packed: PackedRecords) -> Records:
+    """Records that were packed. Raises msgspec.DecodeError."""
+    rows: Rows = {name: _row_decoders[name].decode(some) for name, some in packed.rows.items()}
+    return Records(packed.shard, rows, packed.sent_at, packed.deletes)
 
 
 class Message(msgspec.Struct, array_like=True, gc=False):
@@ -130,7 +144,10 @@ _chunk_decoder = msgspec.msgpack.Decoder(Chunk)
 _sampled_decoder = msgspec.msgpack.Decoder(Sampled)
 _volumes_decoder = msgspec.msgpack.Decoder(Volumes)
 _ticks_decoder = msgspec.msgpack.Decoder(Ticks)
-_records_decoder = msgspec.msgpack.Decoder(Records)
+_records_decoder = msgspec.msgpack.Decoder(PackedRecords)
+_row_decoders: dict[str, Any] = {
+    name: msgspec.msgpack.Decoder(GenericAlias(list, (table.row,))) for name, table in TABLES.items()
+}
 _message_decoder = msgspec.msgpack.Decoder(Message)
 _dead_letter_decoder = msgspec.msgpack.Decoder(DeadLetter)
 
@@ -155,7 +172,7 @@ def _decode_ticks(data: bytes) -> Ticks:
 
 
 def _decode_records(data: bytes) -> Records:
-    return _records_decoder.decode(data)
+    return unpacked(_records_decoder.decode(data))
 
 
 def _decode_message(data: bytes) -> Message:

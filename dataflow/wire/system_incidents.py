@@ -9,9 +9,10 @@ import msgspec
 
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
-from dataflow.monitors.journal import Row
 from dataflow.stream.items import Message
 from dataflow.wire.stalls import KEY
+from state.schema.tables.runs import StatusChangeRow
+from state.schema.tables.volume import SystemIncidentRow
 
 STARTED = "system_incident_started"
 ENDED = "system_incident_ended"
@@ -38,20 +39,20 @@ class SystemIncident(msgspec.Struct, array_like=True):
         """32 hex digits, derived from its first minute."""
         return identity.system_incident_id(self.start_minute)
 
-    def row(self) -> Row:
+    def row(self) -> SystemIncidentRow:
         """The row of `system_incident_spans`."""
-        return (
-            self.id,
-            self.start_minute * MINUTE_US,
-            _time_us(self.end_minute),
-            self.detected_tick * MINUTE_US,
-            _time_us(self.ended_tick),
-            self.volume,
-            self.expected,
+        return SystemIncidentRow(
+            system_incident_id=self.id,
+            start=self.start_minute * MINUTE_US,
+            end=_time_us(self.end_minute),
+            detected_at=self.detected_tick * MINUTE_US,
+            ended_at=_time_us(self.ended_tick),
+            volume=self.volume,
+            expected=self.expected,
         )
 
 
-def system_incident_message(incident: SystemIncident) -> tuple[Message, Row]:
+def system_incident_message(incident: SystemIncident) -> tuple[Message, StatusChangeRow]:
     """The message that it has started, or ended if it has, and its row in `status_changes`."""
     is_over = incident.end_minute != NO_MINUTE
     kind = ENDED if is_over else STARTED
@@ -68,7 +69,17 @@ def system_incident_message(incident: SystemIncident) -> tuple[Message, Row]:
         "text": _text(incident),
     }
     payload = msgspec.json.encode(body)
-    row = (body["id"], kind, None, None, None, None, None, decided_us, payload)
+    row = StatusChangeRow(
+        message_id=body["id"],
+        payload_type=kind,
+        project_id=None,
+        slug=None,
+        environment=None,
+        incident_id=None,
+        check_in_id=None,
+        created_at=decided_us,
+        payload=payload,
+    )
     return Message(body["id"], KEY, payload), row
 
 

@@ -14,17 +14,17 @@ import msgspec
 from msgspec import inspect
 
 from dataflow.connectors import (
-    background_writer,
     demo_day,
     demo_source,
     jsonl_source,
     kafka_sinks,
     kafka_source,
+    unwritten_records,
 )
 from dataflow.monitors.organization import OrganizationState
 from dataflow.sampling.sampling_rules import RulesState
 from dataflow.steps import gate, sample, transition, transition_state, upsert, volume
-from dataflow.stream.items import Records
+from dataflow.stream.items import PackedRecords
 from state.schema.catalogue import TABLES
 from tests.golden.sets import FOLDER
 
@@ -36,7 +36,7 @@ What recovery stores hold has changed. Fields are known by their place, and stor
 - A new name of a field or structure changes nothing that is stored: write the description again.
 - Anything else (another order, a field less, another type or tag) needs a higher VERSION of the step, which goes on
   reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
-- A column of a table counts too: rows that are not in DuckDB yet are stored, and a row shorter than its table deletes.
+- A column of a table counts too: rows that are not in DuckDB yet are stored. A new one is the last, with a default.
 tests/golden/README.md says more."""
 
 STORED: dict[str, tuple[int, dict[str, Any]]] = {
@@ -58,7 +58,7 @@ STORED: dict[str, tuple[int, dict[str, Any]]] = {
     "source_file": (jsonl_source._STATE_VERSION, {"state": jsonl_source.FileState}),
     "source_demo": (demo_day.DAY_VERSION, {"state": demo_source.DemoState}),
     "source_kafka": (1, {"state": kafka_source.Position}),
-    "tables": (background_writer.VERSION, {"block of records": list[Records]}),
+    "tables": (unwritten_records.VERSION, {"block of records": list[PackedRecords]}),
     "topic sinks": (kafka_sinks.SinkSnapshot().version, {"state": kafka_sinks.SinkSnapshot}),
 }
 """By step the version of its layout and what is encoded: what a hint alone does not show stands beside it."""
@@ -71,8 +71,13 @@ def describe(stored: dict[str, tuple[int, dict[str, Any]]] = STORED) -> dict[str
     for step, (version, parts) in stored.items():
         shown = {name: found.show(inspect.type_info(hint)) for name, hint in parts.items()}
         steps[step] = {"version": version, **shown}
-    rows = {name: [f"{column}: {kind}" for column, kind in table.columns] for name, table in TABLES.items()}
-    return {"steps": steps, "structures": dict(sorted(found.fields.items())), "rows": rows}
+    rows = _Structures()
+    of_tables = {name: rows.show(inspect.type_info(table.row)) for name, table in TABLES.items()}
+    return {
+        "steps": steps,
+        "structures": dict(sorted(found.fields.items())),
+        "tables": {name: rows.fields[row] for name, row in of_tables.items()},
+    }
 
 
 def write() -> None:
@@ -134,5 +139,6 @@ _PLAIN = (
     inspect.FloatType,
     inspect.IntType,
     inspect.NoneType,
+    inspect.RawType,
     inspect.StrType,
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,30 +16,46 @@ from state.ask.rendering import render_table
 from state.ask.summary import print_summary, summarize
 from state.publish.publish import Publisher
 from state.publish.snapshot_views import SNAPSHOT
+from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, StatusChangeRow
+from state.schema.tables.sampling import SampleRow
 from state.write.writer import StateWriter
-from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
+from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, row, write
 
 INCIDENT = "ab" * 16
-ROWS = {
+ROWS: dict[str, list[Any]] = {
     "monitors": [monitor(), monitor(slug="mail", name="Mail")],
     "monitor_environments": [environment(), environment(slug="mail", status="error", incident=INCIDENT)],
     "check_ins": [check_in(1), check_in(2, "missed", slug="mail", minute=5)],
     "incidents": [
-        (1, "mail", "production", INCIDENT, INCIDENT, guid(2), START_US, None, None),
-        (1, "backup", "production", "cd" * 16, "cd" * 16, guid(1), START_US, guid(3), START_US + 90_000_000),
+        row(IncidentRow, INCIDENT, 1, "mail", "production", INCIDENT, guid(2), START_US),
+        row(
+            IncidentRow,
+            *("cd" * 16, 1, "backup", "production", "cd" * 16, guid(1), START_US),
+            *(guid(3), START_US + 90_000_000),
+        ),
     ],
     "status_changes": [
-        ("m1", "occurrence", 1, "mail", "production", INCIDENT, guid(2), START_US, b"{}"),
-        ("m2", "status_change", 1, "backup", "production", "cd" * 16, guid(3), START_US, b"{}"),
+        row(
+            StatusChangeRow,
+            *("m1", "occurrence", 1, "mail", "production", INCIDENT, guid(2), START_US, b"{}"),
+        ),
+        row(
+            StatusChangeRow,
+            *("m2", "status_change", 1, "backup", "production", "cd" * 16, guid(3), START_US, b"{}"),
+        ),
     ],
     "processing_errors": [
-        (
+        row(
+            ProcessingErrorRow,
             *(guid(9), START_US, ["MONITOR_INVALID_CONFIG", "MONITOR_NOT_FOUND"], b"[]", b"{}"),
             *(1, "nope", None, None, "checkins", 0, 17),
         )
     ],
     "check_in_samples": [
-        (guid(1), "checkins", 0, 5, 1, "backup", "production", None, 0.5, START_US, b'{"a":\n1}')
+        row(
+            SampleRow,
+            *(guid(1), 1, "backup", "production", None, 0.5, START_US, b'{"a":\n1}', "checkins", 0, 5),
+        )
     ],
     "partitions": [partition(18)],
 }
