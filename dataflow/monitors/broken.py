@@ -69,6 +69,18 @@ class Broken(AlarmPolicy):
         incident.broken_minute = incident.muted_minute = NO_MINUTE
         incident.holds_mute = False
 
+    def on_reset(
+        self, monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal
+    ) -> None:
+        """See AlarmPolicy: the incident ends here, and with it the mute that it holds."""
+        incident = environment.incident
+        if incident is None or incident.broken_minute == NO_MINUTE:
+            return
+        _record(monitor, environment, incident, at_us // MINUTE_US, journal)
+        if incident.holds_mute:
+            environment.is_muted = False
+            journal.mute(monitor, environment.name, at_us, False, False)
+
     def due_minute(self, environment: Environment) -> Minute:
         """See AlarmPolicy."""
         return environment.incident.due_minute if environment.incident is not None else FAR_MINUTE

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import msgspec
 
+from dataflow.monitors import identity
 from dataflow.monitors.check_in import STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
@@ -13,7 +16,7 @@ from dataflow.monitors.run import Run
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
 from state.schema.catalogue import Deletes
 from state.schema.tables.monitors import BrokenMonitorRow, EnvironmentRow, MuteRow
-from state.schema.tables.runs import CheckInRow, IncidentRow
+from state.schema.tables.runs import CheckInRow, IncidentRow, RunDecisionRow
 
 
 class FailureNotice(msgspec.Struct, frozen=True):
@@ -78,7 +81,8 @@ class RecoveryNotice(msgspec.Struct, frozen=True):
     slug: str
     environment: str
     incident: Incident
-    guid: bytes
+    guid: bytes | None
+    """The check-in that resolved it; None: a control reset the environment."""
     at_us: Microseconds
 
 
@@ -100,6 +104,13 @@ class BrokenNotice(msgspec.Struct, frozen=True):
 
 
 Notice = FailureNotice | RecoveryNotice | BrokenNotice
+
+
+class Verdict(StrEnum):
+    """As what a check-in was judged. A time-out that ends well is judged twice."""
+
+    FAILURE = "failure"
+    SUCCESS = "success"
 
 
 class Loss(msgspec.Struct, array_like=True):
@@ -125,6 +136,7 @@ class Journal:
         "_runs",
         "_touched",
         "broken",
+        "decisions",
         "incidents",
         "losses",
         "mutes",
@@ -138,6 +150,7 @@ class Journal:
         self.mutes: list[MuteRow] = []
         self.notices: list[Notice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
+        self.decisions: list[RunDecisionRow] = []
         self.losses: dict[Minute, Loss] = {}
         """By the first minute of the system incident."""
         self._deleted: list[tuple[object, ...]] = []
@@ -175,14 +188,65 @@ class Journal:
             loss = self.losses[incident_start] = Loss()
         return loss
 
+    def decide(
+        self,
+        monitor: Monitor,
+        environment: Environment,
+        run: Run,
+        verdict: Verdict,
+        at_us: Microseconds,
+        counted: bool | None,
+        overruled_by_us: Microseconds | None = None,
+        incident: Incident | None = None,
+        message: str | None = None,
+        lost_in: Minute | None = None,
+    ) -> None:
+        """Something was decided about a check-in (see `RunDecisionRow`)."""
+        self.decisions.append(
+            RunDecisionRow(
+                check_in_id=run.guid,
+                verdict=verdict.value,
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                date_added=run.date_added_us,
+                noticed_at=at_us,
+                counted=counted,
+                overruled_by=overruled_by_us,
+                incident_id=incident.id if incident is not None else None,
+                message=message,
+                system_incident_id=identity.system_incident_id(lost_in) if lost_in is not None else None,
+            )
+        )
+
+    def add_losses_to(self, totals: dict[Minute, Loss]) -> list[tuple[Minute, Loss | None]]:
+        """Add up what system incidents cost: by first minute the new total, None if that is nothing now."""
+        changed: list[tuple[Minute, Loss | None]] = []
+        for start, loss in sorted(self.losses.items()):
+            total = totals.setdefault(start, Loss())
+            total.held += loss.held
+            total.dropped += loss.dropped
+            total.in_progress += loss.in_progress
+            if total == Loss():
+                del totals[start]
+                changed.append((start, None))
+            else:
+                changed.append((start, total))
+        return changed
+
     def run(self, monitor: Monitor, environment: Environment, run: Run) -> None:
         """A check-in was made or changed."""
         self._runs[id(run)] = (monitor, environment, run)
 
     def incident(
-        self, monitor: Monitor, environment: Environment, incident: Incident, resolving: Run | None
+        self,
+        monitor: Monitor,
+        environment: Environment,
+        incident: Incident,
+        resolving: Run | None,
+        reset_us: Microseconds | None = None,
     ) -> None:
-        """An incident was opened, or resolved by a check-in."""
+        """An incident was opened, resolved by a check-in, or by a control that reset the environment at `reset_us`."""
         self.incidents.append(
             IncidentRow(
                 incident_id=incident.id,
@@ -193,7 +257,7 @@ class Journal:
                 starting_check_in_id=incident.starting_guid,
                 starting_timestamp=incident.starting_us,
                 resolving_check_in_id=resolving.guid if resolving is not None else None,
-                resolving_timestamp=resolving.date_added_us if resolving is not None else None,
+                resolving_timestamp=resolving.date_added_us if resolving is not None else reset_us,
             )
         )
 
@@ -205,12 +269,13 @@ class Journal:
         self._runs = {at: noted for at, noted in self._runs.items() if id(noted[1]) not in gone}
         key = (monitor.project_id, monitor.slug) if environment is None else _key(monitor, environment)
 
-        def is_left(row: IncidentRow | BrokenMonitorRow | MuteRow) -> bool:
+        def is_left(row: IncidentRow | BrokenMonitorRow | MuteRow | RunDecisionRow) -> bool:
             return (row.project_id, row.slug, row.environment)[: len(key)] != key
 
         self.incidents = list(filter(is_left, self.incidents))
         self.broken = list(filter(is_left, self.broken))
         self.mutes = list(filter(is_left, self.mutes))
+        self.decisions = list(filter(is_left, self.decisions))
         self._deleted.append(key)
 
     def deletes(self) -> Deletes:
@@ -262,7 +327,7 @@ class Journal:
         ]
 
 
-_OWNED = (CheckInRow, EnvironmentRow, IncidentRow, BrokenMonitorRow, MuteRow)
+_OWNED = (CheckInRow, EnvironmentRow, IncidentRow, RunDecisionRow, BrokenMonitorRow, MuteRow)
 """Of what goes with its environment."""
 
 

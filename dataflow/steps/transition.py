@@ -89,6 +89,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             journal.incidents,
             journal.broken,
             journal.mutes,
+            journal.decisions,
             [rejection(item, errors) for item, errors in journal.rejected],
             changes,
             self._losses(journal, deletes),
@@ -100,7 +101,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _losses(self, journal: Journal, deletes: Deletes) -> list[SystemIncidentLossRow]:
         """What system incidents have cost this group so far. Where that is nothing any more, a row is deleted."""
         rows = []
-        for incident_start, total in self.group.add_losses(journal):
+        for incident_start, total in journal.add_losses_to(self.group.losses):
             incident = system_incident_id(incident_start)
             if total is None:
                 deletes.setdefault(SystemIncidentLossRow.TABLE.name, []).append((incident, self._target))

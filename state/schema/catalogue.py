@@ -21,7 +21,13 @@ from state.schema.tables.monitors import (
     MonitorStatusRow,
     MuteRow,
 )
-from state.schema.tables.runs import CheckInRow, IncidentRow, ProcessingErrorRow, StatusChangeRow
+from state.schema.tables.runs import (
+    CheckInRow,
+    IncidentRow,
+    ProcessingErrorRow,
+    RunDecisionRow,
+    StatusChangeRow,
+)
 from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
 
@@ -35,6 +41,7 @@ _RECORDS: tuple[type[Row], ...] = (
     MonitorStatusRow,
     EnvironmentRow,
     CheckInRow,
+    RunDecisionRow,
     IncidentRow,
     BrokenMonitorRow,
     ConfigRow,

@@ -38,6 +38,52 @@ class CheckInRow(Row, frozen=True, kw_only=True):
     trace_id: Annotated[Uuid | None, "The trace that the job sent along; NULL if none."]
 
 
+class RunDecisionRow(Row, frozen=True, kw_only=True):
+    """What was decided about failing runs, and about successes in an incident or that did not count: whether they
+    counted, and why. An ordinary success has no row."""
+
+    TABLE: ClassVar = Spec(
+        "run_decisions",
+        identity=("project_id", "slug", "environment", "check_in_id", "verdict"),
+        history=History(
+            "date_added", order=("project_id", "slug", "date_added"), movable="counted IS NOT NULL"
+        ),
+        since=4,
+    )
+
+    check_in_id: Annotated[Uuid, "The check-in (check_ins.check_in_id)."]
+    verdict: Annotated[
+        str, "As what it was judged: failure or success. A time-out that ends well after all has both."
+    ]
+    project_id: Annotated[Id, "The project that the monitor belongs to."]
+    slug: Annotated[str, "The monitor."]
+    environment: Annotated[str, "The environment."]
+    date_added: Annotated[
+        TimeUs, "When the run began (check_ins.date_added): what decides whether it counts."
+    ]
+    noticed_at: Annotated[
+        TimeUs,
+        "When it was noticed: of a miss or a time-out the tick that found it, of a reported result the broker's "
+        "timestamp of the message.",
+    ]
+    counted: Annotated[
+        bool | None, "Whether it counted; NULL while that waits for the decision about its tick."
+    ]
+    overruled_by: Annotated[
+        TimeUs | None,
+        "If it did not count: the date_added of a run that began later and had succeeded (of a success: failed).",
+    ]
+    incident_id: Annotated[str | None, "The incident that it opened, belongs to or resolved."]
+    message: Annotated[
+        str | None,
+        "What became of the message about it: sent, muted, or flapping (it waits until the environment is calm). "
+        "NULL if none was due.",
+    ]
+    system_incident_id: Annotated[
+        str | None, "If it did not count because check-ins were being lost: that system incident."
+    ]
+
+
 class IncidentRow(Row, frozen=True, kw_only=True):
     """Stretches of failure: opened at the failure threshold, resolved at the recovery threshold."""
 
