@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     def load(cls) -> Settings:
         """Read the environment. Raises SettingsError, one line that names each wrong setting, never its value
         where that may hold a secret. A variable whose name is nearly a setting's counts as one."""
-        if misspelt := _misspelt(os.environ, [name.upper() for name in cls.model_fields]):
+        if misspelt := misspelt_settings(os.environ):
             raise SettingsError("; ".join(misspelt))
         try:
             return cls()
@@ -250,8 +250,9 @@ class Settings(BaseSettings):
         raise SettingsError(f"CRONWAX_PROJECTS_PATH: {self.projects_path}: {reason}")
 
 
-def _misspelt(environment: Iterable[str], settings: Sequence[str]) -> list[str]:
+def misspelt_settings(environment: Iterable[str]) -> list[str]:
     """What to say of variables that would be passed over, although somebody meant a setting by them."""
+    settings = [name.upper() for name in Settings.model_fields]
     said = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)

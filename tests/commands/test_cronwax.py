@@ -78,7 +78,7 @@ def _seconds_of_help(name):
 )
 def test_a_name_that_is_nearly_right_brings_a_suggestion(typed, meant, capsys):
     assert main([typed]) == 2
-    complaint = f"cronwax: there is no command '{typed}'; do you mean {meant}? cronwax help lists them\n"
+    complaint = f"cronwax: there is no command '{typed}'; do you mean {meant}?; cronwax help lists them\n"
     assert capsys.readouterr().err == complaint
 
 

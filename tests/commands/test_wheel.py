@@ -86,7 +86,7 @@ def test_the_wheel_holds_three_packages_and_all_their_files(wheel):
 def test_the_demo_runs_and_is_asked_in_an_empty_folder(installed, tmp_path):
     demo = installed.run(tmp_path, "cronwax", "demo")
     assert demo.returncode == 0, demo.stderr
-    assert "next: cronwax sql status" in demo.stdout
+    assert "next: cronwax status" in demo.stdout
     assert (tmp_path / "data" / "monitors.duckdb").is_file()
     status = installed.run(tmp_path, "cronwax", "status", "--json")
     assert (status.returncode, status.stderr) == (0, "")
