@@ -52,6 +52,7 @@ class Prompt:
     def __init__(self, connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
         self._connection = connection
         self._options = options
+        os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")  # not every terminal answers where its cursor is
         self._session: PromptSession[str] = PromptSession(
             history=_history(),
             completer=WordCompleter(_words(connection), ignore_case=True, WORD=False),
@@ -80,8 +81,9 @@ class Prompt:
 
     def _take(self, line: str) -> None:
         word = line.split()[0].rstrip(";")
+        stopped = threading.Event()
         try:
-            with _interruptible(self._connection):
+            with _interruptible(self._connection, stopped):
                 if word in ("help", ".help", "?"):
                     _show_help()
                 elif word in _FORMS:
@@ -96,10 +98,11 @@ class Prompt:
                     complain(
                         f"{clean(word)}: no such question or command{near(word, [*QUESTIONS, 'why', 'help'])}"
                     )
-        except duckdb.InterruptException:
-            complain("stopped")
         except (duckdb.Error, RuntimeError) as error:
-            _show_error(error)
+            if stopped.is_set():
+                complain("stopped")
+            else:
+                _show_error(error)
         except KeyboardInterrupt:
             complain("stopped")
 
@@ -215,9 +218,8 @@ def _words(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 @contextmanager
-def _interruptible(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Within it, Ctrl-C stops the query that runs."""
-    stopped = threading.Event()
+def _interruptible(connection: duckdb.DuckDBPyConnection, stopped: threading.Event) -> Iterator[None]:
+    """Within it, Ctrl-C stops the query that runs, and sets `stopped`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         stopped.set()
