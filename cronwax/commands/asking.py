@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any
@@ -15,6 +15,7 @@ import duckdb
 from cronwax.commands.arguments import UsageError, check_setting_names, complain, near
 from state.ask.age import Age, age_of
 from state.ask.moments import read_moment
+from state.ask.prompt import statements
 from state.ask.questions import QUESTIONS, CannotNarrowError, Narrowing, Parameters, Question
 from state.ask.rendering import Renderer, render_csv, render_json, render_plain, render_table, text
 from state.ask.terminal import clean, wrapped
@@ -22,17 +23,19 @@ from state.ask.why import COLUMNS, as_text, why
 from state.errors import StateError, reason
 from state.publish.snapshot import open_snapshot
 
+Converse = Callable[[duckdb.DuckDBPyConnection, argparse.Namespace], None]
+"""Answers a person at a terminal, or a pipe."""
 WHY = "why"
 _CURRENT = ("status", "incidents", "muted", "lag")
 """Questions about now: on a terminal they are headed by how old the answer is."""
 
 
-def ask(options: argparse.Namespace) -> int:
-    """Answer a checked command line; returns the exit status."""
+def ask(options: argparse.Namespace, converse: Converse) -> int:
+    """Answer a checked command line; returns the exit status. `converse` answers one without a question."""
     try:
         check_setting_names()
         with open_snapshot(options.data_dir) as connection:
-            _answer_all(connection, options)
+            answer_all(connection, options, converse)
             return 0
     except StateError as error:
         complain(str(error))
@@ -45,7 +48,10 @@ def ask(options: argparse.Namespace) -> int:
         return 2 if "read-only" in str(error) else 1
 
 
-def _answer_all(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
+def answer_all(
+    connection: duckdb.DuckDBPyConnection, options: argparse.Namespace, converse: Converse
+) -> None:
+    """Answer what the command line asks. Raises UsageError, StateError and DuckDB's errors."""
     words: list[str] = options.question
     if words[:1] == [WHY]:
         _explain(connection, options)
@@ -54,7 +60,7 @@ def _answer_all(connection: duckdb.DuckDBPyConnection, options: argparse.Namespa
     elif words:
         answer(connection, words[0], {}, renderer(options))
     else:
-        _converse(connection, options)
+        converse(connection, options)
 
 
 def renderer(options: argparse.Namespace, optional: tuple[str, ...] = ()) -> Renderer:
@@ -141,22 +147,6 @@ def asked(
         ) from None
 
 
-def ask_words(connection: duckdb.DuckDBPyConnection, words: list[str], shown: argparse.Namespace) -> None:
-    """Answer a question as it is typed at the prompt, options and all, in the form that is set there."""
-    from cronwax.commands.sql import check, parser
-
-    try:
-        options = parser().parse_args(words)
-        check(options)
-        for name in ("json", "csv", "record", "zone"):
-            setattr(options, name, getattr(options, name) or getattr(shown, name))
-        _answer_all(connection, options)
-    except (UsageError, StateError) as error:
-        complain(str(error))
-    except SystemExit:
-        pass  # the parser has said why
-
-
 def _narrowing(options: argparse.Namespace, words: str | None, age: Age) -> Narrowing:
     project, slug = split_slug(words) if words is not None else (None, None)
     if project is not None and options.project is not None and project != options.project:
@@ -236,14 +226,7 @@ def _wrong(error: Exception) -> str:
     return clean(reason(error))
 
 
-def _converse(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
-    """Work off statements; at a prompt a wrong one is shown and forgotten, from a pipe it ends the work."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
-        from cronwax.commands.prompt import Prompt
-
-        Prompt(connection, options).run()
-        return
-    from state.ask.prompt import statements
-
+def work_off(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
+    """Answer the statements of standard input; a wrong one ends the work."""
     for query, parameters in statements(line.rstrip("\n") for line in sys.stdin):
         answer(connection, query, parameters, renderer(options))

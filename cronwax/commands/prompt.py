@@ -10,7 +10,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,7 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 from cronwax.commands.arguments import complain, near
-from cronwax.commands.asking import answer, ask_words, renderer
+from cronwax.commands.asking import answer, renderer
 from state.ask.prompt import QUIT, command_of, is_complete
 from state.ask.questions import QUESTIONS
 from state.ask.terminal import clean
@@ -40,6 +40,8 @@ SQL, up to a semicolon; it may go over several lines. Ctrl-C drops what was type
 
 Questions, with the options that {program} sql --help lists:
 """
+Ask = Callable[[duckdb.DuckDBPyConnection, list[str], argparse.Namespace], None]
+"""Answers a question given as words, in the form that the options say."""
 _FORMS = (".table", ".json", ".csv", ".record")
 _KEYWORDS = (
     "SELECT FROM WHERE GROUP BY ORDER LIMIT JOIN LEFT ON USING AS AND OR NOT NULL IS IN LIKE COUNT DISTINCT"
@@ -49,8 +51,9 @@ _KEYWORDS = (
 class Prompt:
     """Reads statements, questions and commands from a person, and answers each."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, options: argparse.Namespace, ask: Ask) -> None:
         self._connection = connection
+        self._ask_question = ask
         self._options = options
         os.environ.setdefault("PROMPT_TOOLKIT_NO_CPR", "1")  # not every terminal answers where its cursor is
         self._session: PromptSession[str] = PromptSession(
@@ -112,7 +115,7 @@ class Prompt:
         except ValueError as error:
             complain(f"{error}: close it")
             return
-        ask_words(self._connection, words, self._options)
+        self._ask_question(self._connection, words, self._options)
 
     def _show(self, query: str, parameters: dict[str, object]) -> None:
         """Show answers, in a pager where they are longer than the terminal."""

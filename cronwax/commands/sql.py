@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cronwax.commands.arguments import OneLineParser, UsageError, complain, data_dir, near, whole_number
 from state.ask.questions import QUESTIONS
+from state.errors import StateError
 from state.program import program
 
 if TYPE_CHECKING:
     from datetime import tzinfo
+
+    import duckdb
 
 WHY = "why"
 """The question that is answered in sentences."""
@@ -74,7 +78,36 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     from cronwax.commands.asking import ask  # slow to import, and not needed for --help
 
-    return ask(options)
+    return ask(options, _converse)
+
+
+def _converse(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from cronwax.commands.prompt import Prompt
+
+        Prompt(connection, options, _ask_at_prompt).run()
+    else:
+        from cronwax.commands.asking import work_off
+
+        work_off(connection, options)
+
+
+def _ask_at_prompt(
+    connection: duckdb.DuckDBPyConnection, words: list[str], shown: argparse.Namespace
+) -> None:
+    """Answer a question as it is typed at the prompt, options and all, in the form that is set there."""
+    from cronwax.commands.asking import answer_all, work_off
+
+    try:
+        options = parser().parse_args(words)
+        check(options)
+        for name in ("json", "csv", "record", "zone"):
+            setattr(options, name, getattr(options, name) or getattr(shown, name))
+        answer_all(connection, options, work_off)
+    except (UsageError, StateError) as error:
+        complain(str(error))
+    except SystemExit:
+        pass  # the parser has said why
 
 
 def check(options: argparse.Namespace) -> None:
