@@ -15,8 +15,10 @@ import time
 
 import pexpect
 import pytest
+from msgspec.structs import replace
 
 from state.publish.publish import Publisher
+from state.schema.tables.runs import IncidentRow
 from state.write.writer import StateWriter
 from tests.processes import PROJECT, settings
 from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
@@ -39,10 +41,22 @@ def data(tmp_path_factory):
         monitors=[monitor(slug=SLUG, name="One"), monitor(slug="mail", name="Mail")],
         monitor_environments=[
             environment(slug=SLUG, status="error", incident=INCIDENT),
-            (*mail[:2], NASTY, *mail[3:]),
+            replace(mail, environment=NASTY),
         ],
         check_ins=[check_in(1, slug=SLUG), check_in(2, "missed", slug=SLUG, minute=5)],
-        incidents=[(1, SLUG, "production", INCIDENT, INCIDENT, guid(2), START_US + 123_456, None, None)],
+        incidents=[
+            IncidentRow(
+                incident_id=INCIDENT,
+                project_id=1,
+                slug=SLUG,
+                environment="production",
+                fingerprint=INCIDENT,
+                starting_check_in_id=guid(2),
+                starting_timestamp=START_US + 123_456,
+                resolving_check_in_id=None,
+                resolving_timestamp=None,
+            )
+        ],
         partitions=[partition(18)],
     )
     Publisher(writer, folder, 0, time.time).publish()
