@@ -20,6 +20,9 @@ class Command(NamedTuple):
 COMMANDS = {
     "demo": Command("cronwax.commands.demo", is_flow=True),
     "run": Command("cronwax.commands.run", is_flow=True),
+    "serve": Command("cronwax.commands.serve"),
+    "intake": Command("cronwax.commands.intake"),
+    "project": Command("cronwax.commands.project"),
     "recovery": Command("cronwax.commands.recovery"),
     "sql": Command("cronwax.commands.sql", keeps_ctrl_c=True),
     "health": Command("cronwax.commands.health"),

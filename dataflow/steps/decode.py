@@ -12,11 +12,11 @@ from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, s
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.limits import cut_text
 from dataflow.monitors.times import Minute
-from dataflow.steps.processing_error_rows import unread
+from dataflow.steps.processing_error_rows import dropped, unread
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
 from dataflow.stream.key_groups import organization_group
-from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place
+from dataflow.wire.check_ins import CheckInDecoder, DroppedCheckIn, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line
 from state.schema.catalogue import by_table
@@ -29,7 +29,8 @@ Output = Chunk | Records | DeadLetter
 class Decode:
     """Turns batches into chunks by the gate's key groups, each with the clock that holds behind it.
 
-    What is no message becomes a dead letter and a processing error; an invalid control a processing error.
+    What is no message becomes a dead letter and a processing error; an invalid control a processing error, and so
+    does what the intake has dropped.
     """
 
     def __init__(self, projects: dict[int, int], gate_groups: int, clock_delay_us: int = 0) -> None:
@@ -72,6 +73,8 @@ class Decode:
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
                 errors.append(unread(topic, partition, offset, received_us, message, [error]))
                 out.append(DeadLetter(topic, partition, offset, reason, message))
+            except DroppedCheckIn as drop:
+                errors.append(dropped(topic, partition, offset, received_us, drop))
             except InvalidControl as problem:
                 errors.append(unread(topic, partition, offset, received_us, message, problem.errors))
             else:

@@ -6,8 +6,10 @@ import msgspec
 
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckIn, Control, Errors
+from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.fields import slugify
 from dataflow.monitors.limits import cut_details, payload_text
-from dataflow.wire.check_ins import payload_of
+from dataflow.wire.check_ins import DroppedCheckIn, payload_of
 from state.schema.tables.runs import ProcessingErrorRow
 
 _encode = msgspec.json.encode
@@ -34,6 +36,25 @@ def rejection(item: CheckIn | Control, errors: Errors) -> ProcessingErrorRow:
         topic=item.topic,
         partition=item.partition,
         offset=item.offset,
+    )
+
+
+def dropped(topic: str, partition: int, offset: int, received_us: int | None, drop: DroppedCheckIn) -> ProcessingErrorRow:
+    """The row for what the intake could not take."""
+    types = [str(ErrorType.CHECKIN_DROPPED)]
+    return ProcessingErrorRow(
+        error_id=identity.error_id(topic, partition, offset, types),
+        received_at=received_us,
+        error_types=types,
+        errors=_encode(cut_details([{"type": types[0], "reason": drop.reason}])),
+        payload=payload_text(drop.payload),
+        project_id=drop.project_id,
+        slug=slugify(drop.slug or "") or None,
+        environment=None,
+        check_in_id=None,
+        topic=topic,
+        partition=partition,
+        offset=offset,
     )
 
 
