@@ -27,6 +27,16 @@ def from_query(
     project_id: int, slug: str, sender: Sender, query: Mapping[str, str], start_time: float
 ) -> Outcome:
     """A check-in from the query. Raises Rejected (400) when it has no status, or cannot be read."""
+    try:
+        given = _given(slug, query)
+    except Rejected as refusal:
+        shown = {name: value for name, value in query.items() if not name.startswith("sentry_")}
+        refusal.payload = msgspec.json.encode(shown)
+        raise
+    return _taken(project_id, sender, given, start_time)
+
+
+def _given(slug: str, query: Mapping[str, str]) -> Given:
     if "status" not in query:
         raise Rejected(400, "query without status")
     given = Given(query["status"], slug, environment=query.get("environment"))
@@ -39,7 +49,7 @@ def from_query(
     config = _config(query)
     if config is not None:
         given.monitor_config = Raw(msgspec.json.encode(config))
-    return _taken(project_id, sender, given, start_time)
+    return given
 
 
 def from_json(project_id: int, slug: str, sender: Sender, body: bytes, start_time: float) -> Outcome:

@@ -72,6 +72,7 @@ def test_a_query_that_cannot_be_read_is_a_400_that_its_sender_finds(query):
     assert outcome.project_id == 42
     [drop] = outcome.drops
     assert drop.slug == "nightly"
+    assert json.loads(drop.payload).keys() == ({"status", query.partition("=")[0]} if query else set())
 
 
 @pytest.mark.parametrize(
