@@ -37,6 +37,9 @@ def serve(host: str | None = None, port: int | None = None, root_path: str | Non
     """Run everything until SIGTERM or SIGINT, which drain it. Raises ServeError, SettingsError."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(f"{PREFIX}{name}", value)
+    # The parts are of this very package, wherever it is.
+    paths = (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", ""))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     settings = Settings.load()
     if settings.source not in ("intake", "kafka"):
         raise SettingsError("CRONWAX_SOURCE must be intake (the default of serve) or kafka")

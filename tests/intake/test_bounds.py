@@ -12,6 +12,8 @@ import pytest
 
 from tests.intake.running import KEY, PING_KEY, envelope, wait_for
 
+pytestmark = pytest.mark.process
+
 GROWTH_KB = 60_000
 
 

@@ -18,6 +18,8 @@ import pytest
 from tests.intake.running import KEY, PING_KEY, Machine
 from tests.processes import PROJECT
 
+pytestmark = pytest.mark.process
+
 CLIENTS = Path(__file__).parent / "clients"
 CACHE = PROJECT / ".cache" / "clients"
 OLDEST_PYTHON, NEWEST_PYTHON = "1.17.0", "2.75.0"

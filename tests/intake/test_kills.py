@@ -16,6 +16,8 @@ import pytest
 
 from tests.intake.running import KEY, Machine, assert_as_undisturbed, wait_for
 
+pytestmark = pytest.mark.process
+
 KILLS = 30
 SENDERS = 4
 JOBS = 40

@@ -23,6 +23,8 @@ from tests.intake.running import (
 )
 from tests.processes import PROJECT
 
+pytestmark = pytest.mark.process
+
 
 def test_check_ins_of_every_kind_come_to_the_tables(machine):
     process = machine.serve()

@@ -19,7 +19,7 @@ from cronwax.devtools.kafka_broker import Silent
 from cronwax.intake.kafka_records import partition_of
 from tests.intake.running import Machine, wait_for
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.process]
 
 JOBS = 12
 ANSWER_SECONDS = 4.0
