@@ -39,7 +39,9 @@ def rejection(item: CheckIn | Control, errors: Errors) -> ProcessingErrorRow:
     )
 
 
-def dropped(topic: str, partition: int, offset: int, received_us: int | None, drop: DroppedCheckIn) -> ProcessingErrorRow:
+def dropped(
+    topic: str, partition: int, offset: int, received_us: int | None, drop: DroppedCheckIn
+) -> ProcessingErrorRow:
     """The row for what the intake could not take."""
     types = [str(ErrorType.CHECKIN_DROPPED)]
     return ProcessingErrorRow(
