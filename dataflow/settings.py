@@ -188,6 +188,10 @@ class Settings(BaseSettings):
     def _complete(self) -> Settings:
         if self.source == "file" and self.checkins_path is None:
             raise ValueError("CRONWAX_CHECKINS_PATH must be set when CRONWAX_SOURCE is file")
+        if self.source == "demo" and self.checkins_path is not None:
+            raise ValueError(
+                "CRONWAX_CHECKINS_PATH is set, but CRONWAX_SOURCE is demo: set CRONWAX_SOURCE=file to read it"
+            )
         if self.source == "kafka" and not self.kafka_bootstrap_servers:
             raise ValueError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set when CRONWAX_SOURCE is kafka")
         if self.volume_incident_percent < self.volume_abnormal_percent:
