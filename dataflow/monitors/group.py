@@ -226,14 +226,22 @@ class MonitorGroup:
         receive(monitor, environment, item, self._decisions, journal)
         self._rescheduled(monitor, environment)
 
-    def work_off(self, journal: Journal) -> None:
-        """Work off every tick that both watermarks have reached, in order."""
+    def work_off(self, journal: Journal, at_most: int | None = None) -> bool:
+        """Work off the ticks that both watermarks have reached, in order; whether all are done.
+
+        `at_most`: stop after a tick with which so many check-ins and messages have come together. However far the clock
+        jumps, a call then takes a bounded time and memory. The rest can wait: an item goes ahead of ticks anyway.
+        """
         until = min(self.clock_minute, self._ticks_minute) if self._judges else self.clock_minute
         if until <= self._decisions.minute:
-            return
+            return True
+        full = None if at_most is None else journal.size() + at_most
         while (minute := self._next_minute()) <= until:
             self._tick(minute, journal)
+            if full is not None and journal.size() >= full:
+                return False
         self._decisions.minute = until
+        return True
 
     def _next_minute(self) -> Minute:
         """The next tick at which something happens."""

@@ -234,6 +234,10 @@ class Journal:
                 changed.append((start, total))
         return changed
 
+    def size(self) -> int:
+        """How many check-ins and messages are in it."""
+        return len(self._runs) + len(self.notices)
+
     def run(self, monitor: Monitor, environment: Environment, run: Run) -> None:
         """A check-in was made or changed."""
         self._runs[id(run)] = (monitor, environment, run)

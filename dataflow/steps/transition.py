@@ -6,6 +6,7 @@ The rules are in `monitors.group`; here they meet the engine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import cast
 
 from bytewax.operators import StatefulBatchLogic
@@ -26,6 +27,8 @@ from state.schema.tables.runs import StatusChangeRow
 from state.schema.tables.volume import SystemIncidentLossRow
 
 Output = Records | Message
+WORK_AT_ONCE = 200
+"""Check-ins and messages of ticks that one call makes, about: a tenth of a second for each key group, or less."""
 
 
 class Transition(KeyGroup[Chunk | Ticks, Output]):
@@ -42,6 +45,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     ) -> None:
         self._is_at_end = is_at_end
         self._target = 0
+        self._is_behind = False
+        """Ticks are left to be worked off. After a start that is found out with the first chunk."""
         self._saved = SavedMonitors()
         state = TransitionState(NO_MINUTE, [])
         if snapshot is not None:
@@ -56,21 +61,34 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
         """Apply items in order, and the ticks after them."""
         journal = Journal()
-        group = self.group
+        group, left = self.group, WORK_AT_ONCE
         for chunk in chunks:
             if isinstance(chunk, Ticks):
                 group.take_ticks(chunk.events, Minute(chunk.clock_minute), Minute(chunk.clear_until))
             else:
                 # Controls and requests for sampling rules go no further than upsert and sample.
                 group.take_all(cast("list[MonitorItem]", chunk.items), Minute(chunk.clock_minute), journal)
-            group.work_off(journal)
+            taken = journal.size()
+            self._is_behind = left <= 0 or not group.work_off(journal, left)
+            left -= journal.size() - taken
         self._target = chunks[0].target
         return self._outputs(journal)
+
+    def on_notify(self) -> tuple[list[Output], bool]:
+        """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
+        journal = Journal()
+        self._is_behind = not self.group.work_off(journal, WORK_AT_ONCE)
+        return self._outputs(journal), StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """The engine's call: at once, while ticks are left. In between it ends epochs, and hears of a stop."""
+        return datetime.now(UTC) if self._is_behind else None
 
     def on_eof(self) -> tuple[list[Output], bool]:
         """The engine's call, when nothing comes any more: at the true end of the input nothing waits any longer."""
         journal = Journal()
         if self._is_at_end():
+            self.group.work_off(journal)
             self.group.end(journal)
         return self._outputs(journal), StatefulBatchLogic.RETAIN
 
