@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from bytewax.recovery import RecoveryConfig, init_db_dir
 from hypothesis import given, settings
@@ -14,7 +16,7 @@ from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.streams import batchings
 
 MINUTELY = {"schedule": {"type": "crontab", "value": "* * * * *"}, "failure_issue_threshold": 3}
-FAST = {"volume_anomalies": False}
+FAST: dict[str, Any] = {"volume_anomalies": False}
 
 
 def silence(monitors: int, hours: float):
