@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -229,8 +230,8 @@ class MonitorGroup:
     def work_off(self, journal: Journal, at_most: int | None = None) -> bool:
         """Work off the ticks that both watermarks have reached, in order; whether all are done.
 
-        `at_most`: stop after a tick with which so many check-ins and messages have come together. However far the clock
-        jumps, a call then takes a bounded time and memory. The rest can wait: an item goes ahead of ticks anyway.
+        `at_most`: stop after a tick with which so many check-ins and messages have come together, so that a call is
+        short however far the clock jumps. The rest can wait: an item goes ahead of ticks anyway.
         """
         until = min(self.clock_minute, self._ticks_minute) if self._judges else self.clock_minute
         if until <= self._decisions.minute:
@@ -302,7 +303,7 @@ class MonitorGroup:
         return [
             (monitor, environment)
             for _, monitor in sorted(self.monitors.items())
-            for environment in sorted(monitor.environments(), key=_name_of)
+            for environment in sorted(monitor.environments(), key=attrgetter("name"))
         ]
 
     def _apply_waiting(self, tick: Minute, journal: Journal) -> None:
@@ -321,7 +322,7 @@ class MonitorGroup:
     def _resume(self, monitor: Monitor, clock_minute: Minute, journal: Journal) -> None:
         """Fire what ticks have left out while something waited that comes before them."""
         reached = self._decisions.minute
-        for environment in sorted(monitor.environments(), key=_name_of):
+        for environment in sorted(monitor.environments(), key=attrgetter("name")):
             fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
             self._note_held(monitor, environment)
             if clock_minute == FAR_MINUTE or earliest_due(environment) > reached:
@@ -395,7 +396,3 @@ class MonitorGroup:
         for environment in gone:
             environment.held = None
             self._deadlines.forget(environment)
-
-
-def _name_of(environment: Environment) -> str:
-    return environment.name

@@ -74,7 +74,7 @@ def _seconds_of_help(name):
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("statuss", "status"), ("reprot", "report"), ("incident", "incidents"), ("ru", "run")],
+    [("statuss", "status"), ("reprot", "report or project"), ("incident", "incidents"), ("ru", "run")],
 )
 def test_a_name_that_is_nearly_right_brings_a_suggestion(typed, meant, capsys):
     assert main([typed]) == 2

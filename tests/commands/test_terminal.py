@@ -23,6 +23,8 @@ from state.write.writer import StateWriter
 from tests.processes import PROJECT, settings
 from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
 
+pytestmark = pytest.mark.process
+
 INCIDENT = "ab" * 16
 NASTY = "e\x1b[31mvil\x9b2J\u202egnp\u200b"
 SLUG = "a-job-with-quite-a-long-name"
