@@ -288,7 +288,8 @@ def test_without_an_address_one_line_says_so(monkeypatch, capsys):
     monkeypatch.setenv("CRONWAX_SOURCE", "demo")
     assert main(["check-in", "--project", "1", "--slug", "m", "--status", "ok"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(
+    address = "cronwax: CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set"
+    assert line.startswith(f"{address}: there is no Kafka, and no intake's log")
         "cronwax: CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set: there is no Kafka, and no intake's log"
     )
 
