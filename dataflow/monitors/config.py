@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from dataflow.monitors.crontab import normalise
 from dataflow.monitors.limits import Limit
-from dataflow.monitors.schedule import zone_names
+from dataflow.monitors.schedule import Schedule, schedule_for
+from state.zones import zone_names
 
 DEFAULT_MARGIN_MINUTES = 1
 DEFAULT_MAX_RUNTIME_MINUTES = 30
@@ -81,6 +82,10 @@ class MonitorConfig(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def recovery_count(self) -> int:
         """Successes in a row that resolve an incident."""
         return self.recovery_threshold or DEFAULT_THRESHOLD
+
+    def timing(self) -> Schedule:
+        """When check-ins are expected. Raises ValueError or KeyError for a config that never was valid."""
+        return schedule_for(self.schedule_type, self.schedule, self.zone)
 
 
 @lru_cache(maxsize=65_536)

@@ -7,7 +7,7 @@ import msgspec
 from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.guid_filter import GuidFilter
-from dataflow.monitors.schedule import Schedule, schedule_for
+from dataflow.monitors.schedule import Schedule
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 
 Key = tuple[int, str]
@@ -66,7 +66,7 @@ class Monitor(msgspec.Struct, gc=False):
             is_disabled=state.is_disabled,
             is_muted=state.is_muted,
             config=config,
-            schedule=schedule_for(config),
+            schedule=config.timing(),
             tuning=tuning,
         )
         monitor.configure(config)
@@ -82,7 +82,7 @@ class Monitor(msgspec.Struct, gc=False):
     def configure(self, config: MonitorConfig) -> None:
         """Use another config from now on."""
         self.config = config
-        self.schedule = schedule_for(config)
+        self.schedule = config.timing()
         self.margin_minutes = config.margin_minutes
         self.max_runtime_minutes = config.max_runtime_minutes
 

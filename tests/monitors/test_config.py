@@ -14,7 +14,7 @@ from dataflow.monitors.config import (
     MonitorConfig,
     parse_config,
 )
-from dataflow.monitors.schedule import LAST_MINUTE, schedule_for
+from dataflow.monitors.schedule import LAST_MINUTE
 from dataflow.monitors.times import Microseconds
 
 examples = settings(deadline=None, derandomize=True, max_examples=300)
@@ -60,7 +60,7 @@ def test_an_interval_has_one_of_six_units_and_ends_within_the_calendar(unit: str
     for number in (1, MAX_NUMBER[unit]):
         update = parse({"schedule_type": "interval", "schedule": [number, unit]})
         assert isinstance(update, ConfigUpdate)
-        asked = schedule_for(update.merged_into(None))
+        asked = update.merged_into(None).timing()
         assert 0 < asked.after(Microseconds(0)) < LAST_MINUTE
     assert "schedule" in errors({"schedule_type": "interval", "schedule": [MAX_NUMBER[unit] + 1, unit]})
 
@@ -381,4 +381,4 @@ def test_any_object_is_refused_or_makes_a_config_with_a_schedule(
     if isinstance(parsed, InvalidConfig):
         assert parsed.errors
     else:
-        assert schedule_for(parsed.merged_into(None)).after(Microseconds(0)) > 0
+        assert parsed.merged_into(None).timing().after(Microseconds(0)) > 0
