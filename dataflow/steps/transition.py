@@ -16,9 +16,9 @@ from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal, Loss, Row
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
-from dataflow.steps.key_group import KeyGroup, read_snapshot
+from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
-from dataflow.steps.transition_state import SavedMonitors, TransitionState
+from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
 from dataflow.stream.items import Chunk, Message, Records, Ticks
 from dataflow.wire.occurrences import message_of
 
@@ -28,7 +28,7 @@ Output = Records | Message
 class Transition(KeyGroup[Chunk | Ticks, Output]):
     """One key group of monitors: chunks of items, and decisions about ticks, go in; records and messages come out."""
 
-    VERSION = 3
+    CODEC = SNAPSHOTS
 
     def __init__(
         self,
@@ -40,9 +40,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._is_at_end = is_at_end
         self._target = 0
         self._saved = SavedMonitors()
-        state = TransitionState(NO_MINUTE, [])
-        if snapshot is not None:
-            state = read_snapshot("transition", self.VERSION, snapshot, TransitionState)
+        state = restored(self.CODEC, snapshot) or TransitionState(NO_MINUTE, [])
         self.group = MonitorGroup(judges, tuning, state.group(), self._saved.restore(state))
 
     def state(self) -> TransitionState:

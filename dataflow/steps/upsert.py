@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
 from dataflow.monitors.registry import Key, KnownMonitor, Registry
-from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
+from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
-from dataflow.stream.items import Chunk, Item, Records
+from dataflow.stream.codecs import SnapshotCodec, block_decoder
+from dataflow.stream.items import Chunk, EnvironmentMuted, Item, MonitorChanged, MonitorDeleted, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 
-_LAYOUT = tuple[list[Key], list[KnownMonitor]]
+_decode_block = block_decoder(tuple[list[Key], list[KnownMonitor]])
 
 
 class UpsertState(msgspec.Struct, array_like=True):
@@ -35,18 +35,20 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
     watermark of all gate groups behind them.
     """
 
-    VERSION = 2
+    CODEC = SnapshotCodec("upsert", 2, UpsertState)
 
     def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
         self._registry = Registry(max_environments)
         self._replaced: list[Row] = []
         """Rows about configs that no longer hold, of this call."""
         self._blocks: Blocks[Key] = Blocks()
-        state = read_snapshot("upsert", self.VERSION, snapshot, UpsertState) if snapshot is not None else None
+        state = restored(self.CODEC, snapshot)
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
         if state is not None:
             self._registry.restore(state.monitors)
-            self._registry.restore(read_blocks("upsert", self._blocks, state.blocks, _LAYOUT, _key_of))
+            self._registry.restore(
+                restored_blocks(self.CODEC, self._blocks, state.blocks, _decode_block, _key_of)
+            )
 
     def state(self) -> UpsertState:
         """What a snapshot holds."""

@@ -1,39 +1,24 @@
-"""What travels between steps: chunks of items, records, messages and dead letters.
-
-The engine pickles whatever crosses from one process to another; here that is one `bytes` each, made by msgspec.
-"""
+"""What travels between steps: chunks of items, records, messages and dead letters."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.changes import Change
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.decisions import TickEvent
+from dataflow.stream.codecs import Sent, sent
 
 END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
 
 
-class RuleRequested(msgspec.Struct, array_like=True, tag=5, gc=False):
-    """A check-in created its monitor, or changed its config: keep what the monitor really sends for a while."""
-
-    organization_id: int
-    project_id: int
-    slug: str
-    received_us: int
-    """When the check-in came: the rule holds from there."""
-    topic: str
-    partition: int
-    offset: int
-
-
 Item = CheckIn | Control | Change | RuleRequested
 
 
-class Chunk(msgspec.Struct, array_like=True):
+@sent
+class Chunk(Sent, array_like=True):
     """Items in order, on their way from one origin to one key group, and the clock that holds behind them."""
 
     origin: int
@@ -44,18 +29,14 @@ class Chunk(msgspec.Struct, array_like=True):
     clock_minute: int = NO_MINUTE
     """Everything that the origin holds before this minute has been sent; NO_MINUTE: nothing new."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_chunk, (_encode(self),)
 
-
+@sent
 class Sampled(Chunk, array_like=True):
     """A chunk on its way to sampling: what passed the gate."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_sampled, (_encode(self),)
 
-
-class Volumes(msgspec.Struct, array_like=True):
+@sent
+class Volumes(Sent, array_like=True):
     """How many check-ins a gate group let in, by minute; complete for all minutes before its clock."""
 
     origin: int
@@ -65,11 +46,9 @@ class Volumes(msgspec.Struct, array_like=True):
     counts: dict[int, int]
     clock_minute: int
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_volumes, (_encode(self),)
 
-
-class Ticks(msgspec.Struct, array_like=True):
+@sent
+class Ticks(Sent, array_like=True):
     """What has been decided about the ticks up to `clock_minute`, on its way to one key group."""
 
     target: int
@@ -79,11 +58,9 @@ class Ticks(msgspec.Struct, array_like=True):
     clear_until: int
     """Ticks up to this one will be NORMAL, whatever comes."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_ticks, (_encode(self),)
 
-
-class Records(msgspec.Struct, array_like=True):
+@sent
+class Records(Sent, array_like=True):
     """Changes to tables: by table, rows in order.
 
     A row as long as the table has columns replaces the row of the same identity; a shorter one deletes all rows
@@ -95,11 +72,9 @@ class Records(msgspec.Struct, array_like=True):
     sent_at: float = 0.0
     """With several shards, of what goes to all of them: the machine's time, in seconds since the epoch; 0: unknown."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_records, (_encode(self),)
 
-
-class Message(msgspec.Struct, array_like=True, gc=False):
+@sent
+class Message(Sent, array_like=True, gc=False):
     """One message for the occurrences topic."""
 
     id: str
@@ -108,11 +83,9 @@ class Message(msgspec.Struct, array_like=True, gc=False):
     payload: bytes
     """JSON."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_message, (_encode(self),)
 
-
-class DeadLetter(msgspec.Struct, array_like=True, gc=False):
+@sent
+class DeadLetter(Sent, array_like=True, gc=False):
     """Bytes that are no message, and where they were."""
 
     topic: str
@@ -121,46 +94,3 @@ class DeadLetter(msgspec.Struct, array_like=True, gc=False):
     reason: str
     original: bytes
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _decode_dead_letter, (_encode(self),)
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_chunk_decoder = msgspec.msgpack.Decoder(Chunk)
-_sampled_decoder = msgspec.msgpack.Decoder(Sampled)
-_volumes_decoder = msgspec.msgpack.Decoder(Volumes)
-_ticks_decoder = msgspec.msgpack.Decoder(Ticks)
-_records_decoder = msgspec.msgpack.Decoder(Records)
-_message_decoder = msgspec.msgpack.Decoder(Message)
-_dead_letter_decoder = msgspec.msgpack.Decoder(DeadLetter)
-
-
-# pickle takes functions by their name, and a decoder's method has none.
-
-
-def _decode_chunk(data: bytes) -> Chunk:
-    return _chunk_decoder.decode(data)
-
-
-def _decode_sampled(data: bytes) -> Sampled:
-    return _sampled_decoder.decode(data)
-
-
-def _decode_volumes(data: bytes) -> Volumes:
-    return _volumes_decoder.decode(data)
-
-
-def _decode_ticks(data: bytes) -> Ticks:
-    return _ticks_decoder.decode(data)
-
-
-def _decode_records(data: bytes) -> Records:
-    return _records_decoder.decode(data)
-
-
-def _decode_message(data: bytes) -> Message:
-    return _message_decoder.decode(data)
-
-
-def _decode_dead_letter(data: bytes) -> DeadLetter:
-    return _dead_letter_decoder.decode(data)

@@ -10,45 +10,12 @@ import msgspec
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.journal import Row
+from dataflow.monitors.volume_judge import SystemIncident
 from dataflow.stream.items import Message
 from dataflow.wire.stalls import KEY
 
 STARTED = "system_incident_started"
 ENDED = "system_incident_ended"
-
-
-class SystemIncident(msgspec.Struct, array_like=True):
-    """A stretch of minutes with far fewer check-ins than usual."""
-
-    start_minute: int
-    """The first minute that lacks check-ins."""
-    detected_tick: int
-    """When that was decided."""
-    volume: int
-    """Check-ins in the minute that decided it."""
-    expected: float | None
-    """How many are usual there."""
-    end_minute: int = NO_MINUTE
-    """The first minute that has as many as usual again; NO_MINUTE while it goes on."""
-    ended_tick: int = NO_MINUTE
-    """When that was decided."""
-
-    @property
-    def id(self) -> str:
-        """32 hex digits, derived from its first minute."""
-        return identity.system_incident_id(self.start_minute)
-
-    def row(self) -> Row:
-        """The row of `system_incident_spans`."""
-        return (
-            self.id,
-            self.start_minute * MINUTE_US,
-            _time_us(self.end_minute),
-            self.detected_tick * MINUTE_US,
-            _time_us(self.ended_tick),
-            self.volume,
-            self.expected,
-        )
 
 
 def system_incident_message(incident: SystemIncident) -> tuple[Message, Row]:
@@ -87,7 +54,3 @@ def _text(incident: SystemIncident) -> str:
 
 def _moment(minute: int) -> str:
     return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%MZ}"
-
-
-def _time_us(minute: int) -> int | None:
-    return minute * MINUTE_US if minute != NO_MINUTE else None
