@@ -83,6 +83,15 @@ class MonitorConfig(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Successes in a row that resolve an incident."""
         return self.recovery_threshold or DEFAULT_THRESHOLD
 
+    def is_timed_as(self, other: MonitorConfig) -> bool:
+        """Whether check-ins are expected at the same times."""
+        return (self.schedule_type, self.schedule, self.zone, self.margin_minutes) == (
+            other.schedule_type,
+            other.schedule,
+            other.zone,
+            other.margin_minutes,
+        )
+
     def timing(self) -> Schedule:
         """When check-ins are expected. Raises ValueError or KeyError for a config that never was valid."""
         return schedule_for(self.schedule_type, self.schedule, self.zone)
@@ -106,7 +115,7 @@ class ConfigUpdate:
     """The last config that this changed nothing in: that of most monitors that send it, as they share one."""
 
     def merged_into(self, old: MonitorConfig | None) -> MonitorConfig:
-        """The old config with the changes; without an old one, a new config."""
+        """The old config with the changes, the same object if nothing changes; without an old one, a new config."""
         if old is None:
             return shared(MonitorConfig(**self.changes))
         if old is self._unchanged:

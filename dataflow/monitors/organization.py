@@ -140,7 +140,7 @@ class Organization:
             return False
         before = member.config
         member.config = parsed.merged_into(before)
-        if before is member.config or before == member.config:
+        if member.config is before:
             return False
         self._changed[item.project_id, item.slug] = None
         return True

@@ -168,20 +168,7 @@ class Registry:
         return self._environment(monitor, check_in, changed, complaint)
 
     def _create(self, key: Key, check_in: CheckIn, parsed: ConfigUpdate) -> KnownMonitor:
-        monitor = KnownMonitor(
-            check_in.project_id,
-            check_in.slug,
-            check_in.organization_id,
-            check_in.slug,
-            False,
-            False,
-            parsed.owner,
-            parsed.merged_into(None),
-            check_in.received_us,
-            check_in.received_us,
-            {},
-        )
-        self.monitors[key] = monitor
+        monitor = self.monitors[key] = _new_monitor(key, check_in, parsed)
         return monitor
 
     def _environment(
@@ -209,26 +196,15 @@ class Registry:
         monitor = self.monitors.get((control.project_id, control.slug))
         self._changed[control.project_id, control.slug] = None
         if monitor is None:
-            monitor = KnownMonitor(
-                control.project_id,
-                control.slug,
-                control.organization_id,
-                control.name or control.slug,
-                control.flag is False,
-                False,
-                parsed.owner,
-                parsed.merged_into(None),
-                control.received_us,
-                control.received_us,
-                {},
-            )
+            monitor = _new_monitor((control.project_id, control.slug), control, parsed)
+            monitor.name, monitor.is_disabled = control.name or control.slug, control.flag is False
             self.monitors[control.project_id, control.slug] = monitor
             return monitor, False
         before = monitor.config
         _update(monitor, parsed, control.received_us)
         if control.name and control.name != monitor.name:
             monitor.name, monitor.updated_us = control.name, control.received_us
-        return monitor, _asks_otherwise(before, monitor.config)
+        return monitor, not monitor.config.is_timed_as(before)
 
     def set_status(self, control: Control) -> KnownMonitor | None:
         """Enable or disable; the monitor if that changed it."""
@@ -305,20 +281,28 @@ def _set_environment(monitor: KnownMonitor, name: str, is_muted: bool) -> None:
     environments[name] = is_muted
 
 
+def _new_monitor(key: Key, item: CheckIn | Control, parsed: ConfigUpdate) -> KnownMonitor:
+    project_id, slug = key
+    return KnownMonitor(
+        project_id=project_id,
+        slug=slug,
+        organization_id=item.organization_id,
+        name=slug,
+        is_disabled=False,
+        is_muted=False,
+        owner=parsed.owner,
+        config=parsed.merged_into(None),
+        created_us=item.received_us,
+        updated_us=item.received_us,
+        environments={},
+    )
+
+
 def _update(monitor: KnownMonitor, parsed: ConfigUpdate, at_us: int) -> bool:
     config = parsed.merged_into(monitor.config)
     owner = parsed.owner or monitor.owner
-    if config == monitor.config and owner == monitor.owner:
+    if config is monitor.config and owner == monitor.owner:
         return False
     monitor.config, monitor.owner, monitor.updated_us = config, owner, at_us
     return True
 
-
-def _asks_otherwise(before: MonitorConfig, after: MonitorConfig) -> bool:
-    """Whether a change of config changes when check-ins are expected."""
-    return (before.schedule_type, before.schedule, before.zone, before.margin_minutes) != (
-        after.schedule_type,
-        after.schedule,
-        after.zone,
-        after.margin_minutes,
-    )
