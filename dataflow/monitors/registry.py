@@ -305,4 +305,3 @@ def _update(monitor: KnownMonitor, parsed: ConfigUpdate, at_us: int) -> bool:
         return False
     monitor.config, monitor.owner, monitor.updated_us = config, owner, at_us
     return True
-

@@ -139,9 +139,7 @@ class Upserts:
         return None
 
 
-def _note_replaced(
-    before: MonitorConfig | None, monitor: KnownMonitor, at_us: int, changes: Changes
-) -> None:
+def _note_replaced(before: MonitorConfig | None, monitor: KnownMonitor, at_us: int, changes: Changes) -> None:
     if before is not None and before is not monitor.config:
         changes.configs.append(monitor.replaced_row(before, at_us))
 

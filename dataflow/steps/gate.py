@@ -12,6 +12,7 @@ from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.journal import Row
 from dataflow.monitors.organization import Limits, Organization, OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCounts
+from dataflow.monitors.times import Minute
 from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
@@ -20,7 +21,8 @@ from dataflow.stream.items import Chunk, Item, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
 
-_decode_block = block_decoder(tuple[list[MemberKey], list[SavedMember]])
+BLOCK = tuple[list[MemberKey], list[SavedMember]]
+_decode_block = block_decoder(BLOCK)
 
 
 class GateState(msgspec.Struct, array_like=True):
@@ -95,7 +97,8 @@ class Gate(KeyGroup[Chunk, Output]):
                     errors = rules.check_in(item, to_monitors, to_sampling)
                 else:
                     assert isinstance(item, Control)
-                    item.reached_minute = min(item.clock_minute, watermark.slowest_beside(chunk.origin))
+                    slowest = Minute(watermark.slowest_beside(chunk.origin))
+                    item.reached_minute = min(item.clock_minute, slowest)
                     errors = rules.control(item, to_monitors, to_sampling)
                 if errors:
                     rejected.append(rejection(item, errors))

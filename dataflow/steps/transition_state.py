@@ -14,7 +14,8 @@ from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 
-_decode_block = block_decoder(tuple[list[Key], list[MonitorState]])
+BLOCK = tuple[list[Key], list[MonitorState]]
+_decode_block = block_decoder(BLOCK)
 
 
 class TransitionState(msgspec.Struct, array_like=True):

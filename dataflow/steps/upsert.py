@@ -16,7 +16,8 @@ from dataflow.stream.items import Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 
-_decode_block = block_decoder(tuple[list[Key], list[KnownMonitor]])
+BLOCK = tuple[list[Key], list[KnownMonitor]]
+_decode_block = block_decoder(BLOCK)
 
 
 class UpsertState(msgspec.Struct, array_like=True):

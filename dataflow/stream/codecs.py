@@ -55,21 +55,22 @@ class SnapshotCodec(Generic[State]):
     def __init__(self, step: str, version: int, layout: type[State]) -> None:
         """`version`: of the layout. A newer release reads older ones; an older one refuses."""
         self.step = step
-        self._version = version
+        self.version = version
+        self.layout = layout
         self._decode = msgspec.msgpack.Decoder(layout).decode
 
     def encode(self, state: State) -> bytes:
         """A snapshot of the state."""
-        return _encode((self._version, state))
+        return _encode((self.version, state))
 
     def decode(self, snapshot: bytes) -> State:
         """The state in a snapshot. Raises SnapshotError if a newer release wrote it, or it cannot be read."""
         try:
             written, raw = _versioned(snapshot)
-            if written > self._version:
+            if written > self.version:
                 raise SnapshotError(
                     f"the recovery store holds a snapshot of step {self.step} in version {written}; this release "
-                    f"reads up to {self._version}. Run the release that wrote it, or a newer one."
+                    f"reads up to {self.version}. Run the release that wrote it, or a newer one."
                 )
             return self._decode(raw)
         except (msgspec.DecodeError, ValueError) as error:

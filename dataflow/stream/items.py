@@ -93,4 +93,3 @@ class DeadLetter(Sent, array_like=True, gc=False):
     offset: int
     reason: str
     original: bytes
-

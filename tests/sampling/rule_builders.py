@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dataflow.sampling.conditions import Subject
-from dataflow.sampling.sampling_rules import OrganizationRules, Rule, parse_rule, RulesState
+from dataflow.sampling.sampling_rules import OrganizationRules, Rule, RulesState, parse_rule
 
 SECOND_US = 1_000_000
 ALL = {"op": "and", "inner": []}
