@@ -32,8 +32,8 @@ What recovery stores hold has changed. Fields are known by their place, and stor
 - A field may be appended at the end of a structure, with a default: what was stored before has none. Then write the
   description again: python -m tests.golden.make structures
 - A new name of a field or structure changes nothing that is stored: write the description again.
-- Anything else (another order, a field less, another type or tag) needs a higher version of the step's CODEC, which goes on
-  reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
+- Anything else (another order, a field less, another type or tag) needs a higher version of the step's CODEC, which
+  goes on reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
 - A column of a table counts too: rows that are not in DuckDB yet are stored, and a row shorter than its table deletes.
 tests/golden/README.md says more."""
 
