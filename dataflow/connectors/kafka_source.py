@@ -21,6 +21,7 @@ from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.partition_clock import PartitionClock
 
 Position = tuple[int, int, str]
 """A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), and the topic's
@@ -160,11 +161,11 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
     ) -> None:
         self._part = part
         self._broker = broker
-        self._position, self._clock, self._identity = start
+        self._position, clock_minute, self._identity = start
+        self._clock = PartitionClock(clock_minute, settings.clock_delay_us)
         self._last_end: End | None = None
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
-        self._clock_delay_us = settings.clock_delay_us
         self._echo_seconds = settings.publish_interval
         self._stopping = stopping
         self._observe = observe
@@ -178,16 +179,16 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         """What has arrived since, at most one batch."""
         if self._stopping():
             raise StopIteration
-        part, clock_before = self._part, self._clock
+        part, clock_before = self._part, self._clock.minute
         messages = self._take(self._broker.consume(self._batch_size))
         self._more = len(messages) >= self._batch_size
         self._ask_for_the_end()
         if self._observe is not None:
             self._report(self._observe)
-        if not self._is_worth_sending(bool(messages) or self._clock != clock_before):
+        if not self._is_worth_sending(bool(messages) or self._clock.minute != clock_before):
             return []
         head = (part.origin, part.topic, part.index, part.format)
-        return [SourceBatch(*head, clock_before, messages, self._clock, self._position)]
+        return [SourceBatch(*head, clock_before, messages, self._clock.minute, self._position)]
 
     def _is_worth_sending(self, is_news: bool) -> bool:
         """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last.
@@ -210,7 +211,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
 
     def snapshot(self) -> Position:
         """The offset that is read next, the clock, and which topic that is."""
-        return self._position, self._clock, self._identity
+        return self._position, self._clock.minute, self._identity
 
     def close(self) -> None:
         """Leave the broker."""
@@ -244,7 +245,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
             self._position = offset + 1
             self._at_end = False
         if self._part.origin >= 0 and newest_us >= 0:
-            self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
+            self._clock.take(newest_us)
         return messages
 
     def _instead_of_future(self, newest_us: int, received: list[KafkaMessage], latest_us: int) -> int:
@@ -253,7 +254,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         The end of the minute at which the partition's clock stands: so it does not move the clock, and counts the
         same when it is read again. At the beginning of a partition that is the minute of what comes next.
         """
-        minute = max(self._clock, minute_of(newest_us))
+        minute = max(self._clock.minute, minute_of(newest_us))
         if minute == NO_MINUTE:
             known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
             minute = minute_of(
@@ -286,9 +287,11 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if end is not None:
             self._last_end = end
             if self._position >= end.offset and self._part.origin >= 0:
-                self._clock = max(self._clock, self._wall_clock.minute_at(end.asked))
+                self._clock.reach(self._wall_clock.minute_at(end.asked))
         now = self._wall_clock.now()
-        behind = self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock
+        behind = (
+            self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock.minute
+        )
         broker.ask(now, behind)
 
     def _report(self, observe: Observe) -> None:
@@ -296,7 +299,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if now - self._observed >= OBSERVE_SECONDS:
             self._observed = now
             lag = self._broker.known_end() - self._position
-            observe(self._part.topic, self._part.index, max(0, lag), self._clock)
+            observe(self._part.topic, self._part.index, max(0, lag), self._clock.minute)
 
 
 class _WallClock:

@@ -18,7 +18,7 @@ from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Row
-from dataflow.monitors.limits import Limit, payload_json
+from dataflow.monitors.limits import payload_json
 from dataflow.sampling.conditions import Subject
 from dataflow.sampling.rule_request import RuleRequest, new_monitor_rule, parse_rule
 from dataflow.sampling.sampling_rules import OrganizationRules, Rule, RulesState, TooManyRules
@@ -84,9 +84,7 @@ class Sampler:
     def offer(self, item: CheckIn) -> None:
         """Take in a check-in if any rule might want it."""
         if self._might_keep(item):
-            payload = self._payload_of(item)
-            if len(payload) > Limit.PAYLOAD_BYTES:
-                payload = payload_json(payload)
+            payload = payload_json(self._payload_of(item))
             # A copy: other steps hold the check-in as well. Snapshots have always held the payload itself.
             self._wait(msgspec.structs.replace(item, payload=payload, is_line=False))
 

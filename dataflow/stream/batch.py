@@ -48,8 +48,7 @@ class SourceBatch(Sent, array_like=True):
     ended: bool = False
     """Nothing will ever come any more; the clock stays, or no longer counts if there never was one."""
     check_ins: list[CheckIn | None] = msgspec.field(default_factory=list)
-    """With `LINES`: the check-in in each message, if the source has read it (without its `clock_minute`). Empty:
-    it has read none."""
+    """With `LINES`: the check-in in each message, if the source has read it. Empty: it has read none."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.check_ins:
