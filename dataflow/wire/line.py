@@ -43,7 +43,7 @@ class LineDecoder:
         self._source = source_of(topic, partition)
 
     def read(self, line: bytes, offset: int, clock_minute: Minute) -> tuple[int | None, CheckIn | None]:
-        """The time of a line (see `read_ts`), and the check-in in it; `clock_minute` is the partition's clock before it.
+        """The time of a line (see `read_ts`), and the check-in in it, which comes at this clock of its partition.
 
         None is for others to look into: a control, a clock pulse, or whatever is wrong. Time and check-in are
         wanted at different places, but looking through a line once costs half of looking twice.
