@@ -58,6 +58,20 @@ class MonitorDeleted(msgspec.Struct, array_like=True, tag=4, gc=False):
     reached_minute: Minute = NO_MINUTE
 
 
+class EnvironmentReset(msgspec.Struct, array_like=True, tag=6, gc=False):
+    """An environment starts over: nothing is open, and nothing leads up to an incident."""
+
+    project_id: int
+    slug: str
+    environment: str | None
+    """None: all of the monitor's."""
+    at_us: Microseconds
+    clock_minute: Minute
+    source: int | None = None
+    """As in MonitorChanged."""
+    reached_minute: Minute = NO_MINUTE
+
+
 Change = MonitorChanged | EnvironmentMuted | MonitorDeleted
 """What happens to a monitor beside its check-ins."""
 MonitorItem = CheckIn | Change

@@ -208,46 +208,49 @@ class Registry:
 
     def set_status(self, control: Control) -> KnownMonitor | None:
         """Enable or disable; the monitor if that changed it."""
-        monitor = self._to_change(control)
+        monitor = self.find(control)
         disabled = control.status == "disabled"
-        if monitor is None or monitor.is_disabled == disabled:
+        if isinstance(monitor, list) or monitor.is_disabled == disabled:
             return None
+        self._changed[monitor.project_id, monitor.slug] = None
         monitor.is_disabled, monitor.updated_us = disabled, control.received_us
         return monitor
 
     def mute(self, control: Control) -> KnownMonitor | Errors:
         """Mute or unmute the monitor, or one environment; the errors if there is no such thing."""
-        monitor = self._to_change(control)
-        if monitor is None:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        monitor = self.find(control)
+        if isinstance(monitor, list):
+            return monitor
+        self._changed[monitor.project_id, monitor.slug] = None
         if control.environment is None:
             monitor.is_muted, monitor.updated_us = bool(control.flag), control.received_us
-        elif control.environment not in monitor.environments:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         else:
             _set_environment(monitor, control.environment, bool(control.flag))
         return monitor
 
-    def delete(self, control: Control) -> Errors | None:
-        """Delete the monitor, or one environment; the errors if there is no such thing."""
-        monitor = self._to_change(control)
+    def find(self, control: Control) -> KnownMonitor | Errors:
+        """The monitor of a control that changes nothing here; the errors if it, or its environment, is not there."""
+        assert control.project_id is not None
+        assert control.slug is not None
+        monitor = self.monitors.get((control.project_id, control.slug))
         if monitor is None:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        if control.environment is not None and control.environment not in monitor.environments:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
+        return monitor
+
+    def delete(self, control: Control) -> Errors | None:
+        """Delete the monitor, or one environment; the errors if there is no such thing."""
+        monitor = self.find(control)
+        if isinstance(monitor, list):
+            return monitor
+        self._changed[monitor.project_id, monitor.slug] = None
         if control.environment is None:
             del self.monitors[monitor.project_id, monitor.slug]
-        elif control.environment not in monitor.environments:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         else:
             monitor.environments = dict(monitor.environments)
             del monitor.environments[control.environment]
         return None
-
-    def _to_change(self, control: Control) -> KnownMonitor | None:
-        """The monitor that a control is about to change, if there is one."""
-        assert control.project_id is not None
-        assert control.slug is not None
-        self._changed[control.project_id, control.slug] = None
-        return self.monitors.get((control.project_id, control.slug))
 
     def take_changed(self) -> list[Key]:
         """The monitors that were made, changed or deleted since the last call, and maybe others."""

@@ -60,6 +60,27 @@ def schedule_for(schedule_type: str, schedule: str, zone: str) -> Schedule:
     return CalendarSchedule(int(number), unit, LocalTime.of(zone))
 
 
+class NeverSchedule:
+    """No check-in is ever expected."""
+
+    __slots__ = ()
+
+    def after(self, time_us: Microseconds) -> Minute:
+        """See Schedule."""
+        return LAST_MINUTE
+
+    def resume(self, anchor_minute: Minute, tick_minute: Minute) -> Minute:
+        """See Schedule."""
+        return LAST_MINUTE
+
+    def early_for(self, began_us: Microseconds, expected_minute: Minute, tolerance_us: int) -> Minute:
+        """See Schedule."""
+        return NO_MINUTE
+
+
+NEVER = NeverSchedule()
+
+
 class CrontabSchedule:
     """A crontab expression in a time zone."""
 

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from dataflow.monitors.changes import Change, EnvironmentMuted, MonitorChanged, MonitorDeleted
+from dataflow.monitors.changes import (
+    Change,
+    EnvironmentMuted,
+    EnvironmentReset,
+    MonitorChanged,
+    MonitorDeleted,
+)
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
@@ -18,7 +24,7 @@ from dataflow.monitors.registry import KnownMonitor, Registry
 class Outbox(Protocol):
     """Takes, in order, what goes on."""
 
-    def append(self, item: CheckIn | Change, /) -> None:
+    def append(self, item: CheckIn | Change | EnvironmentReset, /) -> None:
         """Take one more."""
 
 
@@ -79,6 +85,8 @@ class Upserts:
             errors = self._mute(control, out, changes)
         elif control.kind == "delete_monitor":
             errors = self._delete(control, out, changes)
+        elif control.kind == "reset":
+            errors = self._reset(control, out)
         if errors:
             changes.rejected.append((control, errors))
 
@@ -129,6 +137,23 @@ class Upserts:
             MonitorDeleted(
                 project_id=control.project_id,
                 slug=control.slug,
+                environment=control.environment,
+                at_us=control.received_us,
+                clock_minute=control.clock_minute,
+                source=source_of(control.topic, control.partition),
+                reached_minute=control.reached_minute,
+            )
+        )
+        return None
+
+    def _reset(self, control: Control, out: Outbox) -> Errors | None:
+        monitor = self.registry.find(control)
+        if isinstance(monitor, list):
+            return monitor
+        out.append(
+            EnvironmentReset(
+                project_id=monitor.project_id,
+                slug=monitor.slug,
                 environment=control.environment,
                 at_us=control.received_us,
                 clock_minute=control.clock_minute,

@@ -14,8 +14,11 @@ from dataflow.monitors.changes import MonitorItem
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal, Loss, Row
+from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.schedule import NEVER
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
+from dataflow.process.log import warn
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
@@ -42,6 +45,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._saved = SavedMonitors()
         state = restored(self.CODEC, snapshot) or TransitionState(NO_MINUTE, [])
         self.group = MonitorGroup(judges, tuning, state.group(), self._saved.restore(state))
+        for monitor in self.group.monitors.values():
+            if monitor.schedule is NEVER:
+                _warn_of(monitor)
 
     def state(self) -> TransitionState:
         """What a snapshot holds."""
@@ -98,3 +104,17 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """What a system incident has cost this group so far; a row that deletes it, if that is nothing."""
         key = (system_incident_id(incident_start), self._target)
         return (*key, total.held, total.dropped, total.in_progress) if total is not None else key
+
+
+def _warn_of(monitor: Monitor) -> None:
+    """Name a monitor whose config an earlier release accepted, and this one does not."""
+    config = monitor.config
+    warn(
+        "unusable_schedule",
+        project_id=monitor.project_id,
+        slug=monitor.slug,
+        schedule=config.schedule,
+        timezone=config.zone,
+        text=f"monitor {monitor.slug} of project {monitor.project_id}: this release cannot use its schedule "
+        f"({config.schedule}, {config.zone}); no check-in is expected until it is configured again",
+    )

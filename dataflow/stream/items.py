@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dataflow.monitors.admission import RuleRequested
-from dataflow.monitors.changes import Change
+from dataflow.monitors.changes import Change, EnvironmentReset
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.decisions import TickEvent
 from dataflow.stream.codecs import Sent, sent
@@ -14,7 +14,7 @@ END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
 
 
-Item = CheckIn | Control | Change | RuleRequested
+Item = CheckIn | Control | Change | EnvironmentReset | RuleRequested
 
 
 @sent

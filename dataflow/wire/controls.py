@@ -10,11 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.fields import slugify
+from dataflow.monitors.fields import MAX_PROJECT_ID, slugify
 from dataflow.monitors.limits import Limit
 from dataflow.monitors.times import Microseconds, Minute
 from dataflow.sampling.rule_request import InvalidRule, parse_rule
-from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
+from dataflow.wire.check_ins import Place
 
 MAX_SEATS = 2**63 - 1
 """What a snapshot can hold."""

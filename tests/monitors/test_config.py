@@ -65,10 +65,19 @@ def test_an_interval_has_one_of_six_units_and_ends_within_the_calendar(unit: str
     assert "schedule" in errors({"schedule_type": "interval", "schedule": [MAX_NUMBER[unit] + 1, unit]})
 
 
-@pytest.mark.parametrize("number", [0, -1, 5.0, 1.5, True, "5", None, [], 10**30, float("1e300")])
+@pytest.mark.parametrize(
+    "number", [0, -1, 1.5, True, "five", "-5", "1.0", "", None, [], 10**30, "9" * 30, 1e300]
+)
 def test_the_number_of_an_interval_is_a_whole_number_above_0(number: Any) -> None:
     assert list(errors({"schedule_type": "interval", "schedule": [number, "hour"]})) == ["schedule"]
     assert list(errors({"schedule": {"type": "interval", "value": number, "unit": "hour"}})) == ["schedule"]
+
+
+@pytest.mark.parametrize("number", ["5", 5.0, " 5 ", "05"])
+def test_the_number_of_an_interval_may_be_written_in_another_way(number: Any) -> None:
+    plain = changes({"schedule_type": "interval", "schedule": [5, "hour"]})
+    assert changes({"schedule_type": "interval", "schedule": [number, "hour"]}) == plain
+    assert changes({"schedule": {"type": "interval", "value": number, "unit": "hour"}}) == plain
 
 
 @pytest.mark.parametrize(
