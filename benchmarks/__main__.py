@@ -10,7 +10,19 @@ from benchmarks.contender import Failed
 from benchmarks.report import publish
 from state.program import program
 
-NAMES = ("replay", "steps", "clock", "scale", "restart", "sampling", "kafka", "latency", "readers", "history")
+NAMES = (
+    "replay",
+    "steps",
+    "clock",
+    "scale",
+    "restart",
+    "sampling",
+    "kafka",
+    "latency",
+    "readers",
+    "history",
+    "intake",
+)
 ONLY_BY_NAME = ("fuzz",)
 """What measures little, and takes long."""
 

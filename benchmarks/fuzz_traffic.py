@@ -86,6 +86,11 @@ class Traffic:
         jobs = [_Job(number, Random(self.seed * 1_000 + number)) for number in range(CALM_MONITORS)]
         self.controls = []
         waiting: list[tuple[int, int, bytes]] = []
+        begin_ms = START_S * 1000
+        for number in range(3 * PARTITIONS):  # a partition's very first ones, with times of 1970
+            value = PULSE if self.is_calm else mutator.message(begin_ms / 1000)
+            at_ms = begin_ms if self.is_calm else 1 + number
+            yield Sent(number % PARTITIONS, at_ms, value, True, begin_ms)
         for minute in range(self.minutes):
             begin_ms = (START_S + 60 * minute) * 1000
             for job in jobs:
@@ -106,7 +111,7 @@ class Traffic:
         mutator: mutations.Mutator,
         chance: Random,
     ) -> Iterator[Sent]:
-        # Not in the first minute: its calm monitors are there, and partitions have a clock, before anything goes wrong.
+        # Not in the first minute: the calm monitors are there before anything else goes wrong.
         times = sorted(begin_ms + chance.randrange(60_000) for _ in range(MINUTE_WILD if minute else 0))
         for number, at_ms in enumerate(times):
             while due and due[0][0] <= at_ms:

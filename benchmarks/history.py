@@ -21,6 +21,7 @@ from state.history.history import History, Limits
 from state.publish.publish import Publisher
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.database import shard_path
+from state.schema.tables.internal import PartitionRow
 from state.write.writer import StateWriter
 
 SIZE = 2_000_000
@@ -82,7 +83,9 @@ def _fill(folder: Path, size: int) -> tuple[list[float], float, list[float]]:
     for hour in range(DAYS * 24):
         at = START + timedelta(hours=hour)
         writer.connection.execute(_HOUR.format(environments=ENVIRONMENTS, rows=size // 24), [at])
-        writer.write({"partitions": [("checkins", 0, hour + 1, round((at.timestamp() + 3600) * 1e6))]})
+        clock_us = round((at.timestamp() + 3600) * 1e6)
+        position = PartitionRow(topic="checkins", partition=0, position=hour + 1, clock=clock_us)
+        writer.write({"partitions": [position]})
         writer.commit()
         # A day is rewritten in the background; here an hour takes seconds, so the thread is waited for, untimed.
         history.wait()

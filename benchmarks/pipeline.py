@@ -121,7 +121,7 @@ class Pipeline:
                 for table, rows in item.rows.items():
                     self.rows[table] += len(rows)
                 if self.writer is not None:
-                    self._timed("write", self.writer.write, item.rows)
+                    self._timed("write", self.writer.write, item.rows, item.deletes)
 
     def _timed(self, name: str, function: Any, *arguments: Any) -> Any:
         started = time.perf_counter()

@@ -27,10 +27,11 @@ CREATE TABLE monitors (id INTEGER PRIMARY KEY, organization INT, project INT, sl
     UNIQUE (project, slug));
 CREATE TABLE environments (id INTEGER PRIMARY KEY, monitor INT, name TEXT, status TEXT DEFAULT 'active',
     last_checkin INT, next_checkin INT, latest INT, failures TEXT DEFAULT '[]', oks INT DEFAULT 0, incident INT,
+    succeeded INT DEFAULT -1, failed INT DEFAULT -1,
     UNIQUE (monitor, name));
 CREATE INDEX due ON environments (latest);
 CREATE TABLE check_ins (guid TEXT PRIMARY KEY, environment INT, status TEXT, date_added INT, date_updated INT,
-    expected INT, timeout_at INT, duration INT, trace TEXT) WITHOUT ROWID;
+    expected INT, timeout_at INT, duration INT, trace TEXT, ended_well INT DEFAULT 0) WITHOUT ROWID;
 CREATE INDEX timing_out ON check_ins (timeout_at) WHERE timeout_at IS NOT NULL;
 CREATE INDEX runs ON check_ins (environment, date_added);
 CREATE TABLE incidents (id INTEGER PRIMARY KEY, environment INT, starting TEXT, started INT, resolving TEXT,
@@ -86,6 +87,7 @@ class Reference:
             guid = uuid.UUID(payload["check_in_id"]).hex
         except ValueError:
             return self.error("CHECKIN_INVALID_GUID", payload)
+        before = self.config(project, slug)
         monitor = self.monitor(project, slug, payload.get("monitor_config"))
         if monitor is None:
             return self.error("MONITOR_NOT_FOUND", payload)
@@ -95,7 +97,14 @@ class Reference:
         if environment["latest"] is not None and environment["latest"] <= start // MINUTE * MINUTE:
             self.catch_up(environment["id"], start // MINUTE * MINUTE)
             environment = self.environment(monitor["id"], name)
-        return self.apply(environment, config, guid, payload, start)
+        asked = any(before.get(key) != config.get(key) for key in ("schedule", "timezone", "checkin_margin"))
+        return self.apply(environment, config, guid, payload, start, asked)
+
+    def config(self, project: int, slug: str) -> dict[str, Any]:
+        """The config of a monitor, {} if there is none."""
+        query = "SELECT config FROM monitors WHERE project = ? AND slug = ?"
+        found = self.db.execute(query, (project, slug)).fetchone()
+        return json.loads(found["config"]) if found else {}
 
     def monitor(self, project: int, slug: str, config: dict[str, Any] | None) -> Any:
         """Find, create or update a monitor."""
@@ -126,9 +135,17 @@ class Reference:
             found = self.db.execute(query, (monitor, name)).fetchone()
         return found
 
-    def apply(self, environment: Any, config: dict[str, Any], guid: str, payload: Any, start: int) -> None:
+    def apply(
+        self,
+        environment: Any,
+        config: dict[str, Any],
+        guid: str,
+        payload: Any,
+        start: int,
+        asks_otherwise: bool,
+    ) -> None:
         """Match the check-in by its guid; write it down; see what it means for its environment."""
-        status, runtime = payload["status"], config.get("max_runtime") or 30
+        status, runtime, counts = payload["status"], config.get("max_runtime") or 30, True
         duration = round(payload["duration"] * 1000) if payload.get("duration") is not None else None
         known = self.db.execute("SELECT * FROM check_ins WHERE guid = ?", (guid,)).fetchone()
         if known is not None and known["environment"] != environment["id"]:
@@ -142,7 +159,7 @@ class Reference:
             timeout = (added // MINUTE + runtime) * MINUTE if status == "in_progress" else None
             trace = payload.get("contexts", {}).get("trace", {}).get("trace_id")
             self.db.execute(
-                "INSERT INTO check_ins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO check_ins VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
                 (
                     guid,
                     environment["id"],
@@ -160,18 +177,21 @@ class Reference:
             duration = abs(start - added) if duration is None else duration
             timeout = (start // MINUTE + runtime) * MINUTE if status == "in_progress" else None
             kept = "timeout" if known["status"] == "timeout" else status
+            counts = kept == status or (status == "ok" and not known["ended_well"])
             self.db.execute(
-                "UPDATE check_ins SET status = ?, duration = ?, date_updated = ?, timeout_at = ? WHERE guid = ?",
-                (kept, duration, start, timeout, guid),
+                "UPDATE check_ins SET status = ?, duration = ?, date_updated = ?, timeout_at = ?,"
+                " ended_well = ended_well OR ? WHERE guid = ?",
+                (kept, duration, start, timeout, kept == "timeout" and status == "ok", guid),
             )
-            status = kept
-        if (environment["last_checkin"] or 0) > (added if status == "error" else start):
-            return None
-        last = max(environment["last_checkin"] or 0, added)
-        self.plan(environment["id"], config, next_time(config, start), last)
-        if status == "ok":
+        ends = known is not None and status != "in_progress"
+        seen = added if known is None and status == "error" else start
+        moves = not ends or config["schedule"]["type"] == "interval" or asks_otherwise
+        if moves and (environment["last_checkin"] or 0) <= seen:
+            last = max(environment["last_checkin"] or 0, added)
+            self.plan(environment["id"], config, next_time(config, start), last)
+        if status == "ok" and counts:
             self.succeed(environment, config, guid, added)
-        elif status == "error":
+        elif status == "error" and counts:
             self.fail(environment["id"], config, guid, added, status)
         return None
 
@@ -215,7 +235,7 @@ class Reference:
         guid = uuid.uuid5(uuid.NAMESPACE_OID, f"{environment}/{row['next_checkin']}").hex
         expected = row["next_checkin"]
         self.db.execute(
-            "INSERT INTO check_ins VALUES (?, ?, 'missed', ?, ?, ?, NULL, NULL, NULL)",
+            "INSERT INTO check_ins VALUES (?, ?, 'missed', ?, ?, ?, NULL, NULL, NULL, 0)",
             (guid, environment, expected, now, expected),
         )
         self.plan(environment, config, resumed(config, expected, now))
@@ -233,9 +253,8 @@ class Reference:
             "SELECT 1 FROM check_ins WHERE environment = ? AND date_added > ? AND status IN ('ok', 'error') LIMIT 1",
             (run["environment"], run["date_added"]),
         ).fetchone()
-        if later or (row["last_checkin"] or 0) > run["date_added"]:
-            return
-        self.plan(run["environment"], config, resumed(config, row["next_checkin"], now))
+        if not later and (row["last_checkin"] or 0) <= run["date_added"]:
+            self.plan(run["environment"], config, resumed(config, row["next_checkin"], now))
         self.fail(run["environment"], config, guid, run["date_added"], "timeout")
 
     def with_config(self, environment: int) -> tuple[Any, dict[str, Any]]:
@@ -247,8 +266,12 @@ class Reference:
         return row, json.loads(row["config"])
 
     def fail(self, environment: int, config: dict[str, Any], guid: str, added: int, status: str) -> None:
-        """Let a failure count: as the N-th in a row it opens an incident."""
+        """Let a failure count, unless a later run has succeeded: as the N-th in a row it opens an incident."""
+        query = "UPDATE environments SET failed = max(failed, ?) WHERE id = ?"
+        self.db.execute(query, (added, environment))
         row = self.db.execute("SELECT * FROM environments WHERE id = ?", (environment,)).fetchone()
+        if row["succeeded"] > added:
+            return
         incident, failures = row["incident"], [*json.loads(row["failures"]), [guid, added, status]]
         state = row["status"]
         if incident is None and len(failures) >= (config.get("failure_issue_threshold") or 1):
@@ -265,7 +288,11 @@ class Reference:
         )
 
     def succeed(self, environment: Any, config: dict[str, Any], guid: str, added: int) -> None:
-        """Let a success count: as the M-th in a row it resolves the incident."""
+        """Let a success count, unless a later run has failed: as the M-th in a row it resolves the incident."""
+        query = "UPDATE environments SET succeeded = max(succeeded, ?) WHERE id = ?"
+        self.db.execute(query, (added, environment["id"]))
+        if environment["failed"] > added:
+            return
         oks, incident, state = environment["oks"] + 1, environment["incident"], environment["status"]
         if incident is None or oks >= (config.get("recovery_threshold") or 1):
             if incident is not None:

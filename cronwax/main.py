@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 
-from cronwax.commands.arguments import complain
+from cronwax.commands.arguments import complain, near
 from cronwax.commands.border import guarded
 from cronwax.commands.table import COMMANDS, Command, question_names
 from dataflow.process.engine_output import reopen_standard_files
@@ -18,8 +17,6 @@ from state.program import program
 
 USAGE = Path(__file__).with_name("usage.txt")
 """The list of commands; run.sh shows it, too, before anything is installed."""
-_NEARLY = 0.6
-"""Minimum similarity (difflib ratio, 0 to 1) at which a wrong name brings a suggestion."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,9 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(command, words[1:])
     if name in question_names():
         return _run(COMMANDS["sql"], words)
-    near = get_close_matches(name, [*COMMANDS, *question_names(), "help", "version"], 1, _NEARLY)
-    hint = f"do you mean {near[0]}? " if near else ""
-    complain(f"there is no command '{name}'; {hint}{program()} help lists them")
+    hint = near(name, [*COMMANDS, *question_names(), "help", "version"])
+    complain(f"there is no command '{name}'{hint}; {program()} help lists them")
     return 2
 
 
@@ -57,7 +53,7 @@ def _run(command: Command, arguments: list[str]) -> int:
         reopen_standard_files()
         watch_signals()
         return run()
-    return guarded(run)
+    return guarded(run, keeps_ctrl_c=command.keeps_ctrl_c)
 
 
 def _show_usage() -> int:

@@ -17,6 +17,8 @@ from dataflow.connectors.background_writer import DeferredSink
 from dataflow.connectors.demo_source import DEMO_PROJECTS, DemoSource
 from dataflow.connectors.duckdb_sink import TablesSink
 from dataflow.connectors.instrumented_sinks import WatchedSink, WatchedTables
+from dataflow.connectors.intake_log import FOLDER, open_log
+from dataflow.connectors.intake_source import IntakeSource
 from dataflow.connectors.jsonl_sink import dead_letters_sink, occurrences_sink
 from dataflow.connectors.jsonl_source import FileSource
 from dataflow.connectors.kafka_sinks import DeadLettersSink, OccurrencesSink
@@ -25,12 +27,14 @@ from dataflow.connectors.progress import Progress
 from dataflow.operations.logs import configure_logs, log_start
 from dataflow.operations.metrics import count_dead_letters
 from dataflow.operations.vitals import Vitals
-from dataflow.operations.watchdog import FOLDER, Watchdog, WatchdogThread
+from dataflow.operations.watchdog import FOLDER as STALLED_FOLDER
+from dataflow.operations.watchdog import Watchdog, WatchdogThread
 from dataflow.process.log import log
 from dataflow.process.stopping import stop_to_restart, stopping
 from dataflow.settings import Settings
 from dataflow.stream.batch import SourceBatch
 from dataflow.stream.items import DeadLetter, Message, Records
+from dataflow.wire.stalls import Stall
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,19 @@ class Endpoints:
 
 
 def open_endpoints(settings: Settings) -> Endpoints:
-    """Find the sources and sinks. Raises SettingsError or SourceError, each with one clear line, or StartError."""
+    """Find the sources and sinks. Raises SettingsError, SourceError or LogError, each with one clear line, or
+    StartError."""
     projects = settings.projects()
     source: Any
     if settings.source == "kafka":
         return _kafka(settings, projects)
+    if settings.source == "intake":
+        return _intake(settings, projects)
     tables = DeferredSink(TablesSink(settings, bounded=True))
-    if settings.source == "file":
+    if settings.source == "file" and settings.reads_log:
+        assert settings.checkins_path is not None
+        source = IntakeSource(settings.checkins_path, settings, projects, stopping, bounded=True)
+    elif settings.source == "file":
         assert settings.checkins_path is not None
         progress = Progress.create(None, "bytes")
         source = FileSource(
@@ -83,6 +93,25 @@ def open_endpoints(settings: Settings) -> Endpoints:
     )
 
 
+def _intake(settings: Settings, projects: dict[int, int]) -> Endpoints:
+    configure_logs()
+    log_start(settings, sys.argv[1:])
+    folder = settings.data_dir / FOLDER
+    open_log(folder, settings.intake_partitions)
+    vitals = _watch(settings)
+    source = IntakeSource(folder, settings, projects, stopping, vitals.partition)
+    occurrences = occurrences_sink(settings.data_dir / "occurrences.jsonl")
+    dead_letters = dead_letters_sink(settings.data_dir / "dead_letters.jsonl")
+    return Endpoints(
+        {"intake": source},
+        source.origins,
+        projects,
+        WatchedTables(TablesSink(settings, bounded=False), vitals, source.origins),
+        WatchedSink("occurrences", occurrences, vitals),
+        WatchedSink("dead_letters", dead_letters, vitals, count_dead_letters),
+    )
+
+
 def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
     configure_logs()
     log_start(settings, sys.argv[1:])
@@ -101,11 +130,28 @@ def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
 
 
 def _watch(settings: Settings) -> Vitals:
-    """Start the watchdog of this process. It looks at the vitals that are returned. Raises KafkaStartError."""
-    vitals, announcer = Vitals(settings), Announcer(settings)
+    """Start the watchdog of this process. It looks at the vitals that are returned. Raises KafkaStartError.
+
+    With Kafka, stalls are sent as messages too.
+    """
+    vitals = Vitals(settings)
+    tell: Callable[[Stall, Callable[[], None]], None] = _only_logged
+    poll = _nothing
+    if settings.source == "kafka":
+        announcer = Announcer(settings)
+        tell, poll = announcer.tell, announcer.poll
     REGISTRY.register(vitals)
-    watchdog = Watchdog(vitals, settings.stall_seconds, settings.data_dir / FOLDER, announcer.tell)
-    thread = WatchdogThread(watchdog, announcer.poll)
+    watchdog = Watchdog(vitals, settings.stall_seconds, settings.data_dir / STALLED_FOLDER, tell)
+    thread = WatchdogThread(watchdog, poll)
     thread.start()
     atexit.register(thread.end)
     return vitals
+
+
+def _only_logged(stall: Stall, delivered: Callable[[], None]) -> None:
+    """Without Kafka a stall is in the log, in the metrics and in the data folder, and that is all."""
+    delivered()
+
+
+def _nothing() -> None:
+    """There are no deliveries to hear of."""

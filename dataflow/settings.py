@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import msgspec
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dataflow.monitors.tuning import Tuning
 from dataflow.monitors.volume import VolumeRules
+from dataflow.projects import parse_projects
+from state.schema.catalogue import RETAINED
 
 PREFIX = "CRONWAX_"
 KAFKA_CLOCK_DELAY_SECONDS = 5.0
 """The event clock's delay with Kafka, unless it is set."""
+INTAKE_CLOCK_DELAY_SECONDS = 2.0
+"""The same with the intake's log, and with a copy of it."""
+MAX_LOG_PARTITIONS = 256
+LOG_MARKER = "log.json"
+"""The file that makes a folder a log of the intake's."""
+INTAKE_NAMES = frozenset(
+    {
+        "INTAKE_HOST",
+        "INTAKE_PORT",
+        "INTAKE_ROOT_PATH",
+        "INTAKE_TRUSTED_PROXIES",
+        "INTAKE_MAX_CONNECTIONS",
+        "INTAKE_SEGMENT_MIB",
+    }
+)
+"""Settings of the intake, which are its own (cronwax.intake.settings): known here, so that none counts as misspelt."""
 NEARLY = 0.77
 """Minimum similarity (difflib ratio, 0 to 1) at which an unknown variable is reported as a typo."""
 SECTIONS = {
@@ -29,12 +46,19 @@ SECTIONS = {
     "key_groups": "Size",
     "publish_interval": "Tables",
     "kafka_bootstrap_servers": "Kafka",
+    "intake_partitions": "Intake",
 }
 """Headings of the settings' reference page, by the setting that each begins at."""
-RetainedTable = Literal["check_ins", "status_changes", "processing_errors", "check_in_samples", "clock_ticks"]
-"""Tables that grow for as long as check-ins come."""
 
-_Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+def _retained(name: str) -> str:
+    if name not in RETAINED:
+        raise ValueError(f"retention knows {', '.join(RETAINED)}")
+    return name
+
+
+RetainedTable = Annotated[str, AfterValidator(_retained)]
+"""Tables that grow for as long as check-ins come."""
 
 
 class SettingsError(Exception):
@@ -48,14 +72,15 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True, use_attribute_docstrings=True
     )
 
-    source: Literal["demo", "file", "kafka"] = "demo"
-    """Where check-ins come from."""
+    source: Literal["demo", "file", "kafka", "intake"] = "demo"
+    """Where check-ins come from; `intake`: from the log that `cronwax intake` writes in the data folder."""
     checkins_path: Path | None = None
-    """With `file`: a JSON Lines file, or a folder of them (one partition per file)."""
+    """With `file`: a JSON Lines file, a folder of them (one partition per file), or a copy of the intake's log."""
     data_dir: Path = Path("data")
     """Folder for the DuckDB files, messages and dead letters."""
     projects_path: Path | None = None
-    """A JSON file `{project id: organization id}`; a project that it does not name belongs to organization 1."""
+    """A JSON file `{project id: organization id}`; a project that it does not name belongs to organization 1.
+    The keys that open the intake are in it too (docs/intake.md)."""
 
     rate_limit: int = Field(default=6, ge=1)
     """Check-ins of one environment within one minute of broker time; more are rejected."""
@@ -75,7 +100,7 @@ class Settings(BaseSettings):
     Sentry does."""
     clock_delay_seconds: float | None = Field(default=None, ge=0.0, le=3_600.0)
     """How far the event clock stays behind the broker's timestamps: time for check-ins in flight. Unset: 5 with
-    `kafka`, else 0."""
+    `kafka`, 2 with `intake` and with a copy of its log, else 0."""
     flapping_changes: int | None = Field(default=None, ge=1, le=1_000)
     """More changes between ok and error than this within the window are flapping; unset: nothing flaps."""
     flapping_window: int = Field(default=60, ge=1, le=10_080)
@@ -142,6 +167,11 @@ class Settings(BaseSettings):
     stall_seconds: float = Field(default=120.0, ge=1.0)
     """A clock or a sink that is late by more than this counts as stalled."""
 
+    intake_partitions: int = Field(default=4, ge=1, le=MAX_LOG_PARTITIONS)
+    """Partitions of the intake's log, when it is made."""
+    intake_retention_hours: float = Field(default=24.0, ge=0.0, le=876_000.0)
+    """Hours for which segments of the intake's log are kept, at least, once the flow has read them."""
+
     @field_validator("kafka_config", "retention_days_by_table", mode="before")
     @classmethod
     def _json_object(cls, value: object) -> object:
@@ -158,6 +188,10 @@ class Settings(BaseSettings):
     def _complete(self) -> Settings:
         if self.source == "file" and self.checkins_path is None:
             raise ValueError("CRONWAX_CHECKINS_PATH must be set when CRONWAX_SOURCE is file")
+        if self.source == "demo" and self.checkins_path is not None:
+            raise ValueError(
+                "CRONWAX_CHECKINS_PATH is set, but CRONWAX_SOURCE is demo: set CRONWAX_SOURCE=file to read it"
+            )
         if self.source == "kafka" and not self.kafka_bootstrap_servers:
             raise ValueError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set when CRONWAX_SOURCE is kafka")
         if self.volume_incident_percent < self.volume_abnormal_percent:
@@ -181,11 +215,21 @@ class Settings(BaseSettings):
         )
 
     @property
+    def reads_log(self) -> bool:
+        """Whether check-ins come from the intake's log, or from a copy of it."""
+        if self.source == "file":
+            return self.checkins_path is not None and (self.checkins_path / LOG_MARKER).is_file()
+        return self.source == "intake"
+
+    @property
     def clock_delay_us(self) -> int:
         """How far a partition's clock stays behind its newest broker timestamp, in µs."""
         delay = self.clock_delay_seconds
         if delay is None:
-            delay = KAFKA_CLOCK_DELAY_SECONDS if self.source == "kafka" else 0.0
+            if self.source == "kafka":
+                delay = KAFKA_CLOCK_DELAY_SECONDS
+            else:
+                delay = INTAKE_CLOCK_DELAY_SECONDS if self.reads_log else 0.0
         return round(delay * 1_000_000)
 
     @property
@@ -213,16 +257,14 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> dict[str, int]:
         """Days by table, for those whose rows are not kept for ever."""
-        days = (
-            {} if self.retention_days is None else dict.fromkeys(get_args(RetainedTable), self.retention_days)
-        )
+        days = {} if self.retention_days is None else dict.fromkeys(RETAINED, self.retention_days)
         return {**days, **self.retention_days_by_table}
 
     @classmethod
     def load(cls) -> Settings:
         """Read the environment. Raises SettingsError, one line that names each wrong setting, never its value
         where that may hold a secret. A variable whose name is nearly a setting's counts as one."""
-        if misspelt := _misspelt(os.environ, [name.upper() for name in cls.model_fields]):
+        if misspelt := misspelt_settings(os.environ):
             raise SettingsError("; ".join(misspelt))
         try:
             return cls()
@@ -235,16 +277,19 @@ class Settings(BaseSettings):
         if self.projects_path is None:
             return {}
         try:
-            return msgspec.json.decode(self.projects_path.read_bytes(), type=dict[_Id, _Id])
+            projects = parse_projects(self.projects_path.read_bytes())
         except OSError as error:
             reason = error.strerror
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        except ValueError as error:
             reason = f"{error}; it must be a JSON object of project ids and their organizations' ids"
+        else:
+            return {number: project.organization for number, project in projects.items()}
         raise SettingsError(f"CRONWAX_PROJECTS_PATH: {self.projects_path}: {reason}")
 
 
-def _misspelt(environment: Iterable[str], settings: Sequence[str]) -> list[str]:
+def misspelt_settings(environment: Iterable[str]) -> list[str]:
     """What to say of variables that would be passed over, although somebody meant a setting by them."""
+    settings = [*(name.upper() for name in Settings.model_fields), *sorted(INTAKE_NAMES)]
     said = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)

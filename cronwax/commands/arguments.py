@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+
+NEARLY = 0.6
+"""Minimum similarity (difflib ratio, 0 to 1) at which a wrong name brings a suggestion."""
 
 
 class ToolError(Exception):
@@ -25,6 +33,43 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process."""
         self.exit(2, f"cronwax: {message} (see {self.prog} --help)\n")
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text says what, in one line."""
+
+
+def data_dir() -> Path:
+    """The data folder when no option names one."""
+    return Path(os.environ.get("CRONWAX_DATA_DIR") or "data")
+
+
+def near(word: str, names: Iterable[str]) -> str:
+    """A hint at the names that are nearly the same as a word; nothing, if none is."""
+    found = get_close_matches(word, names, 3, NEARLY)
+    return f"; do you mean {' or '.join(found)}?" if found else ""
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """What reads an option's whole number."""
+
+    def read(word: str) -> int:
+        if not (word.isascii() and word.isdecimal() and least <= int(word[:20]) <= most):
+            raise argparse.ArgumentTypeError(f"{word} is not a whole number from {least} to {most}")
+        return int(word)
+
+    return read
+
+
+def check_setting_names() -> None:
+    """Refuse a variable that is nearly a setting's, as the flow does. Raises UsageError."""
+    known = ("CRONWAX_DATA_DIR", "CRONWAX_PROGRAM", "CRONWAX_PYTHON")
+    if all(name in known for name in os.environ if name.upper().startswith("CRONWAX_")):
+        return
+    from dataflow.settings import misspelt_settings  # slow to import
+
+    if wrong := misspelt_settings(os.environ):
+        raise UsageError("; ".join(wrong))
 
 
 def complain(message: str) -> None:

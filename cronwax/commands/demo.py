@@ -7,6 +7,7 @@ import os
 from cronwax.commands.arguments import OneLineParser
 from cronwax.commands.border import guarded
 from cronwax.commands.run import run_flow
+from dataflow.process.stopping import stop_reason
 from state.program import program
 
 
@@ -28,5 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _show_next() -> int:
+    if (reason := stop_reason()) is not None:
+        print(f"stopped early ({reason}): what was read until then is published; {program()} demo reads all")
+        return 0
     print(f"then: {program()} sql for a prompt, {program()} help for everything else")
     return 0

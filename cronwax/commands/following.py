@@ -16,11 +16,12 @@ from rich.text import Text
 
 from cronwax.commands.arguments import ToolError, complain, show_warnings
 from cronwax.commands.sending import kafka_settings
-from cronwax.commands.sentences import Reader, Sentence, iso, printable
+from cronwax.commands.sentences import Reader, Sentence, iso
 from dataflow.connectors.jsonl_sink import dead_letter_line
 from dataflow.connectors.kafka_client import Kafka, is_transient
 from dataflow.settings import Settings, SettingsError
 from dataflow.stream.items import DeadLetter
+from state.ask.terminal import clean
 
 SHOWN_BYTES = 200
 """So much of a dead letter is shown on its line."""
@@ -153,7 +154,7 @@ def _dead_letter_as_line(message: KafkaMessage) -> None:
     print(
         iso(message.timestamp()[1] / 1000),
         f"{letter.topic}/{letter.partition}/{letter.offset}",
-        printable(letter.reason),
+        clean(letter.reason),
         f"{letter.original[:SHOWN_BYTES]!r}{shown}",
         sep="\t",
         flush=True,

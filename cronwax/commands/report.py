@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     from state.publish.snapshot import open_snapshot
 
     out: Path = options.out or options.data_dir / "report.html"
+    if (refused := _refused(out)) is not None:
+        complain(refused)
+        return 2
     try:
         with open_snapshot(options.data_dir) as connection:
             from state.report.page import render_page
@@ -44,3 +47,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(f"{out}: {len(page) / 1024:,.0f} KB, open it in any browser")
     return 0
+
+
+def _refused(out: Path) -> str | None:
+    """Why the page must not be written there: over something else than a page; None if it may."""
+    if out.name == "-":
+        return "--out: - is not a file; name one, such as report.html"
+    try:
+        with out.open("rb") as file:
+            begin = file.read(200).lstrip().lower()
+    except OSError:
+        return None  # not there, or writing says what is wrong
+    if begin and not begin.startswith((b"<!doctype html", b"<html")):
+        return f"{out}: is there already, and is not a page; name another file, or delete it"
+    return None

@@ -14,7 +14,10 @@ from cronwax.commands.outgoing import Letter, check_in, control
 from cronwax.commands.recording import read_dead_letters, read_recording
 from cronwax.commands.rule_options import rule_body
 from cronwax.commands.sender import Sender
-from dataflow.settings import Settings, SettingsError
+from cronwax.intake.lines import control_entry
+from cronwax.intake.log_writer import append_controls
+from dataflow.connectors.intake_log import CONTROLS, FOLDER, LogError
+from dataflow.settings import LOG_MARKER, Settings, SettingsError
 
 
 def send(options: argparse.Namespace) -> int:
@@ -26,10 +29,7 @@ def send(options: argparse.Namespace) -> int:
         elif options.command == "dead-letters":
             _send_dead_letters()
         else:
-            letter = _letter(options)
-            sender = Sender(kafka_settings(), _show)
-            sender.send(letter)
-            sender.finish()
+            _send_one(_letter(options))
     except (ToolError, SettingsError) as error:
         complain(str(error))
         return 1
@@ -45,6 +45,30 @@ def kafka_settings() -> Settings:
     if not settings.kafka_bootstrap_servers:
         raise SettingsError("CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set")
     return settings
+
+
+def _send_one(letter: Letter) -> None:
+    """Write one message to Kafka; a control, where there is no Kafka, to the intake's log."""
+    settings = Settings.load()
+    if settings.kafka_bootstrap_servers:
+        sender = Sender(settings, _show)
+        sender.send(letter)
+        sender.finish()
+        return
+    folder = settings.data_dir / FOLDER
+    if not (folder / LOG_MARKER).is_file():
+        raise SettingsError(
+            f"CRONWAX_KAFKA_BOOTSTRAP_SERVERS must be set: there is no Kafka, and no intake's log in {folder}"
+        )
+    if not letter.is_control:
+        raise ToolError("without Kafka, check-ins are sent to the intake over HTTP; serve shows how")
+    try:
+        append_controls(folder / CONTROLS, [control_entry(letter.value)])
+    except OSError as error:
+        raise ToolError(f"{error.filename or folder}: {error.strerror}") from None
+    except LogError as error:
+        raise ToolError(str(error)) from None
+    print(f"{letter.name} written to {folder / CONTROLS}", flush=True)
 
 
 def _letter(options: argparse.Namespace) -> Letter:

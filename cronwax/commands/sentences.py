@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dataflow.wire.occurrences import FLAPPING_EVIDENCE
+from state.ask.terminal import clean
 
 MAX_KNOWN = 100_000
 """Incidents whose monitor is remembered, to name it when one is resolved."""
@@ -38,7 +39,7 @@ class Reader:
         """A message that the broker took at `sent_ms` since the epoch."""
         try:
             body = msgspec.json.decode(value, type=dict[str, Any])
-            return Sentence(*map(printable, self._words(body, sent_ms)))
+            return Sentence(*(clean(str(word)) for word in self._words(body, sent_ms)))
         except (
             msgspec.DecodeError,
             UnicodeDecodeError,
@@ -82,8 +83,3 @@ def iso(seconds: float) -> str:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
         return "-"
-
-
-def printable(value: object) -> str:
-    """A value as text in which nothing can move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in str(value))

@@ -1,24 +1,21 @@
-"""Asks the published snapshot: `cronwax sql`."""
+"""Asks the published snapshot: `cronwax sql`, and the questions by their names."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cronwax.commands.arguments import OneLineParser
-from state.ask.questions import QUESTIONS, Parameters, Question
-from state.errors import StateError, reason
+from cronwax.commands.arguments import OneLineParser, UsageError, complain, data_dir, near, whole_number
+from state.ask.questions import QUESTIONS
+from state.errors import StateError
 from state.program import program
 
-if TYPE_CHECKING:  # slow to import, and not needed for --help
-    import duckdb
+if TYPE_CHECKING:
+    from datetime import tzinfo
 
-    from state.ask.rendering import Renderer
+    import duckdb
 
 WHY = "why"
 """The question that is answered in sentences."""
@@ -27,158 +24,124 @@ _MOST_DAYS = 36_500
 """How far back a question may look."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Answer the command line, standard input, or a person at the prompt; returns the exit status."""
-    top = parser()
-    options = top.parse_args(arguments)
-    import duckdb
-
-    from state.publish.snapshot import open_snapshot
-
-    try:
-        question, parameters = _question(options)
-        with open_snapshot(options.data_dir) as connection:
-            if options.question[:1] == [WHY]:
-                _explain(connection, options)
-                return 0
-            if question is not None:
-                _answer(connection, question, parameters, _renderer(options))
-                return 0
-            _converse(connection, _renderer(options))
-            return 0
-    except (StateError, duckdb.Error) as error:
-        print(f"cronwax: {reason(error)}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Whoever reads has read enough; nothing must be written when the interpreter closes the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
 def parser() -> OneLineParser:
     """The command line: SQL, or a question and its options."""
     names = "\n".join(
-        f"  {name + ' ' + question.usage:36} {question.help}" for name, question in QUESTIONS.items()
+        f"  {name + ' ' + question.usage:56} {question.help}"
+        if len(name + question.usage) < 55
+        else f"  {name} {question.usage}\n{'':59}{question.help}"
+        for name, question in QUESTIONS.items()
     )
-    names += f"\n  {WHY} {WHY_USAGE}\n{'':39}in sentences, why a monitor is in its state"
-    parser = OneLineParser(
+    names += f"\n  {WHY} {WHY_USAGE}\n{'':59}in sentences, why a monitor is in its state"
+    top = OneLineParser(
         prog=f"{program()} sql",
         description="Ask the published snapshot. Without a question: a prompt, or SQL from standard input.",
-        epilog=f"questions with a name:\n{names}",
+        epilog=f"questions with a name:\n{names}\n\nTIME: 2025-03-03T08:00, 10:30, yesterday 3:00, 2 hours ago, now; "
+        "by the clock of the data, in UTC or --zone. In SLUG and WHO, * stands for any letters.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    default = Path(os.environ.get("CRONWAX_DATA_DIR") or "data")
-    parser.add_argument("--data-dir", type=Path, default=default, help="the flow's data folder (%(default)s)")
-    form = parser.add_mutually_exclusive_group()
+    top.add_argument("--data-dir", type=Path, default=data_dir(), help="the flow's data folder (%(default)s)")
+    form = top.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
-    form.add_argument("--csv", action="store_true", help="comma-separated values")
-    parser.add_argument("--open", action="store_true", help="of incidents: only those not resolved")
-    parser.add_argument(
-        "--days", type=_days, metavar="N", help="of uptime and timeline: how far to look back"
+    form.add_argument("--csv", action="store_true", help="comma-separated values (RFC 4180)")
+    form.add_argument("--record", action="store_true", help="each row as lines of name and value")
+    top.add_argument("--zone", type=_zone, metavar="NAME", help="show and read times in this time zone (UTC)")
+    only = top.add_argument_group("narrowing a question")
+    only.add_argument("--project", type=int, metavar="ID", help="only this project")
+    only.add_argument("--environment", metavar="NAME", help="only this environment")
+    only.add_argument("--owner", metavar="WHO", help="only what is owned by user:... or team:...")
+    only.add_argument("--search", metavar="TEXT", help="only what has this in its slug, environment or owner")
+    only.add_argument("--from", dest="begin", metavar="TIME", help="only from then on")
+    only.add_argument("--to", dest="end", metavar="TIME", help="only before then")
+    only.add_argument("--open", action="store_true", help="of incidents: only those not resolved")
+    only.add_argument(
+        "--days",
+        type=whole_number(1, _MOST_DAYS),
+        metavar="N",
+        help="of uptime and timeline: how far to look back",
     )
-    parser.add_argument("--at", type=_moment, metavar="TIME", help="of why: as of then, ISO 8601 (UTC)")
-    parser.add_argument("--project", type=int, metavar="ID", help="of why: only this project's monitor")
-    parser.add_argument("--environment", metavar="NAME", help="of why: only this environment")
-    parser.add_argument("question", nargs="*", help="SQL, or the name of a question and what belongs to it")
-    return parser
+    only.add_argument("--at", metavar="TIME", help="of why: as of then")
+    top.add_argument("question", nargs="*", help="SQL, or the name of a question and what belongs to it")
+    return top
 
 
-def _moment(word: str) -> datetime:
+def main(arguments: list[str] | None = None) -> int:
+    """Answer the command line, standard input, or a person at the prompt; returns the exit status.
+
+    1: there is no snapshot that can be read. 2: the question is wrong.
+    """
+    options = parser().parse_args(arguments)
     try:
-        moment = datetime.fromisoformat(word)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{word} is no time like 2025-03-03T08:00") from None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+        check(options)
+    except UsageError as error:
+        complain(str(error))
+        return 2
+    from cronwax.commands.asking import ask  # slow to import, and not needed for --help
+
+    return ask(options, _converse)
 
 
-def _days(word: str) -> int:
-    if not word.isdecimal() or not 0 < int(word) <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{word} is no whole number from 1 to {_MOST_DAYS}")
-    return int(word)
+def _converse(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from cronwax.commands.prompt import Prompt
 
-
-def _question(options: argparse.Namespace) -> tuple[str | None, Parameters]:
-    """The query that is asked for, and its parameters; None if none is."""
-    words: list[str] = options.question
-    if words[:1] == [WHY]:
-        return None, {}
-    if options.at or options.project is not None or options.environment:
-        raise StateError(f"--at, --project and --environment belong to {WHY}")
-    named = QUESTIONS.get(words[0]) if words else None
-    if named is not None:
-        return named.query, _parameters(named, options)
-    if options.open or options.days:
-        raise StateError("--open and --days belong to questions with a name; --help lists them")
-    if not words:
-        return None, {}
-    if len(words) > 1 or len(words[0].split()) == 1:
-        raise StateError(
-            f"{words[0]}: no such question ({', '.join(QUESTIONS)}); put SQL into one pair of quotes"
-        )
-    return words[0], {}
-
-
-def _parameters(question: Question, options: argparse.Namespace) -> Parameters:
-    name, *words = options.question
-    fits = question.is_required <= len(words) <= (question.parameter is not None)
-    unknown = (options.open and not question.flag) or (options.days and not question.days)
-    if unknown or not fits:
-        raise StateError(f"usage: {program()} sql {name} {question.usage}".rstrip())
-    return question.fill(words[0] if words else None, options.open, options.days)
-
-
-def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:
-    words = options.question[1:]
-    if len(words) != 1 or options.open or options.days:
-        raise StateError(f"usage: {program()} sql {WHY} {WHY_USAGE}")
-    project, _, slug = words[0].rpartition("/")
-    if project and not project.isdecimal():
-        raise StateError(f"{words[0]}: must be SLUG or PROJECT/SLUG, the project a number")
-    project_id = int(project) if project else options.project
-    from state.ask.why import COLUMNS, as_text, why
-
-    answer = why(connection, slug, project_id, options.environment, options.at)
-    if options.json or options.csv:
-        _renderer(options)(COLUMNS, answer, sys.stdout)
+        Prompt(connection, options, _ask_at_prompt).run()
     else:
-        for line in as_text(answer):
-            print(line)
+        from cronwax.commands.asking import work_off
+
+        work_off(connection, options)
 
 
-def _renderer(options: argparse.Namespace) -> Renderer:
-    from state.ask.rendering import render_csv, render_json, render_plain, render_table
-
-    if options.json:
-        return render_json
-    if options.csv:
-        return render_csv
-    return render_table if sys.stdout.isatty() else render_plain
-
-
-def _answer(
-    connection: duckdb.DuckDBPyConnection, query: str, parameters: Parameters, render: Renderer
+def _ask_at_prompt(
+    connection: duckdb.DuckDBPyConnection, words: list[str], shown: argparse.Namespace
 ) -> None:
-    for statement in connection.extract_statements(query):
-        result = connection.execute(statement, parameters or None)
-        if result.description:
-            render([column[0] for column in result.description], _rows(result), sys.stdout)
+    """Answer a question as it is typed at the prompt, options and all, in the form that is set there."""
+    from cronwax.commands.asking import answer_all, work_off
+
+    try:
+        options = parser().parse_args(words)
+        check(options)
+        for name in ("json", "csv", "record", "zone"):
+            setattr(options, name, getattr(options, name) or getattr(shown, name))
+        answer_all(connection, options, work_off)
+    except (UsageError, StateError) as error:
+        complain(str(error))
+    except SystemExit:
+        pass  # the parser has said why
 
 
-def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    while batch := result.fetchmany(10_000):
-        yield from batch
+def check(options: argparse.Namespace) -> None:
+    """Refuse what cannot be meant. Raises UsageError."""
+    words: list[str] = options.question
+    named = QUESTIONS.get(words[0]) if words else None
+    if options.at and words[:1] != [WHY]:
+        raise UsageError(f"--at belongs to {WHY}")
+    if words[:1] == [WHY]:
+        others = (options.open, options.days, options.owner, options.search, options.begin, options.end)
+        if len(words) != 2 or any(others):
+            raise UsageError(f"usage: {program()} {WHY} {WHY_USAGE}")
+    elif named is not None:
+        fits = named.is_required <= len(words) - 1 <= (named.parameter is not None)
+        if (options.open and not named.flag) or (options.days and not named.days) or not fits:
+            raise UsageError(f"usage: {program()} {words[0]} {named.usage}".rstrip())
+    elif words and (len(words) > 1 or len(words[0].split()) == 1):
+        hint = near(words[0], [*QUESTIONS, WHY])
+        raise UsageError(
+            f"{words[0]}: no such question{hint or ' (' + ', '.join([*QUESTIONS, WHY]) + ')'}; "
+            "put SQL into one pair of quotes"
+        )
+    else:
+        narrowing = ("open", "days", "project", "environment", "owner", "search", "begin", "end")
+        if any(getattr(options, name) for name in narrowing):
+            raise UsageError(
+                "--open, --days, --project and the like belong to questions with a name; --help lists them"
+            )
 
 
-def _converse(connection: duckdb.DuckDBPyConnection, render: Renderer) -> None:
-    """Work off statements; at a prompt a wrong one is told and forgotten, from a pipe it ends the work."""
-    import duckdb
+def _zone(name: str) -> tzinfo:
+    from state.ask.moments import read_zone
 
-    from state.ask.prompt import read_statements
-
-    for query, parameters in read_statements():
-        try:
-            _answer(connection, query, parameters, render)
-        except duckdb.Error as error:
-            if not sys.stdin.isatty():
-                raise
-            print(f"cronwax: {reason(error)}", file=sys.stderr)
+    try:
+        return read_zone(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from cronwax.intake.settings import IntakeSettings
 from cronwax.reference.markdown import MADE_BY, table
 from dataflow.settings import PREFIX, SECTIONS, Settings
 
@@ -27,7 +28,7 @@ _BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "bel
 def settings_page() -> str:
     """The whole page."""
     parts, rows = [_HEAD], list[tuple[str, ...]]()
-    for name, field in Settings.model_fields.items():
+    for name, field in (*Settings.model_fields.items(), *IntakeSettings.model_fields.items()):
         if name in SECTIONS:
             parts += _section(rows)
             parts.append(f"## {SECTIONS[name]}\n")

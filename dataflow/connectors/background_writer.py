@@ -1,26 +1,22 @@
-"""Tables written behind the flow's back: a commit, the history and publishing delay no message."""
+"""Writes tables in a thread of its own, so that a commit, the history and publishing delay no message."""
 
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
-import msgspec
-import zstandard
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
-from dataflow.process.exit import LastingError, at_border
+from dataflow.connectors.unwritten_records import Encoded, decoded, encoded_blocks
+from dataflow.process.exit import at_border
 from dataflow.process.stopping import stopping
 from dataflow.stream.items import Records
 
 MAX_UNWRITTEN_BYTES = 32_000_000
-"""Records of so many bytes, compressed, may wait to be written; with more, the flow waits for them."""
-VERSION = 1
-"""Of the snapshot's layout."""
-_BLOCK_BYTES = 256_000
-"""Records are compressed in blocks of about this size, as they come."""
+"""Bytes of compressed records that may wait to be written; with more, the flow waits for them."""
 
 Written = Callable[[str, float], None]
 """Called with the partition, and how many seconds it took, when the records of an epoch are on disk."""
@@ -29,8 +25,13 @@ Written = Callable[[str, float], None]
 class EpochPartition(StatefulSinkPartition[Records, None]):
     """A partition whose work at the end of an epoch can be done later."""
 
-    ended_at: float | None = None
-    """When the epoch ended that `snapshot` is called for, in seconds since the epoch; None: now."""
+    @abstractmethod
+    def end_epoch(self, ended_at: float) -> None:
+        """Write what came in an epoch that ended at this time, in seconds since the epoch."""
+
+    def snapshot(self) -> None:
+        """The engine's call, for an epoch that ends now."""
+        self.end_epoch(time.time())
 
 
 class DeferredSink(FixedPartitionedSink[Records, bytes]):
@@ -63,45 +64,17 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
         """The partition, once what its predecessor may not have written is written."""
         part = self._sink.build_part(step_id, for_part, None)
         assert isinstance(part, EpochPartition)
-        if resume_state and (records := _decode(resume_state)):
+        if resume_state and (records := decoded(resume_state)):
             part.write_batch(records)
             part.snapshot()
         self._parts.append(DeferredPartition(for_part, part, self._written))
         return self._parts[-1]
 
 
-class _Encoded:
-    """Records as snapshots hold them. Made bit by bit, as at the end of an epoch everything would wait for it."""
-
-    def __init__(self) -> None:
-        self.blocks: list[tuple[int, bytes]] = []
-        """Each with its size before it was compressed."""
-        self.size_bytes = 0
-        self._block: list[bytes] = []
-        self._block_bytes = 0
-
-    def add(self, records: list[Records]) -> None:
-        """Take records, in order."""
-        for each in records:
-            encoded = _encode(each)
-            self._block.append(encoded)
-            self._block_bytes += len(encoded)
-        if self._block_bytes >= _BLOCK_BYTES:
-            self.finish()
-
-    def finish(self) -> None:
-        """Nothing more comes for now: what there is becomes a block."""
-        if self._block:
-            block = _encode([msgspec.Raw(each) for each in self._block])
-            self.blocks.append((len(block), _compress(block)))
-            self.size_bytes += len(self.blocks[-1][1])
-            self._block, self._block_bytes = [], 0
-
-
 class _Epoch(NamedTuple):
     """The records of an epoch that may not be on disk yet."""
 
-    encoded: _Encoded
+    encoded: Encoded
     writing: Future[None]
 
 
@@ -114,7 +87,7 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         self._written = written
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tables")
         self._records: list[Records] = []
-        self._encoded = _Encoded()
+        self._encoded = Encoded()
         self._unwritten: list[_Epoch] = []
 
     def write_batch(self, values: list[Records]) -> None:
@@ -130,10 +103,10 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
             self._unwritten.append(
                 _Epoch(self._encoded, self._thread.submit(at_border(self._write), self._records, time.time()))
             )
-            self._records, self._encoded = [], _Encoded()
+            self._records, self._encoded = [], Encoded()
         if stopping() or sum(epoch.encoded.size_bytes for epoch in self._unwritten) > MAX_UNWRITTEN_BYTES:
             self._wait()
-        return _encode((VERSION, [block for epoch in self._unwritten for block in epoch.encoded.blocks]))
+        return encoded_blocks([block for epoch in self._unwritten for block in epoch.encoded.blocks])
 
     def close(self) -> None:
         """Wait until everything is written; then the other sink's close, unless the flow broke off."""
@@ -154,8 +127,7 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
     def _write(self, records: list[Records], ended_at: float) -> None:
         started = time.perf_counter()
         self._part.write_batch(records)
-        self._part.ended_at = ended_at
-        self._part.snapshot()
+        self._part.end_epoch(ended_at)
         if self._written is not None:
             self._written(self._name, time.perf_counter() - started)
 
@@ -166,28 +138,3 @@ def _is_done(epoch: _Epoch) -> bool:
         return False
     epoch.writing.result()
     return True
-
-
-def _compress(block: bytes) -> bytes:
-    return zstandard.ZstdCompressor(level=1).compress(block)  # not to be shared: workers are threads
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_version = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
-_decode_blocks = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
-_decode_records = msgspec.msgpack.Decoder(list[Records]).decode
-
-
-def _decode(snapshot: bytes) -> list[Records]:
-    """The records in a snapshot of this or an earlier release. Raises LastingError if it is of a later one."""
-    version, blocks = _decode_version(snapshot)
-    if version > VERSION:
-        raise LastingError(
-            f"recovery store: what was still to be written is of a newer release (version {version})"
-        )
-    decompress = zstandard.ZstdDecompressor().decompress
-    return [
-        each
-        for size, block in _decode_blocks(blocks)
-        for each in _decode_records(decompress(block, max_output_size=size))
-    ]

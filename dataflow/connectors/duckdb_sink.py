@@ -16,7 +16,7 @@ from dataflow.process.log import warn
 from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 from dataflow.stream.items import Records
-from state.ask.summary import print_summary, summarize
+from state.ask.summary import first_unreadable, print_summary, summarize
 from state.errors import StateError
 from state.history.history import History, Limits
 from state.publish.publish import Published, Publisher
@@ -26,45 +26,38 @@ from state.write.writer import StateWriter
 
 
 class _ShardPartition(EpochPartition):
+    """One shard: commits, moves history and publishes at the end of each epoch."""
+
     def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
         self._data_dir = settings.data_dir
         self._bounded = bounded
         self._shard = shard
         self._in_epoch = False
         """Records were written that no snapshot covers yet."""
-        self._shards = settings.state_shards
         self._sent_at = 0.0
         """When the newest positions of this epoch were sent to all shards; 0: none were."""
-        limits = Limits(max(1, settings.history_hot_rows // self._shards), settings.retention)
+        shards = settings.state_shards
+        limits = Limits(max(1, settings.history_hot_rows // shards), settings.retention)
         try:
-            self._writer = StateWriter.open(self._data_dir, shard, self._shards)
+            self._writer = StateWriter.open(self._data_dir, shard, shards)
             self._history = History(self._writer, self._data_dir, limits, time.time)
-            self._publisher = self._open_publisher(settings.publish_interval)
+            self._publisher = _publisher(self._writer, settings)
         except StateError as error:
             raise StartError(str(error)) from None
         show_what_was_left(self._writer.connection, shard, self._data_dir / SNAPSHOT)
 
-    def _open_publisher(self, interval_seconds: float) -> Publisher:
-        if self._shards == 1:
-            return Publisher(self._writer, self._data_dir, interval_seconds, time.time)
-        return SharedPublisher(self._writer, self._data_dir, interval_seconds, lambda: self._sent_at)
-
     def write_batch(self, items: list[Records]) -> None:
         self._in_epoch = True
         for records in items:
-            self._writer.write(records.rows)
+            self._writer.write(records.rows, records.deletes)
             self._sent_at = max(self._sent_at, records.sent_at)
 
-    def snapshot(self) -> None:
+    def end_epoch(self, ended_at: float) -> None:
         self._in_epoch = False
         try:
             if self._writer.commit():
                 self._history.maintain()
-            # Without positions in this epoch the other shards may have had none of it.
-            if self._shards == 1 or self._sent_at:
-                # Several go by when positions were sent.
-                asked_at = self.ended_at if self._shards == 1 else None
-                self._published(self._publisher.publish(asked_at=asked_at))
+            self._published(self._publisher.publish_epoch(ended_at, self._sent_at))
         except StateError as error:
             raise FlowError(str(error)) from None
         self._sent_at = 0.0
@@ -79,7 +72,7 @@ class _ShardPartition(EpochPartition):
 
     def close(self) -> None:
         if self._in_epoch or not (self._bounded or stopping()):
-            return  # not the end of the input, behind which the engine takes a snapshot: another process died
+            return  # not the end of the input, after which the engine takes a snapshot: another process died
         try:
             self._history.close()
             self._publisher.publish(force=True, input_ended=not stopping())
@@ -93,12 +86,18 @@ class _ShardPartition(EpochPartition):
 def _show_summary(data_dir: Path) -> None:
     """All is published: a full disk behind stdout, or a reader that left, changes nothing about that."""
     try:
-        print_summary(summarize(data_dir))
+        print_summary(summarize(data_dir), data_dir, first_unreadable(data_dir))
         sys.stdout.flush()
     except OSError as error:
         silence_stdout()
         if not isinstance(error, BrokenPipeError):
             warn("summary", text=f"cronwax: the summary cannot be printed: {error.strerror}")
+
+
+def _publisher(writer: StateWriter, settings: Settings) -> Publisher:
+    if writer.shards == 1:
+        return Publisher(writer, settings.data_dir, settings.publish_interval, time.time)
+    return SharedPublisher(writer, settings.data_dir, settings.publish_interval)
 
 
 class TablesSink(FixedPartitionedSink[Records, None]):

@@ -7,15 +7,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from prometheus_client import Gauge
-
+from dataflow.operations.metrics import HOST_CLOCK_AHEAD
 from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 
-AHEAD = Gauge(
-    "cronwax_host_clock_ahead_seconds",
-    "How far this host's clock is ahead of the broker's (negative: late), as fresh messages show; 0 if they agree.",
-)
 PROOF_US = 10_000_000
 """How long a process waits at its start for a fresh message that shows the broker's time, before it follows its own."""
 NOTE_US = 60_000_000
@@ -103,7 +98,7 @@ class HostClock:
         return steady_us
 
     def _note(self, ahead_us: int, at_us: int) -> None:
-        AHEAD.set(ahead_us / 1e6)
+        HOST_CLOCK_AHEAD.set(ahead_us / 1e6)
         with self._lock:
             if ahead_us == 0:
                 if self._noted_us is not None:

@@ -212,14 +212,16 @@ class Kafka:
         options |= {name.replace("_", "."): value for name, value in fixed.items()}
         return Consumer(self._complete(options, reports), logger=reports)
 
-    def producer(self, reports: Reports, limit_bytes: int | None = None) -> Producer:
+    def producer(
+        self, reports: Reports, limit_bytes: int | None = None, is_patient: bool = False
+    ) -> Producer:
         """An idempotent producer: what it reports as delivered is in the topic, once and in order.
 
         `limit_bytes` is the lowest `max.message.bytes` of its topics, which holds for a batch as a whole: no batch is
-        made larger.
+        made larger. A patient producer never gives a message up for the time that it takes.
         """
         options = _TUNING | _PRODUCER_TUNING | self._options | _PRODUCER
-        options["message.timeout.ms"] = str(int(self.timeout_seconds * 1000))
+        options["message.timeout.ms"] = "0" if is_patient else str(int(self.timeout_seconds * 1000))
         if limit_bytes is not None:
             given = int(options.get("batch.size", _BATCH_BYTES))
             options["batch.size"] = str(max(1, min(given, limit_bytes - _BATCH_OVERHEAD_BYTES)))

@@ -21,7 +21,6 @@ from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
-from dataflow.stream.partition_clock import PartitionClock
 
 Position = tuple[int, int, str]
 """A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), and the topic's
@@ -33,7 +32,12 @@ POLL = timedelta(milliseconds=20)
 """The pause before a partition that has nothing more to give is asked again."""
 OBSERVE_SECONDS = 1.0
 NOTE_SECONDS = 60.0
-"""The pause between two log lines about messages from the future, at least."""
+"""The pause between two log lines about untrue times, at least."""
+EARLIEST_US = 1_293_840_000_000_000
+"""2011-01-01: before that there was no broker that could have set a timestamp."""
+BEHIND_MINUTES = 31 * 24 * 60
+"""A timestamp further behind its partition's clock than this is not true either."""
+_BEHIND_US = BEHIND_MINUTES * MINUTE_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
       flow stops in order, to be started again: `changed` is called with one line about it.
     - The clock of a check-ins partition is its newest broker timestamp less the clock's delay; one that is read
       to its end follows the wall clock, less an allowance that is never smaller. Controls have no clock. A
-      timestamp further in the future than the allowance moves no clock.
+      timestamp further in the future than the allowance, before 2011, or more than 31 days behind the clock moves no
+      clock, and counts as of the clock; before any other, as of the first true one behind it.
     - Errors: a broker that stays away for `kafka_delivery_timeout_seconds`, and positions that the topic no
       longer holds, end the process with one line.
     - When `stopping` says so every partition ends, and with it the flow.
@@ -161,11 +166,11 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
     ) -> None:
         self._part = part
         self._broker = broker
-        self._position, clock_minute, self._identity = start
-        self._clock = PartitionClock(clock_minute, settings.clock_delay_us)
+        self._position, self._clock, self._identity = start
         self._last_end: End | None = None
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
+        self._clock_delay_us = settings.clock_delay_us
         self._echo_seconds = settings.publish_interval
         self._stopping = stopping
         self._observe = observe
@@ -173,22 +178,24 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._at_end = False
         self._more = False
         self._news_at: float | None = None
-        self._noted_ahead: float | None = None
+        self._noted_untrue: float | None = None
+        self._held: list[KafkaMessage] = []
+        """Messages with untrue times that wait for the first true one: the partition has no clock yet."""
 
     def next_batch(self) -> Iterable[SourceBatch]:
         """What has arrived since, at most one batch."""
         if self._stopping():
             raise StopIteration
-        part, clock_before = self._part, self._clock.minute
+        part, clock_before = self._part, self._clock
         messages = self._take(self._broker.consume(self._batch_size))
         self._more = len(messages) >= self._batch_size
         self._ask_for_the_end()
         if self._observe is not None:
             self._report(self._observe)
-        if not self._is_worth_sending(bool(messages) or self._clock.minute != clock_before):
+        if not self._is_worth_sending(bool(messages) or self._clock != clock_before):
             return []
         head = (part.origin, part.topic, part.index, part.format)
-        return [SourceBatch(*head, clock_before, messages, self._clock.minute, self._position)]
+        return [SourceBatch(*head, clock_before, messages, self._clock, self._position)]
 
     def _is_worth_sending(self, is_news: bool) -> bool:
         """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last.
@@ -211,7 +218,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
 
     def snapshot(self) -> Position:
         """The offset that is read next, the clock, and which topic that is."""
-        return self._position, self._clock.minute, self._identity
+        return self._position, self._clock, self._identity
 
     def close(self) -> None:
         """Leave the broker."""
@@ -224,6 +231,9 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         latest_us = self._wall_clock.latest_us()
         if self._last_end is not None:
             self._wall_clock.learn(self._last_end, received)
+        if self._clock == NO_MINUTE and self._part.origin >= 0:
+            received = self._with_a_true_time(received, latest_us)
+        floor_us = self._clock * MINUTE_US - _BEHIND_US
         for message in received:
             error = message.error()
             offset = message.offset()
@@ -235,40 +245,70 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
                     self._broker.give_up(error, self._position)
                 continue
             at_us = _broker_time_us(message)
-            if at_us is not None and at_us > newest_us:
-                if at_us > latest_us:
-                    self._note_ahead(at_us - self._wall_clock.now().wall_us)
-                    at_us = self._instead_of_future(newest_us, received, latest_us)
+            if at_us is not None and (at_us > newest_us or at_us < max(floor_us, newest_us - _BEHIND_US)):
+                if self._is_untrue(at_us, newest_us, latest_us):
+                    self._note_untrue(at_us)
+                    at_us = self._instead_of_untrue(newest_us, received, latest_us)
                 newest_us = max(newest_us, at_us)
             assert offset is not None  # what was received has one
             messages.append((offset, at_us, message.value() or b""))
             self._position = offset + 1
             self._at_end = False
         if self._part.origin >= 0 and newest_us >= 0:
-            self._clock.take(newest_us)
+            self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
         return messages
 
-    def _instead_of_future(self, newest_us: int, received: list[KafkaMessage], latest_us: int) -> int:
-        """What the time of a message counts as that somebody's wrong clock has put into the future.
+    def _with_a_true_time(self, received: list[KafkaMessage], latest_us: int) -> list[KafkaMessage]:
+        """What was received since the partition began, once a true time is among it, or the partition's end.
+
+        Nothing before: what an untrue time counts as must not depend on how much arrives at once.
+        """
+        self._held += received
+        for message in received:
+            at_us = _broker_time_us(message) if message.error() is None else latest_us
+            if at_us is not None and EARLIEST_US <= at_us <= latest_us:
+                break
+        else:
+            if len(self._held) < self._batch_size:
+                return []
+        held, self._held = self._held, []
+        return held
+
+    def _clock_at(self, newest_us: int) -> int:
+        """The partition's clock behind a message of that time."""
+        if newest_us < 0:
+            return self._clock
+        return max(self._clock, minute_of(newest_us - self._clock_delay_us))
+
+    def _is_untrue(self, at_us: int, newest_us: int, latest_us: int) -> bool:
+        """Whether a time cannot be true. Controls have no clock that they could be far behind."""
+        if not EARLIEST_US <= at_us <= latest_us:
+            return True
+        return self._part.origin >= 0 and minute_of(at_us) < self._clock_at(newest_us) - BEHIND_MINUTES
+
+    def _instead_of_untrue(self, newest_us: int, received: list[KafkaMessage], latest_us: int) -> int:
+        """What the time of a message counts as that somebody's wrong clock has put where it cannot be.
 
         The end of the minute at which the partition's clock stands: so it does not move the clock, and counts the
         same when it is read again. At the beginning of a partition that is the minute of what comes next.
         """
-        minute = max(self._clock.minute, minute_of(newest_us))
+        minute = self._clock_at(newest_us)
         if minute == NO_MINUTE:
             known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
-            minute = minute_of(
-                next((at_us for at_us in known if at_us <= latest_us), self._wall_clock.now().wall_us)
-            )
+            now_us = self._wall_clock.now().wall_us
+            first_us = next((at_us for at_us in known if EARLIEST_US <= at_us <= latest_us), now_us)
+            minute = minute_of(first_us - self._clock_delay_us)
         return (minute + 1) * MINUTE_US - 1
 
-    def _note_ahead(self, ahead_us: int) -> None:
+    def _note_untrue(self, at_us: int) -> None:
         now = time.monotonic()
-        if self._noted_ahead is None or now - self._noted_ahead >= NOTE_SECONDS:
-            self._noted_ahead = now
+        if self._noted_untrue is None or now - self._noted_untrue >= NOTE_SECONDS:
+            self._noted_untrue = now
+            ahead_s = (at_us - self._wall_clock.now().wall_us) // 1_000_000
+            where = f"{ahead_s} s in the future" if ahead_s > 0 else f"{-ahead_s} s in the past"
             warn(
                 "kafka",
-                text=f"{self._part.key}: a message is {ahead_us // 1_000_000} s in the future and counts as of now: "
+                text=f"{self._part.key}: a message is {where} and counts as of its partition's clock: "
                 "its producer's clock is wrong, or the broker's, or the one of this host",
             )
 
@@ -287,11 +327,9 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if end is not None:
             self._last_end = end
             if self._position >= end.offset and self._part.origin >= 0:
-                self._clock.reach(self._wall_clock.minute_at(end.asked))
+                self._clock = max(self._clock, self._wall_clock.minute_at(end.asked))
         now = self._wall_clock.now()
-        behind = (
-            self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock.minute
-        )
+        behind = self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock
         broker.ask(now, behind)
 
     def _report(self, observe: Observe) -> None:
@@ -299,7 +337,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if now - self._observed >= OBSERVE_SECONDS:
             self._observed = now
             lag = self._broker.known_end() - self._position
-            observe(self._part.topic, self._part.index, max(0, lag), self._clock.minute)
+            observe(self._part.topic, self._part.index, max(0, lag), self._clock)
 
 
 class _WallClock:

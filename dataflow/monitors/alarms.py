@@ -9,6 +9,7 @@ keeps its numbers in `Environment.records` under its own name.
     a failing check-in counts    before, on_failure; if an incident opens, on_change; holds_failure; on_incident_failure
     a success counts             before, on_success; if the incident is resolved, on_change; holds_recovery
     a tick                       fire, when due_minute has come
+    a control                    on_mute, on_reset, watch_again
 
 In all of them "at" is when the result was noticed.
 """
@@ -40,6 +41,8 @@ class Counted(msgspec.Struct):
     """A policy asks for the open incident to be resolved."""
     changes: int = 0
     """This many changes within the window have just made the environment flap; 0: they have not."""
+    message: str | None = None
+    """What became of the message that this calls for (see `RunDecisionRow.message`)."""
 
 
 class AlarmPolicy:
@@ -91,6 +94,11 @@ class AlarmPolicy:
 
     def watch_again(self, environment: Environment, at_us: Microseconds, first_tick: Minute) -> None:
         """The monitor is enabled again: the time before does not count."""
+
+    def on_reset(
+        self, monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal
+    ) -> None:
+        """Somebody resets the environment: forget what is kept of it. (The open incident is resolved after this.)"""
 
     def on_mute(self, environment: Environment, at_us: Microseconds) -> None:
         """Somebody muted or unmuted the environment."""

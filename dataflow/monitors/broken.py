@@ -12,6 +12,7 @@ from dataflow.monitors.journal import BrokenNotice, Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Incident
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Microseconds, Minute
+from state.schema.tables.monitors import BrokenMonitorRow
 
 BROKEN_MINUTES = 14 * 24 * 60
 """An incident that is open for this long may be of a broken monitor: 14 days."""
@@ -67,6 +68,18 @@ class Broken(AlarmPolicy):
         incident.failing, incident.watched_minute, incident.due_minute = 0, minute, FAR_MINUTE
         incident.broken_minute = incident.muted_minute = NO_MINUTE
         incident.holds_mute = False
+
+    def on_reset(
+        self, monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal
+    ) -> None:
+        """See AlarmPolicy: the incident ends here, and with it the mute that it holds."""
+        incident = environment.incident
+        if incident is None or incident.broken_minute == NO_MINUTE:
+            return
+        _record(monitor, environment, incident, at_us // MINUTE_US, journal)
+        if incident.holds_mute:
+            environment.is_muted = False
+            journal.mute(monitor, environment.name, at_us, False, False)
 
     def due_minute(self, environment: Environment) -> Minute:
         """See AlarmPolicy."""
@@ -131,14 +144,14 @@ def _record(
     monitor: Monitor, environment: Environment, incident: Incident, recovered_minute: Minute, journal: Journal
 ) -> None:
     journal.broken.append(
-        (
-            monitor.project_id,
-            monitor.slug,
-            environment.name,
-            incident.id,
-            incident.broken_minute * MINUTE_US,
-            incident.muted_minute * MINUTE_US if incident.muted_minute != NO_MINUTE else None,
-            recovered_minute * MINUTE_US if recovered_minute != NO_MINUTE else None,
+        BrokenMonitorRow(
+            project_id=monitor.project_id,
+            slug=monitor.slug,
+            environment=environment.name,
+            incident_id=incident.id,
+            detected_at=incident.broken_minute * MINUTE_US,
+            muted_at=incident.muted_minute * MINUTE_US if incident.muted_minute != NO_MINUTE else None,
+            recovered_at=recovered_minute * MINUTE_US if recovered_minute != NO_MINUTE else None,
         )
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataflow.monitors.changes import Change, MonitorChanged
+from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor, MonitorState
@@ -31,6 +32,19 @@ def reached_before(environment: Environment, item: Change) -> Minute:
     event clock where the environment's check-ins come from there too. Other partitions may still hold some.
     """
     return item.clock_minute if environment.source == item.source else item.reached_minute
+
+
+def first_tick_of(item: Change, tuning: Tuning) -> Minute:
+    """The first tick that can come after the change."""
+    return max((item.at_us - tuning.clock_delay_us) // MINUTE_US, item.clock_minute + 1)
+
+
+def named(monitor: Monitor, name: str | None) -> list[Environment]:
+    """The environment of this name; None: all of the monitor's, by name."""
+    if name is None:
+        return sorted(monitor.environments(), key=lambda each: each.name)
+    environment = monitor.find(name)
+    return [environment] if environment is not None else []
 
 
 def overdue(monitor: Monitor, item: MonitorChanged) -> Environment | None:
@@ -63,11 +77,24 @@ def take_over(monitor: Monitor, item: MonitorChanged, journal: Journal) -> None:
     if monitor.is_muted != item.is_muted:
         journal.mute(monitor, "", item.at_us, item.is_muted, True)
     monitor.name, monitor.is_disabled, monitor.is_muted = item.name, item.is_disabled, item.is_muted
+    if item.environment is not None and asked_otherwise(monitor.config, item.config):
+        changing = monitor.find(item.environment)
+        if changing is not None:
+            changing.changed_us = item.at_us  # its check-in follows
     monitor.configure(item.config)
-    reached_minute = (item.at_us - monitor.tuning.clock_delay_us) // MINUTE_US
-    first_tick = max(reached_minute, item.clock_minute + 1)
+    first_tick = first_tick_of(item, monitor.tuning)
     for environment in monitor.environments():
         if enabled:
             watch_again(monitor, environment, item.at_us, first_tick, journal)
         elif item.reschedule:
             reschedule(monitor, environment, item.at_us, first_tick, journal)
+
+
+def asked_otherwise(before: MonitorConfig, after: MonitorConfig) -> bool:
+    """Whether a change of config moves the times at which check-ins are expected: schedule, zone or margin."""
+    return (
+        before.schedule_type != after.schedule_type
+        or before.schedule != after.schedule
+        or before.zone != after.zone
+        or before.margin_minutes != after.margin_minutes
+    )

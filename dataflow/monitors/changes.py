@@ -72,7 +72,7 @@ class EnvironmentReset(msgspec.Struct, array_like=True, tag=6, gc=False):
     reached_minute: Minute = NO_MINUTE
 
 
-Change = MonitorChanged | EnvironmentMuted | MonitorDeleted
+Change = MonitorChanged | EnvironmentMuted | MonitorDeleted | EnvironmentReset
 """What happens to a monitor beside its check-ins."""
 MonitorItem = CheckIn | Change
 """All that can come to a monitor's running state."""

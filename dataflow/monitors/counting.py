@@ -8,7 +8,7 @@ from dataflow.monitors.alarms import AlarmPolicy, Counted
 from dataflow.monitors.broken import Broken
 from dataflow.monitors.environment import Environment, EnvironmentStatus
 from dataflow.monitors.flapping import FlappingDetection
-from dataflow.monitors.journal import FailureNotice, Journal, RecoveryNotice, failure_notice
+from dataflow.monitors.journal import FailureNotice, Journal, RecoveryNotice, Verdict, failure_notice
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
@@ -28,22 +28,47 @@ _SEE_EVERY_SUCCESS = any(alarm.sees_every_success for alarm in ALARMS)
 def count_failure(
     monitor: Monitor, environment: Environment, run: Run, at_us: Microseconds, journal: Journal
 ) -> None:
-    """Let a failing check-in count, once; `at_us` is when it was noticed.
+    """Let a failing check-in count, once, unless a run that began later has succeeded; `at_us` is when it was noticed.
 
     In a muted environment or monitor no occurrence is sent; while the environment flaps, it waits.
     """
+    added_us = run.date_added_us
+    if added_us > environment.failed_us:
+        environment.failed_us = added_us
+    if environment.succeeded_us > added_us:
+        overruled_by_us = environment.succeeded_us
+        journal.decide(
+            monitor, environment, run, Verdict.FAILURE, at_us, counted=False, overruled_by_us=overruled_by_us
+        )
+        return
+    journal.touch(monitor, environment, at_us)
     counted = Counted(run, at_us, environment.incident)
     for alarm in ALARMS:
         alarm.before(monitor, environment, at_us // MINUTE_US, journal)
     for alarm in ALARMS:
         alarm.on_failure(monitor, environment, counted, journal)
-    if counted.incident is None:
-        if counted.opens_at is None:
-            return
+    if counted.incident is None and counted.opens_at is not None:
         _open(monitor, environment, counted, journal)
-    _send_failure(monitor, environment, counted, journal)
-    for alarm in ALARMS:
-        alarm.on_incident_failure(monitor, environment, counted, journal)
+    if counted.incident is not None:
+        _send_failure(monitor, environment, counted, journal)
+        for alarm in ALARMS:
+            alarm.on_incident_failure(monitor, environment, counted, journal)
+    _decided(monitor, environment, counted, Verdict.FAILURE, journal)
+
+
+def _decided(
+    monitor: Monitor, environment: Environment, counted: Counted, verdict: Verdict, journal: Journal
+) -> None:
+    journal.decide(
+        monitor,
+        environment,
+        counted.run,
+        verdict,
+        counted.at_us,
+        counted=True,
+        incident=counted.incident,
+        message=counted.message,
+    )
 
 
 def _open(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:
@@ -65,7 +90,12 @@ def _open(monitor: Monitor, environment: Environment, counted: Counted, journal:
 
 def _send_failure(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:
     is_held = any([alarm.holds_failure(environment, counted) for alarm in ALARMS])  # noqa: C419 - asks all
-    if not is_held and not monitor.is_silenced(environment):
+    if is_held:
+        counted.message = "flapping"
+    elif monitor.is_silenced(environment):
+        counted.message = "muted"
+    else:
+        counted.message = "sent"
         journal.notices.append(_notice(monitor, environment, counted))
 
 
@@ -86,7 +116,17 @@ def _notice(monitor: Monitor, environment: Environment, counted: Counted) -> Fai
 def count_success(
     monitor: Monitor, environment: Environment, run: Run, at_us: Microseconds, journal: Journal
 ) -> None:
-    """Let a success count: it ends a row of failures, and may resolve the open incident."""
+    """Let a success count, unless a run that began later has failed: it ends a row of failures, and may resolve the
+    open incident."""
+    added_us = run.date_added_us
+    if added_us > environment.succeeded_us:
+        environment.succeeded_us = added_us
+    if environment.failed_us > added_us:
+        overruled_by_us = environment.failed_us
+        journal.decide(
+            monitor, environment, run, Verdict.SUCCESS, at_us, counted=False, overruled_by_us=overruled_by_us
+        )
+        return
     if (
         environment.incident is None
         and environment.failures is None
@@ -94,8 +134,11 @@ def count_success(
         and environment.records is None
         and not _SEE_EVERY_SUCCESS
     ):  # as nearly always: no alarm keeps a record
-        environment.status = EnvironmentStatus.OK
+        if environment.status != EnvironmentStatus.OK:
+            environment.status = EnvironmentStatus.OK
+            journal.touch(monitor, environment, at_us)
         return
+    journal.touch(monitor, environment, at_us)
     incident = environment.incident
     counted = Counted(run, at_us, incident)
     for alarm in ALARMS:
@@ -111,6 +154,7 @@ def count_success(
         for alarm in ALARMS:
             alarm.on_change(monitor, environment, counted)
         _send_recovery(monitor, environment, incident, counted, journal)
+    _decided(monitor, environment, counted, Verdict.SUCCESS, journal)
 
 
 def _send_recovery(
@@ -118,6 +162,7 @@ def _send_recovery(
 ) -> None:
     """The status change; or, where this change makes the environment flap, an occurrence that says so."""
     is_held = any([alarm.holds_recovery(environment, counted) for alarm in ALARMS])  # noqa: C419 - asks all
+    counted.message = "flapping" if is_held else "sent"
     if not is_held:
         journal.notices.append(
             RecoveryNotice(
@@ -131,6 +176,28 @@ def _send_recovery(
         )
     elif counted.changes and not monitor.is_silenced(environment):
         journal.notices.append(_notice(monitor, environment, counted))
+
+
+def reset_alarms(monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal) -> None:
+    """Somebody resets the environment: no alarm keeps anything of it, and an open incident is resolved."""
+    for alarm in ALARMS:
+        alarm.on_reset(monitor, environment, at_us, journal)
+    environment.records = None
+    incident = environment.incident
+    if incident is None:
+        return
+    environment.incident = None
+    journal.incident(monitor, environment, incident, None, reset_us=at_us)
+    journal.notices.append(
+        RecoveryNotice(
+            project_id=monitor.project_id,
+            slug=monitor.slug,
+            environment=environment.name,
+            incident=incident,
+            guid=None,
+            at_us=at_us,
+        )
+    )
 
 
 def alarm_minute(environment: Environment) -> Minute:

@@ -10,10 +10,13 @@ from dataflow.monitors.records import Failure, Flapping, Incident
 from dataflow.monitors.run import Held, Run
 from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE, NO_TIME, Microseconds, Minute
 
+NOT_KEPT = Microseconds(-2)
+"""Stands for "not in this snapshot", in µs."""
 SPREAD = -1
 """Stands for "several partitions"."""
 REMEMBERED_GUIDS = 50
-"""Finished check-ins per environment that are still known by their guid (SPEC, section 7)."""
+"""Of each kind, check-ins of an environment that are still known by their guid (SPEC, section 13): those that the job
+finished, those that timed out or are unknown, and misses. None pushes out those of another kind."""
 _GUID_BYTES = 16
 
 
@@ -48,7 +51,7 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     settled: dict[bytes, Run] | None = None
     """Timed out or unknown, by guid, oldest first: they still take a late result."""
     finished: bytes = b""
-    """The guids of the newest ok, error and missed check-ins, oldest first."""
+    """The guids of the newest ok and error check-ins, oldest first."""
     failures: list[Failure] | None = None
     """The failing check-ins in a row while no incident is open."""
     oks: int = 0
@@ -67,6 +70,31 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     flapping: Flapping | None = None
     records: dict[str, list[int]] | None = None
     """What further kinds of alarm keep, by their names (`monitors.alarms`): whole numbers."""
+    succeeded_us: Microseconds = NOT_KEPT
+    """The newest date_added of the successes that have been judged (one that is held has not): a failing run that began
+    before it does not count."""
+    failed_us: Microseconds = NOT_KEPT
+    """The newest date_added of the failing check-ins that have been judged: a success that began before it does not
+    count. A time-out that ends well after all has failed, too."""
+    missed: bytes = b""
+    """The guids of the newest missed check-ins, oldest first."""
+    changed_us: Microseconds = NO_TIME
+    """When a check-in of this environment last changed schedule, zone or margin (the broker's timestamp of it)."""
+
+    @classmethod
+    def new(cls, name: str) -> Environment:
+        """An environment that nothing is known of."""
+        return cls(name, succeeded_us=NO_TIME, failed_us=NO_TIME)
+
+    def complete(self) -> None:
+        """Make up for what snapshots of releases before 0.1.0 do not hold: when runs that were judged began."""
+        if self.succeeded_us == NOT_KEPT:
+            self.succeeded_us = self.last_ok_us
+        if self.failed_us == NOT_KEPT:
+            began = [failure.date_added_us for failure in self.failures or ()]
+            if self.incident is not None:
+                began.append(self.incident.starting_us)
+            self.failed_us = max(began, default=NO_TIME)
 
     @property
     def is_flapping(self) -> bool:
@@ -81,8 +109,12 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
         self.due_minute = latest if latest > first_tick else first_tick
 
     def remember(self, guid: bytes) -> None:
-        """Keep the guid of a check-in that is finished for good."""
+        """Keep the guid of a check-in that the job has finished for good."""
         self.finished = self.finished[-_GUID_BYTES * (REMEMBERED_GUIDS - 1) :] + guid
+
+    def remember_missed(self, guid: bytes) -> None:
+        """Keep the guid of a missed check-in."""
+        self.missed = self.missed[-_GUID_BYTES * (REMEMBERED_GUIDS - 1) :] + guid
 
     def settle(self, run: Run) -> None:
         """Keep a check-in that was finished for the job, which may still report."""
@@ -91,16 +123,14 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
             settled = self.settled = {}
         settled[run.guid] = run
         if len(settled) > REMEMBERED_GUIDS:
-            oldest = next(iter(settled))
-            del settled[oldest]
-            self.remember(oldest)
+            del settled[next(iter(settled))]
 
     def is_finished(self, guid: bytes) -> bool:
         """Whether the guid is of a check-in that is finished for good, as far as remembered."""
         found = self.finished.find(guid)
         while found > 0 and found % _GUID_BYTES:
             found = self.finished.find(guid, found + 1)
-        return found >= 0
+        return found >= 0 or (self.missed != b"" and guid in _split(self.missed))
 
     def end(self, run: Run) -> None:
         """The check-in is no longer in progress."""
@@ -119,6 +149,8 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
 
     def guids(self) -> list[bytes]:
         """All guids that are known here."""
-        finished = self.finished
-        known = [finished[at : at + _GUID_BYTES] for at in range(0, len(finished), _GUID_BYTES)]
-        return [*(self.runs or ()), *(self.settled or ()), *known]
+        return [*(self.runs or ()), *(self.settled or ()), *_split(self.finished), *_split(self.missed)]
+
+
+def _split(guids: bytes) -> list[bytes]:
+    return [guids[at : at + _GUID_BYTES] for at in range(0, len(guids), _GUID_BYTES)]

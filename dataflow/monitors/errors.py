@@ -40,6 +40,8 @@ class ErrorType(StrEnum):
     """Too many check-ins of one environment in one minute."""
     ORGANIZATION_KILLSWITCH_ENABLED = "ORGANIZATION_KILLSWITCH_ENABLED"
     """The organization is switched off."""
+    CHECKIN_DROPPED = "CHECKIN_DROPPED"
+    """The intake could not read what was sent to it, and dropped it; `reason` says why."""
     MALFORMED_MESSAGE = "MALFORMED_MESSAGE"
     """The bytes are no message; they are in the dead letters."""
     INVALID_CONTROL = "INVALID_CONTROL"

@@ -75,6 +75,15 @@ class FlappingDetection(AlarmPolicy):
         """See AlarmPolicy."""
         _calm(monitor, environment, journal)
 
+    def on_reset(
+        self, monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal
+    ) -> None:
+        """See AlarmPolicy: what is owed of an incident that is over is sent now."""
+        flapping = environment.flapping
+        if flapping is not None:
+            _send_owed(monitor, environment, flapping, at_us, journal)
+            environment.flapping = None
+
     def watch_again(self, environment: Environment, at_us: Microseconds, first_tick: Minute) -> None:
         """See AlarmPolicy: what became calm meanwhile is said at the next tick."""
         flapping = environment.flapping
@@ -92,17 +101,7 @@ def _calm(monitor: Monitor, environment: Environment, journal: Journal) -> None:
     assert flapping is not None
     minute = flapping.calm_minute
     at_us = minute * MINUTE_US
-    if flapping.told is not None and flapping.resolving_guid is not None:
-        journal.notices.append(
-            RecoveryNotice(
-                project_id=monitor.project_id,
-                slug=monitor.slug,
-                environment=environment.name,
-                incident=flapping.told,
-                guid=flapping.resolving_guid,
-                at_us=at_us,
-            )
-        )
+    _send_owed(monitor, environment, flapping, at_us, journal)
     if environment.incident is not None and not monitor.is_silenced(environment):
         assert flapping.failing_guid is not None  # it was opened while the environment flapped
         journal.notices.append(
@@ -120,3 +119,20 @@ def _calm(monitor: Monitor, environment: Environment, journal: Journal) -> None:
     changes = [each for each in flapping.changes if each > since]
     environment.flapping = Flapping(changes) if changes else None
     journal.touch(monitor, environment, at_us)
+
+
+def _send_owed(
+    monitor: Monitor, environment: Environment, flapping: Flapping, at_us: Microseconds, journal: Journal
+) -> None:
+    """The incident that somebody was notified of and that is over: its resolve."""
+    if flapping.told is not None and flapping.resolving_guid is not None:
+        journal.notices.append(
+            RecoveryNotice(
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                incident=flapping.told,
+                guid=flapping.resolving_guid,
+                at_us=at_us,
+            )
+        )

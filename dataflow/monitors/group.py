@@ -9,10 +9,19 @@ from collections.abc import Iterable
 import msgspec
 
 from dataflow.monitors import holding
-from dataflow.monitors.changed import awaited_by_change, made, overdue, reached_before, take_over
+from dataflow.monitors.changed import (
+    awaited_by_change,
+    first_tick_of,
+    made,
+    named,
+    overdue,
+    reached_before,
+    take_over,
+)
 from dataflow.monitors.changes import (
     Change,
     EnvironmentMuted,
+    EnvironmentReset,
     MonitorChanged,
     MonitorDeleted,
     MonitorItem,
@@ -27,6 +36,7 @@ from dataflow.monitors.journal import Journal, Loss
 from dataflow.monitors.lost import lose_running
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
 from dataflow.monitors.receive import awaited_tick, receive
+from dataflow.monitors.reset import reset
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 from dataflow.monitors.waiting import WaitingItems, WaitingState
@@ -149,21 +159,6 @@ class MonitorGroup:
             for monitor, environment in journal.touched():
                 self._note_held(monitor, environment)
 
-    def add_losses(self, journal: Journal) -> list[tuple[Minute, Loss | None]]:
-        """Add up what system incidents cost: by first minute the new total, None if that is nothing now."""
-        changed: list[tuple[Minute, Loss | None]] = []
-        for start, loss in sorted(journal.losses.items()):
-            total = self.losses.setdefault(start, Loss())
-            total.held += loss.held
-            total.dropped += loss.dropped
-            total.in_progress += loss.in_progress
-            if total == Loss():
-                del self.losses[start]
-                changed.append((start, None))
-            else:
-                changed.append((start, total))
-        return changed
-
     def take_all(self, items: list[MonitorItem], clock_minute: Minute, journal: Journal) -> None:
         """Apply items in order, or let them wait; no earlier one than of `clock_minute` comes after them."""
         for item in items:
@@ -214,6 +209,8 @@ class MonitorGroup:
             self._changed(item, journal)
         elif isinstance(item, EnvironmentMuted):
             self._muted(item, journal)
+        elif isinstance(item, EnvironmentReset):
+            self._reset(item, journal)
         else:
             self._deleted(item, journal)
 
@@ -223,7 +220,7 @@ class MonitorGroup:
         if not monitor.is_noted:
             self._note(monitor)
         if environment is None:
-            environment = Environment(item.environment)
+            environment = Environment.new(item.environment)
             monitor.add(environment)
             journal.touch(monitor, environment, item.received_us)
         receive(monitor, environment, item, self._decisions, journal)
@@ -361,6 +358,16 @@ class MonitorGroup:
         if not monitor.is_disabled:
             self._deadlines.schedule(monitor, environment)
         journal.touch(monitor, environment, item.at_us)
+
+    def _reset(self, item: EnvironmentReset, journal: Journal) -> None:
+        monitor = self.monitors[item.project_id, item.slug]
+        self._note(monitor)
+        self._catch_up(monitor, item, journal)
+        first_tick = first_tick_of(item, self._tuning)
+        for environment in named(monitor, item.environment):
+            reset(monitor, environment, item.at_us, first_tick, journal)
+            if not monitor.is_disabled:
+                self._deadlines.schedule(monitor, environment)
 
     def _deleted(self, item: MonitorDeleted, journal: Journal) -> None:
         key = (item.project_id, item.slug)

@@ -10,24 +10,23 @@ count after it, if they come to count.
 
 from __future__ import annotations
 
-from dataflow.monitors.check_in import OK, TIMEOUT, UNKNOWN
+from dataflow.monitors.check_in import OK, UNKNOWN
 from dataflow.monitors.counting import count_failure, count_success
 from dataflow.monitors.decisions import Decision, TickEvent
 from dataflow.monitors.environment import Environment
-from dataflow.monitors.journal import Journal
+from dataflow.monitors.journal import Journal, Verdict
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.run import Held, Run
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds, Minute
 
 
-def hold(environment: Environment, run: Run, tick: Minute, counts: bool) -> None:
-    """Hold a failure until its tick is decided; `counts`: it will count if it turns out to be one."""
-    held = environment.held
-    if held is None:
-        held = environment.held = []
-    held.append(
-        Held(run=run, at_us=tick * MINUTE_US, tick=tick, last_ok_us=environment.last_ok_us, counts=counts)
-    )
+def hold(monitor: Monitor, environment: Environment, run: Run, tick: Minute, journal: Journal) -> None:
+    """Hold a failure until its tick is decided."""
+    at_us = tick * MINUTE_US
+    if environment.held is None:
+        environment.held = []
+    environment.held.append(Held(run=run, at_us=at_us, tick=tick, last_ok_us=environment.last_ok_us))
+    journal.decide(monitor, environment, run, Verdict.FAILURE, at_us, counted=None)
 
 
 def note_success(
@@ -54,17 +53,31 @@ def note_failure(
 def report_late(
     monitor: Monitor, environment: Environment, run: Run, status: int, at_us: Microseconds, journal: Journal
 ) -> None:
-    """The job reports the end of a run that timed out. If that time-out is held, a failure confirms it; a success
-    is what it comes to if the time-out turns out to be nothing."""
+    """The job reports the end of a run that timed out.
+
+    A success counts as this run's success, once. A failure is none that has not counted yet; but if the time-out is
+    held, it confirms it.
+    """
+    if run.ended_well:
+        return
+    held = _held(environment, run)
+    if status == OK:
+        run.ended_well = True
+        if held is not None:
+            held.late_ok = True
+        note_success(monitor, environment, run, at_us, journal)
+    elif held is not None:
+        _remove(environment, held)
+        if held.counts:
+            note_failure(monitor, environment, run, at_us, journal)
+
+
+def _held(environment: Environment, run: Run, is_success: bool = False) -> Held | None:
+    """What is held of a run: its failure, or its success."""
     for held in environment.held or ():
-        if held.tick != NO_MINUTE and held.run.guid == run.guid:
-            if status == OK:
-                held.late_ok = True
-                return
-            _remove(environment, held)
-            if held.counts:
-                note_failure(monitor, environment, run, at_us, journal)
-            return
+        if (held.tick == NO_MINUTE) == is_success and held.run.guid == run.guid:
+            return held
+    return None
 
 
 def settle(monitor: Monitor, environment: Environment, event: TickEvent, journal: Journal) -> None:
@@ -76,9 +89,23 @@ def settle(monitor: Monitor, environment: Environment, event: TickEvent, journal
             count_success(monitor, environment, held.run, held.at_us, journal)
         elif event.verdict == Decision.INCIDENT:
             _lose(monitor, environment, held, event, journal)
-        elif held.counts:
+        elif held.counts and not _has_succeeded(environment, held):
             _count(monitor, environment, held, journal)
         journal.touch(monitor, environment, event.tick * MINUTE_US)
+
+
+def _has_succeeded(environment: Environment, held: Held) -> bool:
+    """Whether a time-out ended well and that success has counted already: then it is too late to count the failure."""
+    return (
+        held.late_ok
+        and _current(environment, held.run).ended_well  # earlier releases noted nothing, and let it count
+        and _held(environment, held.run, is_success=True) is None
+    )
+
+
+def _current(environment: Environment, run: Run) -> Run:
+    """A run as it is now: snapshots hold what is held apart from the time-outs that still take a result."""
+    return environment.settled.get(run.guid, run) if environment.settled else run
 
 
 def _remove(environment: Environment, held: Held) -> None:
@@ -101,10 +128,10 @@ def _lose(monitor: Monitor, environment: Environment, held: Held, event: TickEve
     at_us = event.tick * MINUTE_US
     journal.loss(event.incident_start).held += 1
     journal.loss(event.incident_start).dropped += 1
-    run = held.run
-    if run.status == TIMEOUT and environment.settled:
-        run = environment.settled.get(run.guid, run)
+    run = _current(environment, held.run)
     run.status = UNKNOWN
+    lost_in = event.incident_start
+    journal.decide(monitor, environment, run, Verdict.FAILURE, held.at_us, counted=False, lost_in=lost_in)
     if not held.late_ok:
         run.date_updated_us = at_us
         journal.run(monitor, environment, run)
@@ -115,4 +142,5 @@ def _lose(monitor: Monitor, environment: Environment, held: Held, event: TickEve
     environment.newest_result_us = max(environment.newest_result_us, run.date_added_us)
     environment.last_ok_us = max(environment.last_ok_us, run.date_added_us)
     journal.run(monitor, environment, run)
-    note_success(monitor, environment, run, at_us, journal)
+    if not run.ended_well:  # earlier releases let the success wait for this
+        note_success(monitor, environment, run, at_us, journal)

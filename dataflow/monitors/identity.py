@@ -40,9 +40,9 @@ def fingerprint(project_id: int, slug: str, environment: str, starting_guid: byt
     return _digest(b"fingerprint", (project_id, slug, environment, starting_guid.hex())).hex()
 
 
-def message_id(kind: str, incident: str, check_in_guid: bytes) -> str:
-    """The id (32 hex digits) of a message of this kind about an incident and a check-in."""
-    return _guid(b"message", kind, incident, check_in_guid.hex()).hex()
+def message_id(kind: str, incident: str, check_in_guid: bytes | None) -> str:
+    """The id (32 hex digits) of a message of this kind about an incident and a check-in (None: about none)."""
+    return _guid(b"message", kind, incident, check_in_guid.hex() if check_in_guid is not None else "").hex()
 
 
 def event_id(kind: str, incident: str, check_in_guid: bytes) -> str:

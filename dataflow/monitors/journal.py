@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from enum import StrEnum
 
 import msgspec
 
+from dataflow.monitors import identity
 from dataflow.monitors.check_in import STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
@@ -13,8 +14,9 @@ from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
-
-Row = tuple[Any, ...]
+from state.schema.catalogue import Deletes
+from state.schema.tables.monitors import BrokenMonitorRow, EnvironmentRow, MuteRow
+from state.schema.tables.runs import CheckInRow, IncidentRow, RunDecisionRow
 
 
 class FailureNotice(msgspec.Struct, frozen=True):
@@ -79,7 +81,8 @@ class RecoveryNotice(msgspec.Struct, frozen=True):
     slug: str
     environment: str
     incident: Incident
-    guid: bytes
+    guid: bytes | None
+    """The check-in that resolved it; None: a control reset the environment."""
     at_us: Microseconds
 
 
@@ -101,6 +104,13 @@ class BrokenNotice(msgspec.Struct, frozen=True):
 
 
 Notice = FailureNotice | RecoveryNotice | BrokenNotice
+
+
+class Verdict(StrEnum):
+    """As what a check-in was judged. A time-out that ends well is judged twice."""
+
+    FAILURE = "failure"
+    SUCCESS = "success"
 
 
 class Loss(msgspec.Struct, array_like=True):
@@ -126,6 +136,7 @@ class Journal:
         "_runs",
         "_touched",
         "broken",
+        "decisions",
         "incidents",
         "losses",
         "mutes",
@@ -134,14 +145,16 @@ class Journal:
     )
 
     def __init__(self) -> None:
-        self.incidents: list[Row] = []
-        self.broken: list[Row] = []
-        self.mutes: list[Row] = []
+        self.incidents: list[IncidentRow] = []
+        self.broken: list[BrokenMonitorRow] = []
+        self.mutes: list[MuteRow] = []
         self.notices: list[Notice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
+        self.decisions: list[RunDecisionRow] = []
         self.losses: dict[Minute, Loss] = {}
         """By the first minute of the system incident."""
-        self._deleted: list[Row] = []
+        self._deleted: list[tuple[object, ...]] = []
+        """Beginnings of identities, in five tables."""
         self._touched: dict[int, tuple[Monitor, Environment, Microseconds]] = {}
         self._runs: dict[int, tuple[Monitor, Environment, Run]] = {}
 
@@ -157,7 +170,16 @@ class Journal:
         self, monitor: Monitor, environment: str, at_us: Microseconds, is_muted: bool, is_by_person: bool
     ) -> None:
         """An environment (an empty name: all of the monitor's) was muted or unmuted."""
-        self.mutes.append((monitor.project_id, monitor.slug, environment, at_us, is_muted, is_by_person))
+        self.mutes.append(
+            MuteRow(
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment,
+                changed_at=at_us,
+                is_muted=is_muted,
+                is_by_person=is_by_person,
+            )
+        )
 
     def loss(self, incident_start: Minute) -> Loss:
         """What a system incident has made of failures and runs meanwhile, to be added to."""
@@ -166,74 +188,148 @@ class Journal:
             loss = self.losses[incident_start] = Loss()
         return loss
 
+    def decide(
+        self,
+        monitor: Monitor,
+        environment: Environment,
+        run: Run,
+        verdict: Verdict,
+        at_us: Microseconds,
+        counted: bool | None,
+        overruled_by_us: Microseconds | None = None,
+        incident: Incident | None = None,
+        message: str | None = None,
+        lost_in: Minute | None = None,
+    ) -> None:
+        """Something was decided about a check-in (see `RunDecisionRow`)."""
+        self.decisions.append(
+            RunDecisionRow(
+                check_in_id=run.guid,
+                verdict=verdict.value,
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                date_added=run.date_added_us,
+                noticed_at=at_us,
+                counted=counted,
+                overruled_by=overruled_by_us,
+                incident_id=incident.id if incident is not None else None,
+                message=message,
+                system_incident_id=identity.system_incident_id(lost_in) if lost_in is not None else None,
+            )
+        )
+
+    def add_losses_to(self, totals: dict[Minute, Loss]) -> list[tuple[Minute, Loss | None]]:
+        """Add up what system incidents cost: by first minute the new total, None if that is nothing now."""
+        changed: list[tuple[Minute, Loss | None]] = []
+        for start, loss in sorted(self.losses.items()):
+            total = totals.setdefault(start, Loss())
+            total.held += loss.held
+            total.dropped += loss.dropped
+            total.in_progress += loss.in_progress
+            if total == Loss():
+                del totals[start]
+                changed.append((start, None))
+            else:
+                changed.append((start, total))
+        return changed
+
     def run(self, monitor: Monitor, environment: Environment, run: Run) -> None:
         """A check-in was made or changed."""
         self._runs[id(run)] = (monitor, environment, run)
 
     def incident(
-        self, monitor: Monitor, environment: Environment, incident: Incident, resolving: Run | None
+        self,
+        monitor: Monitor,
+        environment: Environment,
+        incident: Incident,
+        resolving: Run | None,
+        reset_us: Microseconds | None = None,
     ) -> None:
-        """An incident was opened, or resolved by a check-in."""
+        """An incident was opened, resolved by a check-in, or by a control that reset the environment at `reset_us`."""
         self.incidents.append(
-            (
-                monitor.project_id,
-                monitor.slug,
-                environment.name,
-                incident.id,
-                incident.fingerprint,
-                incident.starting_guid,
-                incident.starting_us,
-                resolving.guid if resolving is not None else None,
-                resolving.date_added_us if resolving is not None else None,
+            IncidentRow(
+                incident_id=incident.id,
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                fingerprint=incident.fingerprint,
+                starting_check_in_id=incident.starting_guid,
+                starting_timestamp=incident.starting_us,
+                resolving_check_in_id=resolving.guid if resolving is not None else None,
+                resolving_timestamp=resolving.date_added_us if resolving is not None else reset_us,
             )
         )
 
     def delete(self, monitor: Monitor, environment: Environment | None) -> None:
-        """The monitor, or one of its environments, is gone with all that was its own."""
-        key: Row = (monitor.project_id, monitor.slug)
+        """The monitor, or one of its environments, is gone with all that was its own, and with what was noted of it."""
         gone = {id(each) for each in (monitor.environments() if environment is None else [environment])}
         for each in gone:
             self._touched.pop(each, None)
         self._runs = {at: noted for at, noted in self._runs.items() if id(noted[1]) not in gone}
-        if environment is not None:
-            key = (*key, environment.name)
-        for rows in (self._deleted, self.incidents, self.broken, self.mutes):
-            rows.append(key)
+        key = (monitor.project_id, monitor.slug) if environment is None else _key(monitor, environment)
 
-    def check_in_rows(self) -> list[Row]:
-        """The rows of `check_ins` that changed, each once, behind the deleted ones."""
-        return self._deleted + [
-            (
-                monitor.project_id,
-                monitor.slug,
-                environment.name,
-                run.guid,
-                STATUS_NAMES[run.status],
-                run.duration_ms,
-                run.date_added_us,
-                run.date_updated_us,
-                expected * MINUTE_US if (expected := run.expected_minute) != NO_MINUTE else None,
-                timeout * MINUTE_US if (timeout := run.timeout_minute) != FAR_MINUTE else None,
-                run.trace_id,
+        def is_left(row: IncidentRow | BrokenMonitorRow | MuteRow | RunDecisionRow) -> bool:
+            return (row.project_id, row.slug, row.environment)[: len(key)] != key
+
+        self.incidents = list(filter(is_left, self.incidents))
+        self.broken = list(filter(is_left, self.broken))
+        self.mutes = list(filter(is_left, self.mutes))
+        self.decisions = list(filter(is_left, self.decisions))
+        self._deleted.append(key)
+
+    def deletes(self) -> Deletes:
+        """What was deleted, by table: before what else is noted here."""
+        return {row.TABLE.name: self._deleted for row in _OWNED} if self._deleted else {}
+
+    def check_in_rows(self) -> list[CheckInRow]:
+        """The rows of `check_ins` that changed, each once."""
+        return [
+            CheckInRow(
+                check_in_id=run.guid,
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                status=STATUS_NAMES[run.status],
+                duration_ms=run.duration_ms,
+                date_added=run.date_added_us,
+                date_updated=run.date_updated_us,
+                expected_time=expected * MINUTE_US
+                if (expected := run.expected_minute) != NO_MINUTE
+                else None,
+                timeout_at=timeout * MINUTE_US if (timeout := run.timeout_minute) != FAR_MINUTE else None,
+                trace_id=run.trace_id,
             )
             for monitor, environment, run in self._runs.values()
         ]
 
-    def environment_rows(self) -> list[Row]:
-        """The rows of `monitor_environments` that changed, each once, behind the deleted ones."""
-        return self._deleted + [
-            (
-                monitor.project_id,
-                monitor.slug,
-                environment.name,
-                ENVIRONMENT_STATUS_NAMES[environment.status],
-                environment.is_muted,
-                environment.last_checkin_us if environment.last_checkin_us != NO_TIME else None,
-                environment.next_minute * MINUTE_US if environment.next_minute != NO_MINUTE else None,
-                environment.latest_minute * MINUTE_US if environment.latest_minute != FAR_MINUTE else None,
-                environment.incident.id if environment.incident is not None else None,
-                at_us,
-                environment.is_flapping,
+    def environment_rows(self) -> list[EnvironmentRow]:
+        """The rows of `monitor_environments` that changed, each once."""
+        return [
+            EnvironmentRow(
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=environment.name,
+                status=ENVIRONMENT_STATUS_NAMES[environment.status],
+                is_muted=environment.is_muted,
+                last_checkin=environment.last_checkin_us if environment.last_checkin_us != NO_TIME else None,
+                next_checkin=environment.next_minute * MINUTE_US
+                if environment.next_minute != NO_MINUTE
+                else None,
+                next_checkin_latest=environment.latest_minute * MINUTE_US
+                if environment.latest_minute != FAR_MINUTE
+                else None,
+                open_incident_id=environment.incident.id if environment.incident is not None else None,
+                updated_at=at_us,
+                is_flapping=environment.is_flapping,
             )
             for monitor, environment, at_us in self._touched.values()
         ]
+
+
+_OWNED = (CheckInRow, EnvironmentRow, IncidentRow, RunDecisionRow, BrokenMonitorRow, MuteRow)
+"""Of what goes with its environment."""
+
+
+def _key(monitor: Monitor, environment: Environment) -> tuple[int, str, str]:
+    return monitor.project_id, monitor.slug, environment.name

@@ -31,6 +31,6 @@ def miss(
         date_updated_us=tick * MINUTE_US,
         expected_minute=expected,
     )
-    environment.remember(guid)
+    environment.remember_missed(guid)
     monitor.learn(guid)
     note_unreported(monitor, environment, run, tick, expected, True, decisions, journal)

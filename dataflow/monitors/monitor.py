@@ -50,6 +50,8 @@ class Monitor(msgspec.Struct, gc=False):
     margin_minutes: int = 0
     """Of the config; like max_runtime_minutes asked for with every check-in."""
     max_runtime_minutes: int = 0
+    ends_move: bool = False
+    """The end of a run moves the next times, too: the schedule is an interval."""
     guids: GuidFilter | None = None
     """Of all environments, once there are many; not in snapshots."""
     tuning: Tuning = DEFAULT_TUNING
@@ -72,6 +74,7 @@ class Monitor(msgspec.Struct, gc=False):
         )
         monitor.configure(config)
         for environment in state.environments.values():
+            environment.complete()
             monitor.add(environment)
             if monitor.schedule is NEVER:
                 environment.next_minute, environment.latest_minute = NO_MINUTE, FAR_MINUTE
@@ -88,6 +91,7 @@ class Monitor(msgspec.Struct, gc=False):
         self.schedule = config.timing_or_never()
         self.margin_minutes = config.margin_minutes
         self.max_runtime_minutes = config.max_runtime_minutes
+        self.ends_move = config.schedule_type == "interval"
 
     def find(self, name: str) -> Environment | None:
         """The environment of this name; None if there is none."""

@@ -11,8 +11,8 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import ConfigUpdate, InvalidConfig, MonitorConfig, parse_config, shared
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
 from dataflow.monitors.limits import Limit
+from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 _BREAKS = ("/", "\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
 """What an environment's name may not hold: `/`, and whatever Python takes for a line break."""
@@ -37,47 +37,52 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
     environments: dict[str, bool]
     """Names, and whether they are muted. With a single one, many monitors share the dictionary (`_only`)."""
 
-    def row(self) -> Row:
+    def row(self) -> MonitorRow:
         """The monitor as a row of `monitors`."""
         config = self.config
-        return (
-            self.project_id,
-            self.slug,
-            self.organization_id,
-            identity.monitor_id(self.project_id, self.slug),
-            self.name,
-            "disabled" if self.is_disabled else "active",
-            self.is_muted,
-            self.owner,
-            config.schedule_type,
-            config.schedule,
-            config.zone,
-            config.checkin_margin,
-            config.max_runtime,
-            config.failure_issue_threshold,
-            config.recovery_threshold,
-            self.created_us,
-            self.updated_us,
+        return MonitorRow(
+            project_id=self.project_id,
+            organization_id=self.organization_id,
+            slug=self.slug,
+            monitor_id=identity.monitor_id(self.project_id, self.slug),
+            name=self.name,
+            status="disabled" if self.is_disabled else "active",
+            is_muted=self.is_muted,
+            owner=self.owner,
+            schedule_type=config.schedule_type,
+            schedule=config.schedule,
+            timezone=config.zone,
+            checkin_margin=config.checkin_margin,
+            max_runtime=config.max_runtime,
+            failure_issue_threshold=config.failure_issue_threshold,
+            recovery_threshold=config.recovery_threshold,
+            created_at=self.created_us,
+            updated_at=self.updated_us,
         )
 
-    def replaced_row(self, config: MonitorConfig, at_us: int) -> Row:
+    def replaced_row(self, config: MonitorConfig, at_us: int) -> ConfigRow:
         """A row of `monitor_config_history`: this config held until then."""
-        return (
-            self.project_id,
-            self.slug,
-            at_us,
-            config.schedule_type,
-            config.schedule,
-            config.zone,
-            config.checkin_margin,
-            config.max_runtime,
-            config.failure_issue_threshold,
-            config.recovery_threshold,
+        return ConfigRow(
+            project_id=self.project_id,
+            slug=self.slug,
+            replaced_at=at_us,
+            schedule_type=config.schedule_type,
+            schedule=config.schedule,
+            timezone=config.zone,
+            checkin_margin=config.checkin_margin,
+            max_runtime=config.max_runtime,
+            failure_issue_threshold=config.failure_issue_threshold,
+            recovery_threshold=config.recovery_threshold,
         )
 
-    def status_row(self, at_us: int) -> Row:
+    def status_row(self, at_us: int) -> MonitorStatusRow:
         """A row of `monitor_status_history`: it became what it is at this time."""
-        return (self.project_id, self.slug, at_us, "disabled" if self.is_disabled else "active")
+        return MonitorStatusRow(
+            project_id=self.project_id,
+            slug=self.slug,
+            changed_at=at_us,
+            status="disabled" if self.is_disabled else "active",
+        )
 
 
 class Retrieval(NamedTuple):

@@ -9,7 +9,7 @@ from dataflow.monitors.check_in import (
     IN_PROGRESS,
     MAX_DURATION_MS,
     OK,
-    UNKNOWN,
+    TIMEOUT,
     CheckIn,
     first_tick_after,
 )
@@ -19,8 +19,6 @@ from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.run import Run
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Microseconds, Minute
-
-_RESULTS = (OK, ERROR)
 
 
 def begin(
@@ -52,7 +50,9 @@ def begin(
         environment.remember(guid)
     monitor.learn(guid)
     journal.run(monitor, environment, run)
-    _advance(monitor, environment, run, check_in, first_tick, journal)
+    _move(monitor, environment, run, check_in, added_us if status == ERROR else start_us, first_tick, journal)
+    if status != IN_PROGRESS:
+        _judge(monitor, environment, run, check_in, journal)
 
 
 def _limit(monitor: Monitor, run: Run, from_minute: Minute, first_tick: Minute) -> None:
@@ -77,7 +77,10 @@ def update(monitor: Monitor, environment: Environment, run: Run, check_in: Check
         run.status = check_in.status
         run.timeout_minute = FAR_MINUTE
     journal.run(monitor, environment, run)
-    _advance(monitor, environment, run, check_in, first_tick, journal)
+    if check_in.status == IN_PROGRESS or _end_moves(monitor, environment, check_in):
+        _move(monitor, environment, run, check_in, check_in.start_us, first_tick, journal)
+    if run.status != IN_PROGRESS:
+        _judge(monitor, environment, run, check_in, journal)
 
 
 def late_result(
@@ -91,24 +94,20 @@ def late_result(
         return
     run.duration_ms = duration_ms
     run.date_updated_us = check_in.start_us
-    if run.status == UNKNOWN:
-        assert environment.settled is not None
-        del environment.settled[run.guid]
-        environment.remember(run.guid)
-        run.status = check_in.status
-        if run.lost_in != NO_MINUTE:
-            journal.loss(run.lost_in).in_progress -= 1
-    else:
-        holding.report_late(monitor, environment, run, check_in.status, check_in.received_us, journal)
     journal.run(monitor, environment, run)
-    _advance(
-        monitor,
-        environment,
-        run,
-        check_in,
-        first_tick_after(check_in, monitor.tuning.clock_delay_us),
-        journal,
-    )
+    if _end_moves(monitor, environment, check_in):
+        first_tick = first_tick_after(check_in, monitor.tuning.clock_delay_us)
+        _move(monitor, environment, run, check_in, check_in.start_us, first_tick, journal)
+    if run.status == TIMEOUT:
+        holding.report_late(monitor, environment, run, check_in.status, check_in.received_us, journal)
+        return
+    assert environment.settled is not None
+    del environment.settled[run.guid]
+    environment.remember(run.guid)
+    run.status = check_in.status
+    if run.lost_in != NO_MINUTE:
+        journal.loss(run.lost_in).in_progress -= 1
+    _judge(monitor, environment, run, check_in, journal)
 
 
 def _duration(run: Run, check_in: CheckIn, journal: Journal) -> int | None:
@@ -123,31 +122,47 @@ def _duration(run: Run, check_in: CheckIn, journal: Journal) -> int | None:
     return duration_ms
 
 
-def _advance(
+def _end_moves(monitor: Monitor, environment: Environment, check_in: CheckIn) -> bool:
+    """Whether the message that ends a run whose begin was seen moves the next times.
+
+    Of an interval, which counts from the last sign of life. Of a crontab only if the same message changes what is asked
+    of the job: what ended is over, and the run that is due by then must still come.
+    """
+    return monitor.ends_move or environment.changed_us == check_in.received_us
+
+
+def _move(
     monitor: Monitor,
     environment: Environment,
     run: Run,
     check_in: CheckIn,
+    seen_us: Microseconds,
     first_tick: Minute,
     journal: Journal,
 ) -> None:
-    """What a check-in does to its environment, once it is written down ("Then" in SPEC, section 7)."""
-    added_us, start_us, status = run.date_added_us, check_in.start_us, run.status
-    if status in _RESULTS and added_us > environment.newest_result_us:
-        environment.newest_result_us = added_us
-    if status == OK and added_us > environment.last_ok_us:
-        environment.last_ok_us = added_us
-    if environment.last_checkin_us > (added_us if status == ERROR else start_us):
-        return  # a newer one has been seen
+    """Compute the next times from a message, unless a check-in has been seen that began after `seen_us`."""
+    last_us = environment.last_checkin_us
+    if last_us > seen_us:
+        return
     journal.touch(monitor, environment, check_in.received_us)
-    if added_us > environment.last_checkin_us:
-        environment.last_checkin_us = added_us
+    if run.date_added_us > last_us:
+        environment.last_checkin_us = run.date_added_us
+    start_us = check_in.start_us
     if monitor.tuning.early_tolerance_us:
         start_us = _reference(monitor, run, start_us)
     environment.plan(monitor.schedule.after(start_us), monitor.margin_minutes, first_tick)
-    if status == OK:
+
+
+def _judge(monitor: Monitor, environment: Environment, run: Run, check_in: CheckIn, journal: Journal) -> None:
+    """The job has finished a run: see whether the result counts."""
+    added_us = run.date_added_us
+    if added_us > environment.newest_result_us:
+        environment.newest_result_us = added_us
+    if run.status == OK:
+        if added_us > environment.last_ok_us:
+            environment.last_ok_us = added_us
         holding.note_success(monitor, environment, run, check_in.received_us, journal)
-    elif status == ERROR:
+    else:
         holding.note_failure(monitor, environment, run, check_in.received_us, journal)
 
 

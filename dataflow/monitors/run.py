@@ -24,6 +24,8 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     """The first tick that finds it in progress."""
     lost_in: Minute = NO_MINUTE
     """The first minute of the system incident that made it unknown; NO_MINUTE: none did."""
+    ended_well: bool = False
+    """It timed out, and then the job reported that it was ok after all."""
 
 
 class Held(msgspec.Struct, array_like=True, gc=False):
@@ -38,7 +40,7 @@ class Held(msgspec.Struct, array_like=True, gc=False):
     last_ok_us: Microseconds = NO_TIME
     """Of a failure, the environment's newest success at that time."""
     counts: bool = True
-    """It counts if it is settled as a failure; False: the job has been seen since, it is only written down."""
+    """False, in snapshots of releases before 0.1.0: it does not count, whatever it is settled as."""
     late_ok: bool = False
     """The run, a time-out, was reported to be ok after all."""
 

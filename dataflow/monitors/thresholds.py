@@ -7,6 +7,7 @@ from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Failure
+from dataflow.monitors.times import Microseconds
 
 
 class Thresholds(AlarmPolicy):
@@ -49,6 +50,13 @@ class Thresholds(AlarmPolicy):
         if environment.oks >= monitor.config.recovery_count:
             environment.oks = 0
             counted.resolves = True  # (c)
+
+    def on_reset(
+        self, monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal
+    ) -> None:
+        """See AlarmPolicy."""
+        environment.failures = None
+        environment.oks = 0
 
     def on_change(self, monitor: Monitor, environment: Environment, counted: Counted) -> None:
         """See AlarmPolicy."""

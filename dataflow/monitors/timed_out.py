@@ -15,7 +15,11 @@ from dataflow.monitors.unreported import note_unreported
 def time_out(
     monitor: Monitor, environment: Environment, run: Run, tick: Minute, decisions: Decisions, journal: Journal
 ) -> None:
-    """A tick finds a check-in overdue; that counts as a failure unless the job has been seen since it began."""
+    """A tick finds a check-in overdue.
+
+    Whether it counts goes by when runs began (`monitors.counting`). The next times are computed from the tick unless
+    the job has been seen since: then they are those of a later run.
+    """
     heard_minute = run.date_updated_us // MINUTE_US
     environment.end(run)
     run.status = TIMEOUT
@@ -23,5 +27,5 @@ def time_out(
     run.date_updated_us = tick * MINUTE_US
     environment.settle(run)
     seen_us = max(environment.newest_result_us, environment.last_checkin_us)
-    counts = seen_us <= run.date_added_us
-    note_unreported(monitor, environment, run, tick, heard_minute, counts, decisions, journal)
+    is_newest = seen_us <= run.date_added_us
+    note_unreported(monitor, environment, run, tick, heard_minute, is_newest, decisions, journal)

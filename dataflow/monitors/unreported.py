@@ -7,7 +7,7 @@ from dataflow.monitors.check_in import UNKNOWN
 from dataflow.monitors.counting import count_failure
 from dataflow.monitors.decisions import Decisions
 from dataflow.monitors.environment import Environment
-from dataflow.monitors.journal import Journal
+from dataflow.monitors.journal import Journal, Verdict
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.run import Run
 from dataflow.monitors.times import MINUTE_US, Minute
@@ -19,26 +19,30 @@ def note_unreported(
     run: Run,
     tick: Minute,
     since_minute: Minute,
-    counts: bool,
+    moves: bool,
     decisions: Decisions,
     journal: Journal,
 ) -> None:
     """A tick found a failure that a check-in since `since_minute` would have prevented.
 
-    It counts at once, or once the tick is decided, or never, because that check-in may have been lost.
+    It is judged at once, or once the tick is decided, or never, because that check-in may have been lost. With `moves`
+    the next times are computed from the tick.
     """
     at_us = tick * MINUTE_US
     incident_start = decisions.lost_in(since_minute, tick)
+    is_pending = incident_start is None and tick >= decisions.pending_from
     if incident_start is not None:
         journal.loss(incident_start).dropped += 1
         run.status = UNKNOWN
-    elif tick >= decisions.pending_from:
-        holding.hold(environment, run, tick, counts)
+        journal.decide(
+            monitor, environment, run, Verdict.FAILURE, at_us, counted=False, lost_in=incident_start
+        )
     journal.run(monitor, environment, run)
-    if not counts:
-        return
-    following = monitor.schedule.resume(environment.next_minute, tick)
-    environment.plan(following, monitor.margin_minutes, tick)
-    if run.status != UNKNOWN and tick < decisions.pending_from:
+    if moves:
+        following = monitor.schedule.resume(environment.next_minute, tick)
+        environment.plan(following, monitor.margin_minutes, tick)
+        journal.touch(monitor, environment, at_us)
+    if is_pending:
+        holding.hold(monitor, environment, run, tick, journal)
+    elif incident_start is None:
         count_failure(monitor, environment, run, at_us, journal)
-    journal.touch(monitor, environment, at_us)

@@ -5,7 +5,7 @@ Each accepted check-in goes on after the change of its monitor that it made.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from dataflow.monitors.changes import (
     Change,
@@ -17,31 +17,33 @@ from dataflow.monitors.changes import (
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
-from dataflow.monitors.registry import KnownMonitor, Registry
+from dataflow.monitors.registry import Key, KnownMonitor, Registry
+from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 
 class Outbox(Protocol):
     """Takes, in order, what goes on."""
 
-    def append(self, item: CheckIn | Change | EnvironmentReset, /) -> None:
+    def append(self, item: CheckIn | Change, /) -> None:
         """Take one more."""
 
 
 class Changes(NamedTuple):
     """What happened to the monitors: rows of tables, and what was rejected."""
 
-    monitors: list[Row]
-    configs: list[Row]
-    """Of `monitor_config_history`: configs that no longer hold."""
-    statuses: list[Row]
+    monitors: list[MonitorRow]
+    configs: list[ConfigRow]
+    """Configs that no longer hold."""
+    statuses: list[MonitorStatusRow]
+    deleted: list[Key]
+    """Monitors that are gone, before what the other lists hold happened."""
     rejected: list[tuple[CheckIn | Control, Errors]]
     """Also what was accepted with a complaint."""
 
 
 def no_changes() -> Changes:
     """Lists to be filled."""
-    return Changes([], [], [], [])
+    return Changes([], [], [], [], [])
 
 
 class Upserts:
@@ -130,9 +132,10 @@ class Upserts:
         assert control.slug is not None
         key = (control.project_id, control.slug)
         if control.environment is None:
-            changes.monitors.append(key)
-            changes.configs.append(key)
-            changes.statuses.append(key)
+            _drop(changes.monitors, key)
+            _drop(changes.configs, key)
+            _drop(changes.statuses, key)
+            changes.deleted.append(key)
         out.append(
             MonitorDeleted(
                 project_id=control.project_id,
@@ -162,6 +165,13 @@ class Upserts:
             )
         )
         return None
+
+
+_Owned = TypeVar("_Owned", MonitorRow, MonitorStatusRow, ConfigRow)
+
+
+def _drop(rows: list[_Owned], key: Key) -> None:
+    rows[:] = [row for row in rows if (row.project_id, row.slug) != key]
 
 
 def _note_replaced(before: MonitorConfig | None, monitor: KnownMonitor, at_us: int, changes: Changes) -> None:

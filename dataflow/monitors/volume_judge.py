@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.decisions import ALL_NORMAL, DECISION_NAMES, Decision, TickEvent
-from dataflow.monitors.journal import Row
 from dataflow.monitors.volume import ClosedMinute, Volume, VolumeRules, VolumeState
+from state.schema.tables.volume import ClockTickRow, SystemIncidentRow
 
 
 class SystemIncident(msgspec.Struct, array_like=True):
@@ -34,16 +35,16 @@ class SystemIncident(msgspec.Struct, array_like=True):
         """32 hex digits, derived from its first minute."""
         return identity.system_incident_id(self.start_minute)
 
-    def row(self) -> Row:
+    def row(self) -> SystemIncidentRow:
         """The row of `system_incident_spans`."""
-        return (
-            self.id,
-            self.start_minute * MINUTE_US,
-            _time_us(self.end_minute),
-            self.detected_tick * MINUTE_US,
-            _time_us(self.ended_tick),
-            self.volume,
-            self.expected,
+        return SystemIncidentRow(
+            system_incident_id=self.id,
+            start=self.start_minute * MINUTE_US,
+            end=_time_us(self.end_minute),
+            detected_at=self.detected_tick * MINUTE_US,
+            ended_at=_time_us(self.ended_tick),
+            volume=self.volume,
+            expected=self.expected,
         )
 
 
@@ -52,7 +53,7 @@ class VolumeJudgeState(msgspec.Struct, array_like=True):
 
     counts: dict[int, int]
     volume: VolumeState
-    pending: list[Row]
+    pending: list[ClockTickRow]
     incident: SystemIncident | None
 
 
@@ -63,7 +64,7 @@ class Judgement(NamedTuple):
     """In order; ticks that are not named are NORMAL."""
     clear_until: int
     """Ticks up to this one will be NORMAL, whatever comes."""
-    ticks: list[Row]
+    ticks: list[ClockTickRow]
     """Rows of `clock_ticks`."""
     incidents: list[SystemIncident]
     """Those that began or ended."""
@@ -83,7 +84,7 @@ class VolumeJudge:
         if rules is None:
             state = None  # what is not counted would look like a time without check-ins later
         self._volume = Volume(rules or VolumeRules(), state.volume if state is not None else None)
-        self._pending: list[Row] = state.pending if state is not None else []
+        self._pending: list[ClockTickRow] = state.pending if state is not None else []
         """The rows of pending ticks, to be written again once they are decided."""
         self._incident = state.incident if state is not None else None
 
@@ -110,7 +111,7 @@ class VolumeJudge:
                 judgement.incidents.append(incident)
         return judgement
 
-    def _note(self, closed: ClosedMinute, rows: list[Row]) -> None:
+    def _note(self, closed: ClosedMinute, rows: list[ClockTickRow]) -> None:
         """The tick's row, and again those of the pending ticks that it settles."""
         event, assessment = closed.event, closed.assessment
         if event is None and not closed.volume and not assessment.expected:
@@ -120,16 +121,20 @@ class VolumeJudge:
         settled_us = event.settled_until * MINUTE_US if event is not None else at_us
         if self._pending and event is not None:
             name = DECISION_NAMES[event.verdict]
-            rows += [(*row[:4], name, at_us) for row in self._pending if row[0] <= settled_us]
-            self._pending = [row for row in self._pending if row[0] > settled_us]
+            rows += [
+                replace(row, decision=name, decided_at=at_us)
+                for row in self._pending
+                if row.minute <= settled_us
+            ]
+            self._pending = [row for row in self._pending if row.minute > settled_us]
         is_pending = settled_us < at_us
-        row = (
-            at_us,
-            closed.volume,
-            assessment.expected,
-            assessment.deviation,
-            DECISION_NAMES[decision],
-            None if is_pending else at_us,
+        row = ClockTickRow(
+            minute=at_us,
+            volume=closed.volume,
+            expected=assessment.expected,
+            deviation=assessment.deviation,
+            decision=DECISION_NAMES[decision],
+            decided_at=None if is_pending else at_us,
         )
         rows.append(row)
         if is_pending:
@@ -145,10 +150,10 @@ class VolumeJudge:
                 volume=closed.volume,
                 expected=closed.assessment.expected,
             )
-            return msgspec.structs.replace(self._incident)
+            return replace(self._incident)
         if closed.ended != NO_MINUTE and self._incident is not None:
             incident, self._incident = self._incident, None
-            return msgspec.structs.replace(incident, end_minute=closed.ended, ended_tick=closed.tick)
+            return replace(incident, end_minute=closed.ended, ended_tick=closed.tick)
         return None
 
 

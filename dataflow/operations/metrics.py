@@ -11,6 +11,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from dataflow.stream.items import DeadLetter, Records
 from state.publish.publish import Published
+from state.schema.catalogue import rows_of
+from state.schema.tables.runs import CheckInRow, IncidentRow, ProcessingErrorRow, StatusChangeRow
+from state.schema.tables.volume import SystemIncidentRow
 
 CHECK_INS = Counter("cronwax_check_ins", "Check-ins written, by the status that they came to.", ["status"])
 ERRORS = Counter("cronwax_processing_errors", "Reasons for which messages were rejected.", ["type"])
@@ -41,40 +44,30 @@ SYSTEM_INCIDENT = Gauge("cronwax_system_incident", "1 while check-ins are being 
 STALLED = Gauge(
     "cronwax_stalled", "1 while the watchdog says that this is stalled or too far behind.", ["subject"]
 )
+HOST_CLOCK_AHEAD = Gauge(
+    "cronwax_host_clock_ahead_seconds",
+    "How far this host's clock is ahead of the broker's (negative: late), as fresh messages show; 0 if they agree.",
+)
 
 _open_incidents: dict[int, int] = {}
 """By shard."""
-_STATUS = 4
-"""The column of a check-in's status."""
-_RESOLVING = 7
-"""The column of an incident's resolving check-in."""
-_ENDED_AT = 4
-"""The column of when a system incident was over."""
-_TYPES = 2
-"""The column of an error's types."""
-_PAYLOAD_TYPE = 1
-"""The column of a message's payload type."""
 
 
 def count_records(items: Sequence[Records]) -> None:
-    """Count what comes to the tables. A row that deletes is shorter than the columns looked at."""
+    """Count what comes to the tables."""
     statuses: dict[str, int] = {}
     kinds: dict[str, int] = {}
     errors: dict[str, int] = {}
     for records in items:
-        for name, rows in records.rows.items():
-            if name == "check_ins":
-                _tally(statuses, (row[_STATUS] for row in rows if len(row) > _STATUS))
-            elif name == "incidents":
-                resolved = [row[_RESOLVING] is not None for row in rows if len(row) > _RESOLVING]
-                INCIDENTS_OPENED.inc(resolved.count(False))
-                INCIDENTS_RESOLVED.inc(resolved.count(True))
-            elif name == "status_changes":
-                _tally(kinds, (row[_PAYLOAD_TYPE] for row in rows))
-            elif name == "system_incident_spans":
-                SYSTEM_INCIDENT.set(rows[-1][_ENDED_AT] is None)
-            elif name == "processing_errors":
-                _tally(errors, (kind for row in rows for kind in row[_TYPES]))
+        rows = records.rows
+        _tally(statuses, (row.status for row in rows_of(rows, CheckInRow)))
+        _tally(kinds, (row.payload_type for row in rows_of(rows, StatusChangeRow)))
+        _tally(errors, (kind for row in rows_of(rows, ProcessingErrorRow) for kind in row.error_types))
+        resolved = [row.resolving_check_in_id is not None for row in rows_of(rows, IncidentRow)]
+        INCIDENTS_OPENED.inc(resolved.count(False))
+        INCIDENTS_RESOLVED.inc(resolved.count(True))
+        for row in rows_of(rows, SystemIncidentRow):
+            SYSTEM_INCIDENT.set(row.ended_at is None)
     _add(CHECK_INS, statuses)
     _add(MESSAGES, kinds)
     _add(ERRORS, errors)

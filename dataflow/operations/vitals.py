@@ -13,6 +13,8 @@ from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.items import Records
+from state.schema.catalogue import rows_of
+from state.schema.tables.internal import PartitionRow
 
 Kind = Literal["clock", "partition", "sink"]
 SECOND_US = 1_000_000
@@ -70,9 +72,9 @@ class Vitals(Collector):
     def clocks(self, items: Sequence[Records]) -> None:
         """Take the partitions' clocks from their records: up to there everything has come through the flow."""
         for records in items:
-            for topic, partition, _, clock_us in records.rows.get("partitions", ()):
-                if clock_us is not None:
-                    self._clocks[f"{topic}/{partition}"] = clock_us // MINUTE_US
+            for row in rows_of(records.rows, PartitionRow):
+                if row.clock is not None:
+                    self._clocks[f"{row.topic}/{row.partition}"] = row.clock // MINUTE_US
 
     def sink_takes(self, name: str) -> None:
         """A sink is given something, which it owes until it has finished the epoch."""

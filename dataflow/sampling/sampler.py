@@ -17,11 +17,11 @@ from dataflow.monitors import identity
 from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.check_in import MINUTE_US, NIL_GUID, NO_MINUTE, STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
 from dataflow.monitors.limits import payload_json
 from dataflow.sampling.conditions import Subject
 from dataflow.sampling.rule_request import RuleRequest, new_monitor_rule, parse_rule
 from dataflow.sampling.sampling_rules import OrganizationRules, Rule, RulesState, TooManyRules
+from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 
 Waiting = CheckIn | Control | RuleRequested
 Position = tuple[str, int, int]
@@ -39,8 +39,8 @@ class SamplerState(msgspec.Struct, array_like=True):
 class Decided(NamedTuple):
     """What came of what the watermark has passed."""
 
-    samples: list[Row]
-    rules: list[Row]
+    samples: list[SampleRow]
+    rules: list[SamplingRuleRow]
     """Those that are new or changed."""
     rejected: list[tuple[Control, Errors]]
 
@@ -168,7 +168,7 @@ class Sampler:
             return [{"type": ErrorType.TOO_MANY_RULES, "reason": refused.reason}]
         return None
 
-    def _sample(self, item: CheckIn) -> Row | None:
+    def _sample(self, item: CheckIn) -> SampleRow | None:
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = OrganizationRules(self._base_rate)
@@ -178,7 +178,7 @@ class Sampler:
         kept = rules.sample(_subject(item), guid, item.received_us)
         return _sample_row(item, guid, *kept) if kept is not None else None
 
-    def _take_changed_rules(self, now_us: int | None, rows: list[Row]) -> None:
+    def _take_changed_rules(self, now_us: int | None, rows: list[SamplingRuleRow]) -> None:
         self._asked = {key: asked for key, asked in self._asked.items() if asked}
         self._watched = set(self._asked)
         for organization_id, rules in self._rules.items():
@@ -216,38 +216,38 @@ def _subject(item: CheckIn) -> Subject:
     )
 
 
-def _sample_row(item: CheckIn, guid: bytes, rule_id: int | None, rate: float) -> Row:
-    return (
-        guid,
-        item.topic,
-        item.partition,
-        item.offset,
-        item.project_id,
-        item.slug,
-        item.environment,
-        rule_id,
-        rate,
-        item.received_us,
-        item.payload,
+def _sample_row(item: CheckIn, guid: bytes, rule_id: int | None, rate: float) -> SampleRow:
+    return SampleRow(
+        check_in_id=guid,
+        project_id=item.project_id,
+        slug=item.slug,
+        environment=item.environment,
+        rule_id=rule_id,
+        sample_rate=rate,
+        received_at=item.received_us,
+        payload=item.payload,
+        topic=item.topic,
+        partition=item.partition,
+        offset=item.offset,
     )
 
 
-def _rule_row(organization_id: int, rule: Rule) -> Row:
-    return (
-        organization_id,
-        rule.rule_id,
-        rule.created_us,
-        rule.external_rule_id,
-        msgspec.json.encode(rule.project_ids),
-        rule.condition,
-        rule.condition_hash,
-        rule.start_us,
-        rule.end_us,
-        rule.num_samples,
-        rule.sample_rate,
-        rule.kept,
-        rule.is_active,
-        rule.is_org_level,
-        rule.query,
-        rule.created_by_id,
+def _rule_row(organization_id: int, rule: Rule) -> SamplingRuleRow:
+    return SamplingRuleRow(
+        organization_id=organization_id,
+        rule_id=rule.rule_id,
+        external_rule_id=rule.external_rule_id,
+        project_ids=msgspec.json.encode(rule.project_ids),
+        condition=rule.condition.encode("utf-8", "surrogatepass"),
+        condition_hash=rule.condition_hash,
+        start=rule.start_us,
+        end=rule.end_us,
+        num_samples=rule.num_samples,
+        sample_rate=rule.sample_rate,
+        kept=rule.kept,
+        is_active=rule.is_active,
+        is_org_level=rule.is_org_level,
+        query=rule.query,
+        created_by_id=rule.created_by_id,
+        created_at=rule.created_us,
     )

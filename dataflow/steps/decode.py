@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import repeat
-from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import Row
 from dataflow.monitors.limits import cut_text
-from dataflow.steps.processing_error_rows import unread
+from dataflow.steps.processing_error_rows import dropped, unread
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
 from dataflow.stream.key_groups import organization_group
 from dataflow.stream.partition_clock import PartitionClock
-from dataflow.wire.check_ins import CheckInDecoder, MalformedMessage, Place
+from dataflow.wire.check_ins import CheckInDecoder, DroppedCheckIn, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line
+from state.schema.catalogue import by_table
+from state.schema.tables.internal import PartitionRow
+from state.schema.tables.runs import ProcessingErrorRow
 
 Output = Chunk | Records | DeadLetter
 
@@ -28,7 +29,8 @@ Output = Chunk | Records | DeadLetter
 class Decode:
     """Turns batches into chunks by the gate's key groups, each with the clock that holds behind it.
 
-    What is no message becomes a dead letter and a processing error; an invalid control a processing error.
+    What is no message becomes a dead letter and a processing error; an invalid control a processing error, and so
+    does what the intake has dropped.
     """
 
     def __init__(self, projects: dict[int, int], gate_groups: int, clock_delay_us: int = 0) -> None:
@@ -51,7 +53,7 @@ class Decode:
 
     def _batch(self, batch: SourceBatch, out: list[Output]) -> None:
         by_group: list[list[Item]] = [[] for _ in range(self._groups)]
-        errors: list[Row] = []
+        errors: list[ProcessingErrorRow] = []
         read = self._readers[batch.format]
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
@@ -69,6 +71,8 @@ class Decode:
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
                 errors.append(unread(topic, partition, offset, received_us, message, [error]))
                 out.append(DeadLetter(topic, partition, offset, reason, message))
+            except DroppedCheckIn as drop:
+                errors.append(dropped(topic, partition, offset, received_us, drop))
             except InvalidControl as problem:
                 errors.append(unread(topic, partition, offset, received_us, message, problem.errors))
             else:
@@ -110,11 +114,9 @@ def _without_time(message: bytes, format_: int) -> str:
     return "no ts that is a time"
 
 
-def _progress(batch: SourceBatch, errors: list[Row]) -> Records:
+def _progress(batch: SourceBatch, errors: list[ProcessingErrorRow]) -> Records:
     clock = batch.clock_after * MINUTE_US if batch.clock_after != NO_MINUTE else None
-    rows: dict[str, list[tuple[Any, ...]]] = {
-        "partitions": [(batch.topic, batch.partition, batch.position, clock)]
-    }
-    if errors:
-        rows["processing_errors"] = errors
-    return Records(max(batch.origin, 0), rows)
+    position = PartitionRow(
+        topic=batch.topic, partition=batch.partition, position=batch.position, clock=clock
+    )
+    return Records(max(batch.origin, 0), by_table([position], errors))

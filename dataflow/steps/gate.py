@@ -9,7 +9,6 @@ import msgspec
 
 from dataflow.monitors.admission import Admission, MemberKey, SavedMember
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
-from dataflow.monitors.journal import Row
 from dataflow.monitors.organization import Limits, Organization, OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCounts
 from dataflow.monitors.times import Minute
@@ -20,6 +19,8 @@ from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import Chunk, Item, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
+from state.schema.catalogue import by_table
+from state.schema.tables.runs import ProcessingErrorRow
 
 BLOCK = tuple[list[MemberKey], list[SavedMember]]
 _decode_block = block_decoder(BLOCK)
@@ -88,7 +89,7 @@ class Gate(KeyGroup[Chunk, Output]):
         """Let through what may pass; reject the rest with one processing error each."""
         to_monitors: list[list[Item]] = [[] for _ in range(self._key_groups)]
         to_sampling: list[Item] = []
-        rejected: list[Row] = []
+        rejected: list[ProcessingErrorRow] = []
         advanced = False
         rules, watermark = self._rules, self._watermark
         for chunk in chunks:
@@ -110,7 +111,7 @@ class Gate(KeyGroup[Chunk, Output]):
         if to_sampling or advanced:
             out.append(Sampled(group, group, to_sampling, minute))
         if rejected:
-            out.append(Records(group, {"processing_errors": rejected}))
+            out.append(Records(group, by_table(rejected)))
         return out
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.check_in import CheckIn, Control
-from dataflow.monitors.journal import Row
 from dataflow.sampling.sampler import Decided, Sampler, SamplerState
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.stream.codecs import SnapshotCodec
 from dataflow.stream.items import Chunk, Records
 from dataflow.wire.check_ins import payload_of
+from state.schema.catalogue import by_table
 
 
 class Sample(KeyGroup[Chunk, Records]):
@@ -51,10 +51,6 @@ class Sample(KeyGroup[Chunk, Records]):
         return (self._records(self._rules.finish()) if self._is_at_end() else []), False
 
     def _records(self, decided: Decided) -> list[Records]:
-        rows: dict[str, list[Row]] = {
-            "check_in_samples": decided.samples,
-            "processing_errors": [rejection(item, errors) for item, errors in decided.rejected],
-            "sampling_rules": decided.rules,
-        }
-        rows = {table: some for table, some in rows.items() if some}
+        rejected = [rejection(item, errors) for item, errors in decided.rejected]
+        rows = by_table(decided.samples, rejected, decided.rules)
         return [Records(self._group, rows)] if rows else []

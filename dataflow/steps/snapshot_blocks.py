@@ -15,6 +15,21 @@ SMALL_BLOCK = 128
 """The newest block takes up what changes next until it holds so many entries."""
 _STAGGER = 8
 
+Policy = Callable[[int, int, list[int], int], bool]
+"""Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the
+blocks' sizes in bytes, and the number of entries in all blocks."""
+
+
+def half_outdated(changed: int, count: int, sizes: list[int], held: int) -> bool:
+    """When half as many entries are outdated as there are, or up to one and a half times as many.
+
+    That differs from group to group, so that they do not all do it in the same epoch.
+    """
+    if 2 * changed >= count:
+        return True
+    stagger = sizes[0] % _STAGGER / _STAGGER  # any number that differs between groups will do
+    return held + changed > count * (1.5 + stagger)
+
 
 class _Block(NamedTuple, Generic[Key]):
     keys: list[Key]
@@ -26,10 +41,11 @@ class Blocks(Generic[Key]):
     """The blocks of one key group, the newest last: what that says of a key holds.
 
     To encode a whole group for every snapshot costs more than all that happens in between. So a block is encoded
-    once, of what has changed since the snapshot before. All is written anew when too much of the blocks is outdated:
-    half as many entries as there are, or up to one and a half times as many. That differs from group to group, so
-    that they do not all do it in the same epoch.
+    once, of what has changed since the snapshot before. All is written again when too much of the blocks is outdated.
     """
+
+    policy: Policy = staticmethod(half_outdated)
+    """When that is."""
 
     def __init__(self) -> None:
         self._blocks: list[_Block[Key]] = []
@@ -71,7 +87,8 @@ class Blocks(Generic[Key]):
         others. `count` is how many entries there are; `everything` gives them as they are encoded, and `find` one
         of them, or None if it is not there.
         """
-        if self._is_outdated(len(changed), count):
+        sizes = [len(block.data) for block in self._blocks]
+        if not sizes or self.policy(len(changed), count, sizes, self._held):
             self._blocks, self._held = [], 0
             if count:
                 self._blocks.append(_Block([], _encoded([], everything())))
@@ -87,14 +104,6 @@ class Blocks(Generic[Key]):
             there = [entry for entry in found if entry is not None]
             self._add(keys, _encoded(gone, there))
         return [block.data for block in self._blocks]
-
-    def _is_outdated(self, changed: int, count: int) -> bool:
-        if not self._blocks or 2 * changed >= count:
-            return True
-        stagger = (
-            len(self._blocks[0].data) % _STAGGER / _STAGGER
-        )  # any number that differs between groups will do
-        return self._held + changed > count * (1.5 + stagger)
 
     def _add(self, keys: list[Key], data: bytes) -> None:
         self._held += len(keys)

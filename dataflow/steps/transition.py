@@ -13,7 +13,7 @@ from bytewax.operators import StatefulBatchLogic
 from dataflow.monitors.changes import MonitorItem
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.identity import system_incident_id
-from dataflow.monitors.journal import Journal, Loss, Row
+from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.schedule import NEVER
 from dataflow.monitors.times import NO_MINUTE, Minute
@@ -24,6 +24,9 @@ from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
 from dataflow.stream.items import Chunk, Message, Records, Ticks
 from dataflow.wire.occurrences import message_of
+from state.schema.catalogue import Deletes, by_table
+from state.schema.tables.runs import StatusChangeRow
+from state.schema.tables.volume import SystemIncidentLossRow
 
 Output = Records | Message
 
@@ -78,32 +81,45 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def _outputs(self, journal: Journal) -> list[Output]:
         self.group.look_for_held(journal)
         out: list[Output] = []
-        rows: dict[str, list[Row]] = {
-            "check_ins": journal.check_in_rows(),
-            "monitor_environments": journal.environment_rows(),
-            "incidents": journal.incidents,
-            "broken_monitors": journal.broken,
-            "mute_history": journal.mutes,
-            "processing_errors": [rejection(item, errors) for item, errors in journal.rejected],
-        }
-        changes: list[Row] = []
+        changes: list[StatusChangeRow] = []
         for notice in journal.notices:
             message, row = message_of(notice)
             out.append(message)
             changes.append(row)
-        rows["status_changes"] = changes
-        rows["system_incident_losses"] = [
-            self._loss_row(start, total) for start, total in self.group.add_losses(journal)
-        ]
-        rows = {table: changed for table, changed in rows.items() if changed}
-        if rows:
-            out.append(Records(self._target, rows))
+        deletes = journal.deletes()
+        rows = by_table(
+            journal.check_in_rows(),
+            journal.environment_rows(),
+            journal.incidents,
+            journal.broken,
+            journal.mutes,
+            journal.decisions,
+            [rejection(item, errors) for item, errors in journal.rejected],
+            changes,
+            self._losses(journal, deletes),
+        )
+        if rows or deletes:
+            out.append(Records(self._target, rows, deletes=deletes))
         return out
 
-    def _loss_row(self, incident_start: Minute, total: Loss | None) -> Row:
-        """What a system incident has cost this group so far; a row that deletes it, if that is nothing."""
-        key = (system_incident_id(incident_start), self._target)
-        return (*key, total.held, total.dropped, total.in_progress) if total is not None else key
+    def _losses(self, journal: Journal, deletes: Deletes) -> list[SystemIncidentLossRow]:
+        """What system incidents have cost this group so far. Where that is nothing any more, a row is deleted."""
+        rows = []
+        for incident_start, total in journal.add_losses_to(self.group.losses):
+            incident = system_incident_id(incident_start)
+            if total is None:
+                deletes.setdefault(SystemIncidentLossRow.TABLE.name, []).append((incident, self._target))
+                continue
+            rows.append(
+                SystemIncidentLossRow(
+                    system_incident_id=incident,
+                    key_group=self._target,
+                    held=total.held,
+                    dropped=total.dropped,
+                    in_progress=total.in_progress,
+                )
+            )
+        return rows
 
 
 def _warn_of(monitor: Monitor) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
-from dataflow.monitors.journal import Row
 from dataflow.monitors.registry import Key, KnownMonitor
-from dataflow.monitors.upserts import Changes, Upserts, no_changes
+from dataflow.monitors.upserts import Upserts, no_changes
 from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
@@ -15,9 +14,13 @@ from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
+from state.schema.catalogue import Deletes, by_table
+from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 BLOCK = tuple[list[Key], list[KnownMonitor]]
 _decode_block = block_decoder(BLOCK)
+_OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
+"""Of what goes with its monitor."""
 
 
 class UpsertState(msgspec.Struct, array_like=True):
@@ -80,19 +83,12 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if items or advanced:
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark))
-        if rows := _rows(changes):
-            out.append(Records(group, rows))
+        rejected = [rejection(item, errors) for item, errors in changes.rejected]
+        rows = by_table(changes.monitors, changes.configs, changes.statuses, rejected)
+        deletes: Deletes = {row.TABLE.name: [*changes.deleted] for row in _OWNED} if changes.deleted else {}
+        if rows or deletes:
+            out.append(Records(group, rows, deletes=deletes))
         return out
-
-
-def _rows(changes: Changes) -> dict[str, list[Row]]:
-    tables: dict[str, list[Row]] = {
-        "monitors": changes.monitors,
-        "monitor_config_history": changes.configs,
-        "monitor_status_history": changes.statuses,
-        "processing_errors": [rejection(item, errors) for item, errors in changes.rejected],
-    }
-    return {table: rows for table, rows in tables.items() if rows}
 
 
 def _key_of(monitor: KnownMonitor) -> Key:

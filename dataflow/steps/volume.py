@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.monitors.journal import Row
 from dataflow.monitors.volume import VolumeRules, VolumeState
 from dataflow.monitors.volume_judge import SystemIncident, VolumeJudge, VolumeJudgeState
 from dataflow.steps.key_group import KeyGroup, restored
@@ -13,6 +12,8 @@ from dataflow.stream.items import Message, Records, Ticks, Volumes
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 from dataflow.wire.system_incidents import system_incident_message
+from state.schema.catalogue import by_table
+from state.schema.tables.volume import ClockTickRow
 
 Output = Ticks | Records | Message
 
@@ -23,7 +24,7 @@ class JudgeState(msgspec.Struct, array_like=True):
     watermark: tuple[int, dict[str, int]]
     counts: dict[int, int]
     volume: VolumeState
-    pending: list[Row]
+    pending: list[ClockTickRow]
     incident: SystemIncident | None
 
 
@@ -66,11 +67,7 @@ class Judge(KeyGroup[Volumes, Output]):
         ]
         messages = [system_incident_message(incident) for incident in judged.incidents]
         out += [message for message, _ in messages]
-        tables: dict[str, list[Row]] = {
-            "clock_ticks": judged.ticks,
-            "system_incident_spans": [incident.row() for incident in judged.incidents],
-            "status_changes": [row for _, row in messages],
-        }
-        if filled := {table: rows for table, rows in tables.items() if rows}:
-            out.append(Records(0, filled))
+        spans = [incident.row() for incident in judged.incidents]
+        if rows := by_table(judged.ticks, spans, [row for _, row in messages]):
+            out.append(Records(0, rows))
         return out

@@ -1,20 +1,27 @@
-"""What travels between steps: chunks of items, records, messages and dead letters."""
+"""What travels between steps: chunks of items, records, messages and dead letters.
+
+The engine pickles whatever crosses from one process to another; here that is one `bytes` each, made by msgspec.
+"""
 
 from __future__ import annotations
 
+from types import GenericAlias
 from typing import Any
 
+import msgspec
+
 from dataflow.monitors.admission import RuleRequested
-from dataflow.monitors.changes import Change, EnvironmentReset
+from dataflow.monitors.changes import Change
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.decisions import TickEvent
 from dataflow.stream.codecs import Sent, sent
+from state.schema.catalogue import TABLES, Deletes, Rows
 
 END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
 
 
-Item = CheckIn | Control | Change | EnvironmentReset | RuleRequested
+Item = CheckIn | Control | Change | RuleRequested
 
 
 @sent
@@ -59,18 +66,32 @@ class Ticks(Sent, array_like=True):
     """Ticks up to this one will be NORMAL, whatever comes."""
 
 
-@sent
-class Records(Sent, array_like=True):
-    """Changes to tables: by table, rows in order.
-
-    A row as long as the table has columns replaces the row of the same identity; a shorter one deletes all rows
-    that begin with it (see `state.schema.catalogue`).
-    """
+class Records(msgspec.Struct, array_like=True):
+    """Changes to tables: deletes, and then rows in order (see `state.schema.catalogue`)."""
 
     shard: int
-    rows: dict[str, list[tuple[Any, ...]]]
+    rows: Rows
     sent_at: float = 0.0
     """With several shards, of what goes to all of them: the machine's time, in seconds since the epoch; 0: unknown."""
+    deletes: Deletes = msgspec.field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _decode_records, (msgspec.msgpack.encode(self),)
+
+
+class PackedRecords(msgspec.Struct, array_like=True):
+    """Records as they are stored and sent: which class a row is of depends on the table."""
+
+    shard: int
+    rows: dict[str, msgspec.Raw]
+    sent_at: float = 0.0
+    deletes: dict[str, list[tuple[Any, ...]]] = msgspec.field(default_factory=dict)
+
+
+def unpacked(packed: PackedRecords) -> Records:
+    """Records that were packed. Raises msgspec.DecodeError."""
+    rows: Rows = {name: _row_decoders[name].decode(some) for name, some in packed.rows.items()}
+    return Records(packed.shard, rows, packed.sent_at, packed.deletes)
 
 
 @sent
@@ -93,3 +114,13 @@ class DeadLetter(Sent, array_like=True, gc=False):
     offset: int
     reason: str
     original: bytes
+
+
+_records_decoder = msgspec.msgpack.Decoder(PackedRecords)
+_row_decoders: dict[str, Any] = {
+    name: msgspec.msgpack.Decoder(GenericAlias(list, (table.row,))) for name, table in TABLES.items()
+}
+
+
+def _decode_records(data: bytes) -> Records:  # by its name for pickle: a decoder's method has none
+    return unpacked(_records_decoder.decode(data))

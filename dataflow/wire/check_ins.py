@@ -33,10 +33,23 @@ _MAX_SECONDS = 253_402_300_800.0
 _ENVIRONMENT_KEPT = Limit.ENVIRONMENT_CHARACTERS + 1
 """One character more than may be tells that a name is too long."""
 _MESSAGE_TYPES = ("check_in", "clock_pulse")
+DROPPED = "dropped_check_in"
+"""The message type by which the intake says what it could not take, so that whoever sent it can find it."""
 
 
 class MalformedMessage(Exception):  # noqa: N818 - the field's term, and the name of the error type
     """The bytes are no message; the text says why."""
+
+
+class DroppedCheckIn(Exception):  # noqa: N818 - an event, as MalformedMessage
+    """The intake could not read what somebody sent; `reason` says why, `payload` is what came, cut."""
+
+    def __init__(self, project_id: int, slug: str | None, reason: str, payload: bytes) -> None:
+        super().__init__(reason)
+        self.project_id = project_id
+        self.slug = slug
+        self.reason = reason
+        self.payload = payload
 
 
 class Place(msgspec.Struct, array_like=True, gc=False):
@@ -80,6 +93,9 @@ class Wrapper(msgspec.Struct, gc=False):
     start_time: float | UnsetType = UNSET
     project_id: int | UnsetType = UNSET
     sdk: str | None = None
+    slug: str | None = None
+    reason: str = ""
+    """Of what the intake dropped: the monitor's slug, if one is known, and why."""
 
 
 class LineMessage(msgspec.Struct, tag_field="message_type", tag="check_in", gc=False):
@@ -101,6 +117,8 @@ class _PackedWrapper(msgspec.Struct, gc=False):
     start_time: float | UnsetType = UNSET
     project_id: int | UnsetType = UNSET
     sdk: str | None = None
+    slug: str | None = None
+    reason: str = ""
 
 
 class _LineMessage(msgspec.Struct, gc=False):
@@ -139,7 +157,7 @@ class CheckInDecoder:
         self._projects = projects
 
     def packed(self, message: bytes, place: Place) -> CheckIn | None:
-        """A message in msgpack; None for a clock pulse. Raises MalformedMessage."""
+        """A message in msgpack; None for a clock pulse. Raises MalformedMessage, DroppedCheckIn."""
         try:
             wrapper = _packed(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -152,7 +170,7 @@ class CheckInDecoder:
         return self._check_in(wrapper, payload, place)
 
     def unpacked(self, wrapper: Wrapper, place: Place) -> CheckIn | None:
-        """A message from JSON; None for a clock pulse. Raises MalformedMessage."""
+        """A message from JSON; None for a clock pulse. Raises MalformedMessage, DroppedCheckIn."""
         payload: bytes | UnsetType = UNSET
         if isinstance(wrapper.payload, Raw):
             payload = bytes(wrapper.payload)
@@ -177,6 +195,7 @@ class CheckInDecoder:
         if wrapper.message_type != "check_in":
             if wrapper.message_type == "clock_pulse":
                 return None
+            _raise_dropped(wrapper, payload or b"")
             raise MalformedMessage(f"message_type must be one of {', '.join(_MESSAGE_TYPES)}")
         start, project_id = wrapper.start_time, wrapper.project_id
         if payload is UNSET or start is UNSET or project_id is UNSET:
@@ -236,6 +255,13 @@ class CheckInDecoder:
             0,
             is_line,
         )
+
+
+def _raise_dropped(wrapper: Wrapper | _PackedWrapper, payload: bytes) -> None:
+    """Raise DroppedCheckIn if that is what the message tells."""
+    project_id = wrapper.project_id
+    if wrapper.message_type == DROPPED and project_id is not UNSET and 0 <= project_id <= MAX_PROJECT_ID:
+        raise DroppedCheckIn(project_id, wrapper.slug, wrapper.reason, payload)
 
 
 def _read(payload: _Payload) -> _Fields | None:

@@ -80,6 +80,13 @@ class _DeleteMonitor(_Control):
     environment: EnvironmentName = None
 
 
+class _Reset(_Control):
+    type: Literal["reset"]
+    project_id: ProjectId
+    monitor_slug: Slug
+    environment: EnvironmentName = None
+
+
 class _SetKillswitch(_Control):
     type: Literal["set_killswitch"]
     organization_id: OrganizationId
@@ -104,6 +111,7 @@ _AnyControl = Annotated[
     | _SetMonitorStatus
     | _Mute
     | _DeleteMonitor
+    | _Reset
     | _SetKillswitch
     | _SetSeats
     | _UpsertSamplingRule,
@@ -143,7 +151,7 @@ class ControlDecoder:
             control.status = body.status
         elif isinstance(body, _Mute):
             control.flag, control.environment = body.muted, body.environment
-        elif isinstance(body, _DeleteMonitor):
+        elif isinstance(body, _DeleteMonitor | _Reset):
             control.environment = body.environment
         elif isinstance(body, _SetKillswitch):
             control.flag = body.enabled

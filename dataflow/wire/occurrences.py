@@ -12,10 +12,11 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import STATUS_NAMES
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
-from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice, Row
+from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice
 from dataflow.monitors.times import NO_TIME
 from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor
+from state.schema.tables.runs import StatusChangeRow
 
 MONITOR_FAILURE = 4001
 """Sentry's number of the occurrence type "a cron monitor fails"."""
@@ -33,7 +34,7 @@ def iso_time(time_us: int) -> str:
     return (_EPOCH + timedelta(microseconds=time_us)).isoformat()
 
 
-def message_of(notice: Notice) -> tuple[Message, Row]:
+def message_of(notice: Notice) -> tuple[Message, StatusChangeRow]:
     """The message that a notice calls for, and its row in `status_changes`."""
     if isinstance(notice, BrokenNotice):
         return _sent(broken_monitor(notice), notice)
@@ -42,20 +43,20 @@ def message_of(notice: Notice) -> tuple[Message, Row]:
     return _sent(_status_change(notice), notice)
 
 
-def _sent(body: dict[str, Any], notice: Notice) -> tuple[Message, Row]:
+def _sent(body: dict[str, Any], notice: Notice) -> tuple[Message, StatusChangeRow]:
     """The message of a notice that has this body, with `id` and `payload_type`; and its row."""
     payload = msgspec.json.encode(body)
     incident = notice.incident
-    row = (
-        body["id"],
-        body["payload_type"],
-        notice.project_id,
-        notice.slug,
-        notice.environment,
-        incident.id,
-        notice.guid,
-        notice.at_us,
-        payload,
+    row = StatusChangeRow(
+        message_id=body["id"],
+        payload_type=body["payload_type"],
+        project_id=notice.project_id,
+        slug=notice.slug,
+        environment=notice.environment,
+        incident_id=incident.id,
+        check_in_id=notice.guid,
+        created_at=notice.at_us,
+        payload=payload,
     )
     return Message(body["id"], incident.fingerprint, payload), row
 

@@ -9,16 +9,16 @@ import msgspec
 
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
-from dataflow.monitors.journal import Row
 from dataflow.monitors.volume_judge import SystemIncident
 from dataflow.stream.items import Message
 from dataflow.wire.stalls import KEY
+from state.schema.tables.runs import StatusChangeRow
 
 STARTED = "system_incident_started"
 ENDED = "system_incident_ended"
 
 
-def system_incident_message(incident: SystemIncident) -> tuple[Message, Row]:
+def system_incident_message(incident: SystemIncident) -> tuple[Message, StatusChangeRow]:
     """The message that it has started, or ended if it has, and its row in `status_changes`."""
     is_over = incident.end_minute != NO_MINUTE
     kind = ENDED if is_over else STARTED
@@ -35,7 +35,17 @@ def system_incident_message(incident: SystemIncident) -> tuple[Message, Row]:
         "text": _text(incident),
     }
     payload = msgspec.json.encode(body)
-    row = (body["id"], kind, None, None, None, None, None, decided_us, payload)
+    row = StatusChangeRow(
+        message_id=body["id"],
+        payload_type=kind,
+        project_id=None,
+        slug=None,
+        environment=None,
+        incident_id=None,
+        check_in_id=None,
+        created_at=decided_us,
+        payload=payload,
+    )
     return Message(body["id"], KEY, payload), row
 
 

@@ -1,12 +1,10 @@
-"""Statements from a person at a terminal, or from a pipe."""
+"""Statements in the lines that a person or a pipe sends."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from state.ask.questions import QUESTIONS, Parameters
+from state.ask.questions import QUESTIONS, Narrowing, Parameters
 
 Statement = tuple[str, Parameters]
 """SQL and its parameters."""
@@ -21,56 +19,47 @@ _SCHEMA = """
     SELECT table_name AS "table", column_name AS "column", data_type AS type, comment AS meaning
     FROM duckdb_columns() WHERE NOT internal AND ($name IS NULL OR table_name = $name)
     ORDER BY table_name, column_index"""
-_HELP = """\
-SQL, up to a semicolon. .tables lists tables, views and macros, .schema [TABLE] their columns, .quit ends.
-Questions with a name: {}
-"""
+QUIT = (".quit", ".exit", "quit", "exit")
+"""What ends a prompt or a pipe, alone on its line."""
 
 
-def read_statements() -> Iterator[Statement]:
-    """The statements of standard input, up to its end or `.quit`; a command comes out as its query.
+def statements(lines: Iterable[str]) -> Iterator[Statement]:
+    """The statements in lines without a person, up to their end or `.quit`; a command comes out as its query.
 
     A statement ends where a line ends with a semicolon, or with the input.
     """
     pending = ""
-    for line in _lines():
-        word, *rest = line.split() or [""]
-        if not pending and word == ".quit":
+    for line in lines:
+        words = line.split()
+        if not pending and words[:1] and words[0] in QUIT and len(words) == 1:
             return
-        if not pending and (command := _command(word, rest)) is not None:
+        if not pending and (command := command_of(words)) is not None:
             yield command
             continue
         pending = f"{pending}\n{line}" if pending else line.strip()
-        if pending.rstrip().endswith(";"):
-            yield pending, {}
+        if is_complete(pending):
+            if pending.strip("; \n\t"):
+                yield pending, {}
             pending = ""
     if pending:
         yield pending, {}
 
 
-def _command(word: str, rest: list[str]) -> Statement | None:
+def is_complete(text: str) -> bool:
+    """Whether a statement ends with this text."""
+    return text.rstrip().endswith(";")
+
+
+def command_of(words: list[str]) -> Statement | None:
+    """The statement of a command that begins with a dot, or of a question's name alone; None if it is neither."""
+    if not words:
+        return None
+    word, *rest = words
     if word == ".tables":
         return _TABLES, {}
     if word == ".schema":
-        return _SCHEMA, {"name": rest[0] if rest else None}
+        return _SCHEMA, {"name": rest[0].rstrip(";") if rest else None}
     question = QUESTIONS.get(word.removesuffix(";"))
     if question is None or rest or question.is_required:
         return None
-    return question.query, question.fill()
-
-
-def _lines() -> Iterator[str]:
-    if not sys.stdin.isatty():
-        yield from (line.rstrip("\n") for line in sys.stdin)
-        return
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - importing it gives `input` its line editing
-    print(_HELP.format(", ".join(name for name, question in QUESTIONS.items() if not question.is_required)))
-    while True:
-        try:
-            yield input("cronwax> ")
-        except KeyboardInterrupt:
-            print()
-        except EOFError:
-            print()
-            return
+    return question.asked((), Narrowing())

@@ -1,11 +1,49 @@
-"""Questions that have a name: `./run.sh sql status` instead of a query."""
+"""Questions that have a name: `cronwax status` instead of a query."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, NamedTuple
 
 Parameters = dict[str, Any]
 """What a query is given, by the names it has there."""
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """What an answer is narrowed to; each by the column that the answer has for it."""
+
+    project: int | None = None
+    slug: str | None = None
+    """A slug; `*` stands for any letters."""
+    environment: str | None = None
+    owner: str | None = None
+    """`user:...` or `team:...`; `*` stands for any letters."""
+    search: str | None = None
+    """A part of the slug, the environment or the owner."""
+    begin: datetime | None = None
+    end: datetime | None = None
+
+    def given(self) -> list[str]:
+        """The names of what is narrowed by."""
+        return [each.name for each in fields(self) if getattr(self, each.name) is not None]
+
+
+_CONDITIONS = {
+    "project": ("project_id", "project_id = $project"),
+    "slug": ("slug", "slug GLOB $slug"),
+    "environment": ("environment", "environment = $environment"),
+    "owner": ("owner", "owner GLOB $owner"),
+    "search": ("slug", "contains(lower(concat_ws(' ', {text})), lower($search))"),
+}
+"""For what an answer is narrowed by: the column that it must have, and the condition."""
+_SEARCHED = ("slug", "environment", "owner")
+
+
+class CannotNarrowError(Exception):
+    """An answer has no column for what it should be narrowed by; the text is the option's name."""
 
 
 class Question(NamedTuple):
@@ -13,13 +51,23 @@ class Question(NamedTuple):
 
     help: str
     query: str
-    parameter: str | None = None
-    """What may follow the name: the query's $slug, NULL if nothing does."""
+    order: str = ""
+    """What the rows are sorted by."""
+    parameter: str | None = "[PROJECT/]SLUG"
+    """What may follow the name; None: nothing."""
     is_required: bool = False
     flag: str | None = None
     """An option that narrows the answer: the query's $flag, whether it is given."""
     days: int | None = None
     """How far it looks back from the event clock: the query's $days unless --days says another number."""
+    limit: int | None = None
+    """Only the first rows."""
+    moment: str | None = None
+    """The column that --from and --to mean."""
+    optional: tuple[str, ...] = ()
+    """Columns that a narrow terminal may leave out, the first one first."""
+    takes_slug: bool = False
+    """The query itself has $project and $slug."""
 
     @property
     def usage(self) -> str:
@@ -27,28 +75,62 @@ class Question(NamedTuple):
         parameter = self.parameter and (self.parameter if self.is_required else f"[{self.parameter}]")
         flag = self.flag and f"[{self.flag}]"
         days = "[--days N]" if self.days else None
-        return " ".join(word for word in (parameter, flag, days) if word)
+        period = "[--from TIME] [--to TIME]" if self.moment else None
+        return " ".join(word for word in (parameter, flag, days, period) if word)
 
-    def fill(self, word: str | None = None, is_flagged: bool = False, days: int | None = None) -> Parameters:
-        """The query's parameters; those it does not have must not be given."""
-        filled: Parameters = {}
-        if self.parameter:
-            filled["slug"] = word
+    def asked(
+        self,
+        columns: Collection[str],
+        by: Narrowing,
+        is_flagged: bool = False,
+        days: int | None = None,
+    ) -> tuple[str, Parameters]:
+        """The statement and its parameters; `columns` are those of `query`. Raises CannotNarrowError."""
+        given: Parameters = {name: getattr(by, name) for name in by.given()}
+        conditions = []
+        for name in given:
+            if self.takes_slug and name in ("project", "slug"):
+                continue
+            column, condition = self._condition(name)
+            if column not in columns:
+                raise CannotNarrowError(name)
+            text = ", ".join(each for each in _SEARCHED if each in columns)
+            conditions.append(condition.format(text=text))
+        if self.takes_slug:
+            given = {"project": None, "slug": None} | given
         if self.flag:
-            filled["flag"] = is_flagged
+            given["flag"] = is_flagged
         if self.days:
-            filled["days"] = days or self.days
-        return filled
+            given["days"] = days or self.days
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        order = f" ORDER BY {self.order}" if self.order else ""
+        limit = f" LIMIT {self.limit}" if self.limit else ""
+        return f"SELECT * FROM ({self.query}){where}{order}{limit}", given  # noqa: S608 - our own text
+
+    def _condition(self, name: str) -> tuple[str, str]:
+        if name in ("begin", "end"):
+            if self.moment is None:
+                raise CannotNarrowError({"begin": "from", "end": "to"}[name])
+            return self.moment, f"{self.moment} >= $begin" if name == "begin" else f"{self.moment} < $end"
+        return _CONDITIONS[name]
 
 
 QUESTIONS: dict[str, Question] = {
     "status": Question(
         "every monitor environment and how it is doing, failing ones first",
         """
-        SELECT project_id, slug, environment, status, since, last_run, next_expected, overdue_by, schedule, owner
-        FROM monitor_status
-        ORDER BY status <> 'error', CASE status WHEN 'error' THEN since END, project_id, slug, environment
+        SELECT s.project_id, s.slug, s.environment, s.status, s.since, s.last_run, s.next_expected, s.overdue_by,
+            nullif(concat_ws(', ', CASE WHEN s.is_muted THEN 'muted' END, CASE WHEN e.is_flapping THEN 'flapping' END,
+                CASE WHEN b.detected_at IS NOT NULL THEN 'broken' END), '') AS notes, s.schedule, s.owner
+        FROM monitor_status AS s
+        JOIN monitor_environments AS e
+            ON e.project_id = s.project_id AND e.slug = s.slug AND e.environment = s.environment
+        LEFT JOIN broken_monitors AS b ON b.recovered_at IS NULL
+            AND b.project_id = s.project_id AND b.slug = s.slug AND b.environment = s.environment
         """,
+        "status <> 'error', CASE status WHEN 'error' THEN since END, project_id, slug, environment",
+        moment="since",
+        optional=("owner", "schedule", "last_run", "next_expected", "notes", "project_id", "overdue_by"),
     ),
     "incidents": Question(
         "incidents, newest first; with --open only those that are not resolved",
@@ -57,9 +139,11 @@ QUESTIONS: dict[str, Question] = {
             lasted, incident_id
         FROM incident_durations
         WHERE is_open OR NOT $flag::BOOLEAN
-        ORDER BY starting_timestamp DESC, project_id, slug, environment
         """,
+        "since DESC, project_id, slug, environment",
         flag="--open",
+        moment="since",
+        optional=("resolved", "project_id", "lasted", "environment"),
     ),
     "uptime": Question(
         "how much of the last days (30) each environment was well, worst first",
@@ -67,17 +151,19 @@ QUESTIONS: dict[str, Question] = {
         SELECT project_id, slug, environment, round(100 * uptime, 3) AS uptime_percent, ok, failing, unknown,
             incidents
         FROM uptime(event_clock() - to_hours(24 * $days::INTEGER), event_clock())
-        ORDER BY uptime NULLS LAST, failing DESC, project_id, slug, environment
         """,
+        "uptime_percent NULLS LAST, failing DESC, project_id, slug, environment",
         days=30,
     ),
     "mttr": Question(
         "mean time to recovery by environment and week, newest week first",
-        "SELECT * FROM mttr ORDER BY week DESC, mttr DESC, project_id, slug, environment",
+        "SELECT * FROM mttr",
+        "week DESC, mttr DESC, project_id, slug, environment",
     ),
     "mtbf": Question(
         "mean time between failures by environment and week, newest week first",
-        "SELECT * FROM mtbf ORDER BY week DESC, failures DESC, mtbf, project_id, slug, environment",
+        "SELECT * FROM mtbf",
+        "week DESC, failures DESC, mtbf, project_id, slug, environment",
     ),
     "durations": Question(
         "how long runs of the last week took against the four weeks before, slowest first",
@@ -85,8 +171,9 @@ QUESTIONS: dict[str, Question] = {
         SELECT project_id, slug, environment, runs, round(p50_ms)::BIGINT AS p50_ms, round(p95_ms)::BIGINT AS p95_ms,
             max_ms, runs_before, round(p50_ms_before)::BIGINT AS p50_ms_before, round(trend, 2) AS trend
         FROM run_durations
-        ORDER BY run_durations.p95_ms DESC, project_id, slug, environment
         """,
+        "p95_ms DESC, project_id, slug, environment",
+        optional=("p50_ms_before", "runs_before", "max_ms", "project_id", "runs"),
     ),
     "late": Question(
         "how late runs of the last week began, latest first",
@@ -94,58 +181,62 @@ QUESTIONS: dict[str, Question] = {
         SELECT project_id, slug, environment, runs, late_runs, p50_late, p95_late, max_late, checkin_margin
         FROM late_starts
         WHERE late_runs > 0
-        ORDER BY late_runs DESC, max_late DESC, project_id, slug, environment
         """,
+        "late_runs DESC, max_late DESC, project_id, slug, environment",
     ),
     "unexpected": Question(
         "runs of the last week that the schedule does not ask for, newest first",
-        "SELECT * FROM unexpected_runs ORDER BY date_added DESC, project_id, slug, environment, check_in_id",
+        "SELECT * FROM unexpected_runs",
+        "date_added DESC, project_id, slug, environment, check_in_id",
     ),
     "flapping": Question(
         "environments with three or more incidents in the last week",
-        "SELECT * FROM flapping ORDER BY incidents DESC, project_id, slug, environment",
+        "SELECT * FROM flapping",
+        "incidents DESC, project_id, slug, environment",
     ),
     "never-recovered": Question(
         "open incidents without a single ok since they began, oldest first",
-        "SELECT * FROM never_recovered ORDER BY starting_timestamp, project_id, slug, environment",
+        "SELECT * FROM never_recovered",
+        "starting_timestamp, project_id, slug, environment",
     ),
     "noisiest": Question(
         "who caused most messages in the last week",
         """
         SELECT * REPLACE (round(share, 4) AS share) FROM noisiest
-        ORDER BY messages DESC, project_id, slug, environment
         """,
+        "messages DESC, project_id, slug, environment",
     ),
     "errors": Question(
         "why messages were rejected: how many of each type and project, from when to when, and one of them",
         """
         SELECT error_type, project_id, messages, last_day, monitors, first_received, last_received, latest_slug
         FROM error_summary
-        ORDER BY messages DESC, error_type, project_id
         """,
+        "messages DESC, error_type, project_id",
+        parameter=None,
+        optional=("last_day", "monitors", "first_received", "latest_slug"),
     ),
     "timeline": Question(
         "everything that happened to a monitor in the last days (1), in order",
         """
-        FROM timeline(
-            CASE WHEN contains($slug, '/') THEN split_part($slug, '/', 1)::UBIGINT END, split_part($slug, '/', -1),
-            event_clock() - to_hours(24 * $days::INTEGER), event_clock()
+        SELECT * FROM timeline(
+            $project::UBIGINT, $slug::VARCHAR, event_clock() - to_hours(24 * $days::INTEGER), event_clock()
         )
         """,
-        parameter="[PROJECT/]SLUG",
         is_required=True,
         days=1,
+        takes_slug=True,
     ),
     "checkins": Question(
         "the newest 50 check-ins, of all monitors or of one",
         """
         SELECT date_added, project_id, slug, environment, status, duration_ms, check_in_id
         FROM check_ins
-        WHERE $slug::VARCHAR IS NULL OR slug = $slug
-        ORDER BY date_added DESC, project_id, slug, environment, check_in_id
-        LIMIT 50
         """,
-        parameter="SLUG",
+        "date_added DESC, project_id, slug, environment, check_in_id",
+        limit=50,
+        moment="date_added",
+        optional=("duration_ms", "project_id"),
     ),
     "rules": Question(
         "sampling rules, active ones first",
@@ -153,19 +244,105 @@ QUESTIONS: dict[str, Question] = {
         SELECT organization_id, rule_id, is_active, project_ids, condition, kept, num_samples, sample_rate,
             start, "end"
         FROM sampling_rules
-        ORDER BY NOT is_active, organization_id, rule_id, created_at
         """,
+        "NOT is_active, organization_id, rule_id, start",
+        parameter=None,
     ),
     "samples": Question(
         "the newest 50 payloads that were kept of a monitor",
         """
-        SELECT received_at, project_id, environment, rule_id, sample_rate, payload
+        SELECT received_at, project_id, slug, environment, rule_id, sample_rate, payload
         FROM check_in_samples
-        WHERE slug = $slug
-        ORDER BY received_at DESC, topic, "partition", "offset" DESC
-        LIMIT 50
         """,
-        parameter="SLUG",
+        "received_at DESC, project_id, slug, payload",
         is_required=True,
+        limit=50,
+        moment="received_at",
+    ),
+    "muted": Question(
+        "what is muted or disabled, since when, and what failed there meanwhile",
+        """
+        SELECT s.project_id, s.slug, s.environment, s.status, s.is_muted, h.changed_at AS muted_since,
+            h.is_by_person, s.open_incident_id, s.owner
+        FROM monitor_status AS s
+        LEFT JOIN (
+            SELECT project_id, slug, environment, max(changed_at) AS changed_at,
+                arg_max(is_muted, changed_at) AS is_muted, arg_max(is_by_person, changed_at) AS is_by_person
+            FROM mute_history GROUP BY project_id, slug, environment
+        ) AS h ON h.project_id = s.project_id AND h.slug = s.slug AND h.environment IN (s.environment, '')
+            AND h.is_muted
+        WHERE s.is_muted OR s.status = 'disabled'
+        """,
+        "muted_since NULLS LAST, project_id, slug, environment",
+        optional=("owner", "is_by_person", "open_incident_id"),
+    ),
+    "together": Question(
+        "incidents that began within the same five minutes, the newest and largest groups first",
+        """
+        SELECT time_bucket(INTERVAL 5 MINUTE, starting_timestamp) AS began, count(*) AS incidents,
+            count(*) FILTER (resolving_timestamp IS NULL) AS open, count(DISTINCT i.project_id) AS projects,
+            list(DISTINCT i.project_id || '/' || i.slug ORDER BY i.project_id || '/' || i.slug) AS monitors
+        FROM incidents AS i GROUP BY ALL HAVING count(*) > 1
+        """,
+        "began DESC, incidents DESC",
+        parameter=None,
+        moment="began",
+    ),
+    "overlaps": Question(
+        "runs of the last week that began while the run before was still going on",
+        """
+        WITH runs AS (
+            SELECT project_id, slug, environment, check_in_id, date_added AS began,
+                CASE WHEN status <> 'in_progress' THEN date_updated END AS ended,
+                lag(date_added) OVER w AS before_began,
+                lag(CASE WHEN status <> 'in_progress' THEN date_updated ELSE 'infinity'::TIMESTAMPTZ END) OVER w
+                    AS before_ended
+            FROM check_ins
+            WHERE status NOT IN ('missed', 'unknown') AND date_added >= event_clock() - INTERVAL 7 DAY
+            WINDOW w AS (PARTITION BY project_id, slug, environment ORDER BY date_added, check_in_id)
+        )
+        SELECT project_id, slug, environment, began, before_began,
+            CASE WHEN isfinite(before_ended) THEN before_ended END AS before_ended, check_in_id
+        FROM runs WHERE before_ended > began
+        """,
+        "began DESC, project_id, slug, environment",
+        moment="began",
+        optional=("check_in_id",),
+    ),
+    "changes": Question(
+        "what was changed: schedules and configs, mutes, disabled and enabled monitors, newest first",
+        """
+        WITH configs AS (
+            SELECT project_id, slug, replaced_at, concat_ws(' ', schedule_type, schedule, timezone, 'margin',
+                checkin_margin, 'runtime', max_runtime, 'thresholds', failure_issue_threshold,
+                recovery_threshold) AS config
+            FROM (
+                SELECT * FROM monitor_config_history
+                UNION ALL BY NAME SELECT project_id, slug, schedule_type, schedule, timezone, checkin_margin,
+                    max_runtime, failure_issue_threshold, recovery_threshold FROM monitors
+            )
+        )
+        SELECT changed_at, project_id, slug, environment, what, was, now_is FROM (
+            SELECT replaced_at AS changed_at, project_id, slug, NULL AS environment, 'config' AS what, config AS was,
+                lead(config) OVER (PARTITION BY project_id, slug ORDER BY replaced_at NULLS LAST) AS now_is
+            FROM configs
+        ) WHERE changed_at IS NOT NULL
+        UNION ALL SELECT changed_at, project_id, slug, nullif(environment, ''), 'mute', NULL,
+            CASE WHEN is_muted THEN 'muted' ELSE 'unmuted' END || CASE WHEN is_by_person THEN '' ELSE ' by the flow' END
+        FROM mute_history
+        UNION ALL SELECT changed_at, project_id, slug, NULL, 'status', NULL, status FROM monitor_status_history
+        """,
+        "changed_at DESC, project_id, slug, what",
+        limit=200,
+        moment="changed_at",
+    ),
+    "lag": Question(
+        "how far each input partition has been read, slowest clock first",
+        """
+        SELECT p.topic, p."partition", p.position, p.clock, event_clock() AS event_clock
+        FROM (SELECT unnest(positions, recursive := true) FROM snapshot_info) AS p
+        """,
+        'clock NULLS FIRST, topic, "partition"',
+        parameter=None,
     ),
 }

@@ -9,7 +9,8 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
-from state.program import program
+from state.ask.terminal import clean
+from state.program import data_dir_option, program
 from state.publish.snapshot import open_snapshot
 
 Summary = dict[str, dict[str, int]]
@@ -41,9 +42,11 @@ def summarize(source: duckdb.DuckDBPyConnection | Path) -> Summary:
     return {topic: dict(source.execute(query).fetchall()) for topic, query in _TOTALS.items()}
 
 
-def print_summary(summary: Summary) -> None:
-    """Show totals and what to type next: a table on a terminal, else plain lines."""
+def print_summary(summary: Summary, data_dir: Path = Path("data"), unreadable: str | None = None) -> None:
+    """Show totals and what to type next: a table on a terminal, else plain lines.
 
+    `unreadable` is why a message could not be read, where there is one.
+    """
     if not sys.stdout.isatty():
         for topic, totals in summary.items():
             print(f"{topic}: {_listed(totals)}")
@@ -52,7 +55,25 @@ def print_summary(summary: Summary) -> None:
         for topic, totals in summary.items():
             table.add_row(f"[bold]{topic}[/]", _listed(totals))
         Console().print(table)
-    print(f"next: {program()} sql status")
+    if unreadable is not None:
+        print(f"not read: {unreadable}; all of it is in {data_dir / 'dead_letters.jsonl'}")
+    print(f"next: {program()} status{data_dir_option(data_dir)}")
+
+
+def first_unreadable(data_dir: Path) -> str | None:
+    """Where the first message was that could not be read, and why; None if all could. Raises StateError."""
+    with open_snapshot(data_dir) as connection:
+        row = connection.execute(
+            """
+            SELECT topic, "partition", "offset", errors->>'$[0].reason' FROM processing_errors
+            WHERE list_contains(error_types, 'MALFORMED_MESSAGE')
+            ORDER BY received_at NULLS FIRST, topic, "partition", "offset" LIMIT 1
+            """
+        ).fetchone()
+    if row is None:
+        return None
+    topic, partition, offset, why = row
+    return clean(f"{topic}, partition {partition}, line {offset}: {why}")
 
 
 def _listed(totals: dict[str, int]) -> str:

@@ -87,6 +87,12 @@ class _Sentences:
         facts, incident = self._facts, self._facts.incident
         is_open = incident is not None and incident.resolved is None
         yield "state", f"{facts.project_id}/{facts.slug}, {facts.environment}, {self._state(is_open)}"
+        if facts.first_seen is None and facts.config.since > facts.at:
+            yield (
+                "state",
+                f"Nothing of it was known by then: it is known since {self._time(facts.config.since)}.",
+            )
+            return
         yield "schedule", self._schedule()
         if facts.first_seen is None:
             yield "state", "No check-in of it was known by then."

@@ -22,17 +22,14 @@ import duckdb
 from state.errors import StateError, reason
 from state.history.history_files import HistoryFiles, NewFile
 from state.history.history_tables import (
-    COLD_TABLES,
     Part,
     cold_queries,
-    column_list,
     day_condition,
     delete_lengths_query,
-    identity,
-    only_late,
     parts_query,
 )
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import COLD_TABLES, TABLES
+from state.schema.sql import column_list, only_late, quoted
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # One thread, as the flow needs the others.
@@ -65,8 +62,8 @@ class Compaction:
         self.name = name
         self._connection = connection
         self._files = files
-        self._columns = column_list(column for column, _ in TABLES[name].columns)
-        self._identity = column_list(identity(name))
+        self._columns = column_list(TABLES[name].names)
+        self._identity = column_list(TABLES[name].identity)
         parts = [
             Part(*row)
             for row in connection.execute(parts_query(name, day_condition("f.day", day_us))).fetchall()
@@ -77,7 +74,7 @@ class Compaction:
         self._hot = self._fetch(f"SELECT {self._columns} FROM {self._movable(day_us)}")  # noqa: S608 - our own names
         self._deleted = self._fetch(f"FROM deleted_{name}")
         lengths = [length for (length,) in connection.execute(delete_lengths_query(name)).fetchall()]
-        root = "'" + str(data_dir).replace("'", "''") + "/'"
+        root = quoted(f"{data_dir}/")
         queries = cold_queries(name, self._columns, parts, lengths, root)
         self._query = " UNION ALL ".join([*queries, f"SELECT {self._columns} FROM hot_{name}"])  # noqa: S608
         self._reserved = files.reserve(name, day_us)
@@ -129,7 +126,7 @@ class Compaction:
 
     def _take_off_hot(self) -> None:
         """Rows that are in the file as they are now are hot no more; the others stay, and stay late."""
-        name, columns = self.name, [column for column, _ in TABLES[self.name].columns]
+        name, columns = self.name, TABLES[self.name].names
         same = " AND ".join(f'hot."{column}" IS NOT DISTINCT FROM was_hot."{column}"' for column in columns)
         self._connection.execute(f"DELETE FROM {name} AS hot USING was_hot WHERE {same}")  # noqa: S608
         self._connection.execute(

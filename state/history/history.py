@@ -18,9 +18,10 @@ import duckdb
 from state.errors import StateError, reason
 from state.history.compaction import Compaction
 from state.history.history_files import HistoryFiles, NewFile
-from state.history.history_tables import COLD_TABLES, DAY_US, HOUR_US, column_list, parts_query, without_late
+from state.history.history_tables import DAY_US, HOUR_US, parts_query
 from state.history.retention import drop_old
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import COLD_TABLES, TABLES
+from state.schema.sql import column_list, without_late
 from state.write.writer import StateWriter
 
 KEEP_SUPERSEDED = timedelta(hours=24)
@@ -83,8 +84,7 @@ class History:
                 self._note_late(name)
             self._start_compaction()
             if changed:
-                self._writer.late.reload()
-                self._writer.commits += 1
+                self._writer.history_moved()
             if superseded:
                 self._superseded_at = self._writer.commits
         except duckdb.Error as error:
@@ -206,7 +206,7 @@ class History:
         return file
 
     def _delete_moved(self, name: str, file: NewFile, until_us: int) -> None:
-        columns = column_list(column for column, _ in TABLES[name].columns[: TABLES[name].identity])
+        columns = column_list(TABLES[name].identity)
         source = self._movable(name, file.day_us, min(until_us, file.day_us + DAY_US))
         (deleted,) = self._one(
             f"DELETE FROM {name} WHERE ({columns}) IN (SELECT ({columns}) FROM {source})"  # noqa: S608
@@ -262,7 +262,7 @@ class History:
         )
 
     def _columns(self, name: str) -> str:
-        return column_list(column for column, _ in TABLES[name].columns)
+        return column_list(TABLES[name].names)
 
     def _one(self, query: str) -> tuple[int, ...]:
         return self._connection.execute(query).fetchall()[0]

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import duckdb
 
 from state.errors import StateError, reason
-from state.history.history_tables import COLD_TABLES
-from state.publish.assemble import quoted
+from state.schema.catalogue import COLD_TABLES
+from state.schema.sql import quoted
 
 FOLDER = "history"
 """In the data folder."""
@@ -66,7 +66,7 @@ class HistoryFiles:
         try:
             _make_folder(target.parent, self._data_dir)
             ((rows,),) = connection.execute(
-                f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO '{quoted(unfinished)}'"  # noqa: S608
+                f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO {quoted(unfinished)}"  # noqa: S608
                 " (FORMAT parquet, COMPRESSION zstd)"
             ).fetchall()
             if not rows:

@@ -13,21 +13,11 @@ statements are put together as text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from state.schema.catalogue import TABLES
-
-
-class ColdTable(NamedTuple):
-    """A table that has history."""
-
-    time: str
-    """The column that says when a row was: by it rows go to hours and days."""
-    order: tuple[str, ...]
-    """How a file is sorted: rows that are asked for together lie together."""
-    movable: str = "TRUE"
-    """Which rows will hardly change any more."""
+from state.schema.catalogue import COLD_TABLES, TABLES
+from state.schema.sql import column_list, without_late
 
 
 class Part(NamedTuple):
@@ -44,42 +34,10 @@ class Part(NamedTuple):
 HOUR_US = 3_600_000_000
 DAY_US = 24 * HOUR_US
 
-COLD_TABLES: dict[str, ColdTable] = {
-    "check_ins": ColdTable("date_added", ("project_id", "slug", "date_added"), "status <> 'in_progress'"),
-    "status_changes": ColdTable("created_at", ("project_id", "slug", "created_at")),
-    "processing_errors": ColdTable("received_at", ("project_id", "slug", "received_at")),
-}
-LEDGER = (
-    "history_files",
-    "history_progress",
-    *(f"{kind}_{name}" for name in COLD_TABLES for kind in ("late", "deleted")),
-)
-"""The tables that say what is in the history."""
-
-
-def identity(name: str) -> list[str]:
-    """The columns that identify a row."""
-    return [column for column, _ in TABLES[name].columns[: TABLES[name].identity]]
-
-
-def column_list(columns: Iterable[str]) -> str:
-    """Columns as SQL."""
-    return ", ".join(f'"{column}"' for column in columns)
-
 
 def day_condition(column: str, day_us: int) -> str:
     """SQL: a time lies within a day."""
     return f"epoch_us({column}) - {day_us} BETWEEN 0 AND {DAY_US - 1}"
-
-
-def without_late(name: str, source: str) -> str:
-    """SQL for the rows of `source` whose identity is not in `late_TABLE`."""
-    return f"{source} ANTI JOIN late_{name} USING ({column_list(identity(name))})"
-
-
-def only_late(name: str, source: str) -> str:
-    """SQL for the rows of `source` whose identity is in `late_TABLE`."""
-    return f"{source} SEMI JOIN late_{name} USING ({column_list(identity(name))})"
 
 
 def cold_queries(
@@ -108,7 +66,7 @@ def _source(
         source = without_late(name, source)
     if deleted_from is not None:
         for length in lengths:
-            columns = identity(name)[:length]
+            columns = TABLES[name].identity[:length]
             source = (
                 f"{source} ANTI JOIN (SELECT {column_list(columns)} FROM deleted_{name}"  # noqa: S608
                 f" WHERE up_to_file >= {deleted_from} AND {_has_length(name, length)})"
@@ -124,7 +82,7 @@ def delete_lengths_query(name: str) -> str:
 
 
 def _has_length(name: str, length: int) -> str:
-    columns = identity(name)
+    columns = TABLES[name].identity
     bounds = [f'"{columns[length - 1]}" IS NOT NULL']
     if length < len(columns):
         bounds.append(f'"{columns[length]}" IS NULL')
@@ -132,7 +90,7 @@ def _has_length(name: str, length: int) -> str:
 
 
 def _lengths(name: str) -> range:
-    return range(1, len(identity(name)) + 1)
+    return range(1, len(TABLES[name].identity) + 1)
 
 
 def parts_query(name: str, condition: str = "TRUE") -> str:

@@ -7,17 +7,8 @@ from datetime import datetime
 
 import duckdb
 
-from state.history.history_tables import COLD_TABLES, DAY_US
-
-RETAINED = {
-    **{name: table.time for name, table in COLD_TABLES.items()},
-    "check_in_samples": "received_at",
-    "clock_ticks": "minute",
-}
-"""Tables that grow for ever unless they are given a number of days, and the time that counts.
-
-Monitors, environments, rules and incidents stay: they are few, and the statistics of years are made of them.
-"""
+from state.history.history_tables import DAY_US
+from state.schema.catalogue import COLD_TABLES, RETAINED
 
 
 def drop_old(

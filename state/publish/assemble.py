@@ -65,8 +65,3 @@ def _measure(connection: duckdb.DuckDBPyConnection, copy: Path, started: float) 
         seconds = round(time.perf_counter() - started, 6)
         connection.execute("UPDATE snapshot_info SET publish_seconds = ?, size_bytes = ?", [seconds, size])
     return size
-
-
-def quoted(path: Path) -> str:
-    """A path within SQL quotes."""
-    return str(path).replace("'", "''")

@@ -12,10 +12,10 @@ import duckdb
 
 from state.errors import StateError, reason
 from state.history.history_files import sync
-from state.history.history_tables import LEDGER
-from state.publish.assemble import assemble, opened, quoted
+from state.publish.assemble import assemble, opened
 from state.publish.snapshot_views import SNAPSHOT, hot_name
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import LEDGER, TABLES
+from state.schema.sql import quoted
 from state.write.writer import StateWriter
 
 HOLD_SECONDS = 600.0
@@ -88,6 +88,11 @@ class Publisher:
         self._published_at = asked_at
         return self._show(now)
 
+    def publish_epoch(self, ended_at: float, sent_at: float) -> Published | None:
+        """Publish after an epoch, if it is time: it ended at this time, in seconds since the epoch. `sent_at` is what
+        several shards go by (`SharedPublisher`)."""
+        return self.publish(asked_at=ended_at)
+
     def take_shown(self) -> int | None:
         """As of how many commits of the writer its newest copy was that has come into a snapshot since the last time
         that this was asked; None: none has."""
@@ -152,7 +157,7 @@ def is_published(
     if not snapshot.exists():
         return False
     try:
-        connection.execute(f"ATTACH '{quoted(snapshot)}' AS published (READ_ONLY)")
+        connection.execute(f"ATTACH {quoted(snapshot)} AS published (READ_ONLY)")
     except duckdb.Error:
         return False  # damaged, of another release, or opened by somebody for writing: replace it
     try:

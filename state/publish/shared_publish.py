@@ -22,10 +22,10 @@ import duckdb
 
 from state.errors import StateError, reason
 from state.history.history_files import sync
-from state.history.history_tables import LEDGER
-from state.publish.assemble import assemble, opened, quoted
+from state.publish.assemble import assemble, opened
 from state.publish.publish import Published, Publisher, is_published, put_in_place, remove
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import LEDGER, TABLES
+from state.schema.sql import quoted
 from state.write.writer import StateWriter
 
 KEPT_COPIES = 8
@@ -45,20 +45,32 @@ class _Copy(NamedTuple):
 class SharedPublisher(Publisher):
     """Publishes a shard's tables together with those of the other ones.
 
-    `clock` must give all shards the same time at the end of the same epoch, so that they copy at the same ones.
+    `clock` must give all shards the same time at the end of the same epoch, so that they copy at the same ones;
+    without it, it is when the epoch's newest positions were sent.
     Nobody waits: a shard puts its copy where the others do, and goes on; whose copy is the last one assembles
     the snapshot. Every method may raise StateError.
     """
 
     def __init__(
-        self, writer: StateWriter, data_dir: Path, interval_seconds: float, clock: Callable[[], float]
+        self,
+        writer: StateWriter,
+        data_dir: Path,
+        interval_seconds: float,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        self._sent_at = 0.0
         self._copies = writer.path.parent / "copies"
         self._lock = writer.path.parent / "publish.lock"
         self._waiting: list[_Copy] = []
         """This shard's copies that were in no snapshot yet when it last looked, the newest last."""
         self._due_at: float | None = None
-        super().__init__(writer, data_dir, interval_seconds, clock)
+        super().__init__(writer, data_dir, interval_seconds, clock or (lambda: self._sent_at))
+
+    def publish_epoch(self, ended_at: float, sent_at: float) -> Published | None:
+        """Publish after an epoch, if it is time by `sent_at`: when its newest positions were sent to all shards, 0 if
+        none were. Without positions the other shards may have had none of it."""
+        self._sent_at = sent_at
+        return self.publish() if sent_at else None
 
     def _clean_up(self) -> None:
         with self._locked():
@@ -156,7 +168,7 @@ class SharedPublisher(Publisher):
         with opened(first) as connection:
             prefixes = [f"shard_{number}.main." for number in range(1, self._writer.shards)]
             for number, copy in enumerate(others, 1):
-                connection.execute(f"ATTACH '{quoted(copy)}' AS shard_{number} (READ_ONLY)")
+                connection.execute(f"ATTACH {quoted(copy)} AS shard_{number} (READ_ONLY)")
             if is_published(self._snapshot, connection, ["", *prefixes]):
                 return None
             connection.begin()

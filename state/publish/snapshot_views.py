@@ -6,14 +6,9 @@ from pathlib import Path
 
 import duckdb
 
-from state.history.history_tables import (
-    COLD_TABLES,
-    Part,
-    cold_queries,
-    column_list,
-    delete_lengths_query,
-    parts_query,
-)
+from state.history.history_tables import Part, cold_queries, delete_lengths_query, parts_query
+from state.schema.catalogue import COLD_TABLES
+from state.schema.sql import column_list, comment_on_column, quoted
 
 SNAPSHOT = "monitors.duckdb"
 """The published file's name in the data folder."""
@@ -80,13 +75,9 @@ def _lay_view(connection: duckdb.DuckDBPyConnection, name: str, parts: list[Part
     queries += cold_queries(name, columns, parts, lengths, _ROOT)
     connection.execute(f"ALTER TABLE {name} RENAME TO {name}{HOT}")
     connection.execute(f"CREATE VIEW {name} AS {' UNION ALL '.join(queries)}")
-    connection.execute(f"COMMENT ON VIEW {name} IS {_literal(comment)}")
+    connection.execute(f"COMMENT ON VIEW {name} IS {quoted(comment)}")
     connection.execute(
         f"COMMENT ON TABLE {name}{HOT} IS 'Internal: the newer rows of {name}; the others are in Parquet files.'"
     )
     for column, meaning in described:
-        connection.execute(f'COMMENT ON COLUMN {name}."{column}" IS {_literal(meaning)}')
-
-
-def _literal(text: str | None) -> str:
-    return "NULL" if text is None else "'" + text.replace("'", "''") + "'"
+        connection.execute(comment_on_column(name, column, meaning))

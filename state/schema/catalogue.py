@@ -1,247 +1,94 @@
-"""The tables that records change: their columns in the order of a record's row, and what identifies a row.
-
-A row begins with the table's identity. Times are µs since the epoch, UUIDs are 16 bytes, JSON is text as bytes;
-the writer turns them into the column types of schema.sql.
-"""
+"""All tables, from the row classes in `tables/`, and what follows from them. Imports no database."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
+from state.schema.table import History, Row, Table
+from state.schema.tables.internal import (
+    HistoryFileRow,
+    HistoryProgressRow,
+    PartitionRow,
+    SchemaInfoRow,
+    SnapshotInfoRow,
+)
+from state.schema.tables.monitors import (
+    BrokenMonitorRow,
+    ConfigRow,
+    EnvironmentRow,
+    MonitorRow,
+    MonitorStatusRow,
+    MuteRow,
+)
+from state.schema.tables.runs import (
+    CheckInRow,
+    IncidentRow,
+    ProcessingErrorRow,
+    RunDecisionRow,
+    StatusChangeRow,
+)
+from state.schema.tables.sampling import SampleRow, SamplingRuleRow
+from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
 
-class Table(NamedTuple):
-    """One table of records."""
+Rows = dict[str, list[Row]]
+"""Rows that replace those of the same identity, by table."""
+Deletes = dict[str, list[tuple[object, ...]]]
+"""By table: beginnings of identities. All rows that have them are deleted."""
 
-    columns: tuple[tuple[str, str], ...]
-    """Names and kinds, in the order of a row; kinds: int, text, bool, float, time, uuid, json, texts."""
-    identity: int
-    """So many leading columns identify a row."""
+_RECORDS: tuple[type[Row], ...] = (
+    MonitorRow,
+    MonitorStatusRow,
+    EnvironmentRow,
+    CheckInRow,
+    RunDecisionRow,
+    IncidentRow,
+    BrokenMonitorRow,
+    ConfigRow,
+    MuteRow,
+    StatusChangeRow,
+    ProcessingErrorRow,
+    SamplingRuleRow,
+    SampleRow,
+    ClockTickRow,
+    SystemIncidentRow,
+    SystemIncidentLossRow,
+    PartitionRow,
+)
 
-
-TABLES: dict[str, Table] = {
-    "monitors": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("organization_id", "int"),
-            ("monitor_id", "uuid"),
-            ("name", "text"),
-            ("status", "text"),
-            ("is_muted", "bool"),
-            ("owner", "text"),
-            ("schedule_type", "text"),
-            ("schedule", "text"),
-            ("timezone", "text"),
-            ("checkin_margin", "int"),
-            ("max_runtime", "int"),
-            ("failure_issue_threshold", "int"),
-            ("recovery_threshold", "int"),
-            ("created_at", "time"),
-            ("updated_at", "time"),
-        ),
-        2,
-    ),
-    "monitor_status_history": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("changed_at", "time"),
-            ("status", "text"),
-        ),
-        3,
-    ),
-    "monitor_environments": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("status", "text"),
-            ("is_muted", "bool"),
-            ("last_checkin", "time"),
-            ("next_checkin", "time"),
-            ("next_checkin_latest", "time"),
-            ("open_incident_id", "text"),
-            ("updated_at", "time"),
-            ("is_flapping", "bool"),
-        ),
-        3,
-    ),
-    "check_ins": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("check_in_id", "uuid"),
-            ("status", "text"),
-            ("duration_ms", "int"),
-            ("date_added", "time"),
-            ("date_updated", "time"),
-            ("expected_time", "time"),
-            ("timeout_at", "time"),
-            ("trace_id", "uuid"),
-        ),
-        4,
-    ),
-    "incidents": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("incident_id", "text"),
-            ("fingerprint", "text"),
-            ("starting_check_in_id", "uuid"),
-            ("starting_timestamp", "time"),
-            ("resolving_check_in_id", "uuid"),
-            ("resolving_timestamp", "time"),
-        ),
-        4,
-    ),
-    "broken_monitors": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("incident_id", "text"),
-            ("detected_at", "time"),
-            ("muted_at", "time"),
-            ("recovered_at", "time"),
-        ),
-        5,
-    ),
-    "monitor_config_history": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("replaced_at", "time"),
-            ("schedule_type", "text"),
-            ("schedule", "text"),
-            ("timezone", "text"),
-            ("checkin_margin", "int"),
-            ("max_runtime", "int"),
-            ("failure_issue_threshold", "int"),
-            ("recovery_threshold", "int"),
-        ),
-        3,
-    ),
-    "mute_history": Table(
-        (
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("changed_at", "time"),
-            ("is_muted", "bool"),
-            ("is_by_person", "bool"),
-        ),
-        4,
-    ),
-    "status_changes": Table(
-        (
-            ("message_id", "text"),
-            ("payload_type", "text"),
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("incident_id", "text"),
-            ("check_in_id", "uuid"),
-            ("created_at", "time"),
-            ("payload", "json"),
-        ),
-        1,
-    ),
-    "processing_errors": Table(
-        (
-            ("error_id", "uuid"),
-            ("received_at", "time"),
-            ("error_types", "texts"),
-            ("errors", "json"),
-            ("payload", "text"),
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("check_in_id", "uuid"),
-            ("topic", "text"),
-            ("partition", "int"),
-            ("offset", "int"),
-        ),
-        1,
-    ),
-    "sampling_rules": Table(
-        (
-            ("organization_id", "int"),
-            ("rule_id", "int"),
-            ("created_at", "time"),
-            ("external_rule_id", "int"),
-            ("project_ids", "json"),
-            ("condition", "json"),
-            ("condition_hash", "text"),
-            ("start", "time"),
-            ("end", "time"),
-            ("num_samples", "int"),
-            ("sample_rate", "float"),
-            ("kept", "int"),
-            ("is_active", "bool"),
-            ("is_org_level", "bool"),
-            ("query", "text"),
-            ("created_by_id", "int"),
-        ),
-        3,
-    ),
-    "check_in_samples": Table(
-        (
-            ("check_in_id", "uuid"),
-            ("topic", "text"),
-            ("partition", "int"),
-            ("offset", "int"),
-            ("project_id", "int"),
-            ("slug", "text"),
-            ("environment", "text"),
-            ("rule_id", "int"),
-            ("sample_rate", "float"),
-            ("received_at", "time"),
-            ("payload", "json"),
-        ),
-        4,
-    ),
-    "clock_ticks": Table(
-        (
-            ("minute", "time"),
-            ("volume", "int"),
-            ("expected", "float"),
-            ("deviation", "float"),
-            ("decision", "text"),
-            ("decided_at", "time"),
-        ),
-        1,
-    ),
-    "system_incident_spans": Table(
-        (
-            ("system_incident_id", "text"),
-            ("start", "time"),
-            ("end", "time"),
-            ("detected_at", "time"),
-            ("ended_at", "time"),
-            ("volume", "int"),
-            ("expected", "float"),
-        ),
-        1,
-    ),
-    "system_incident_losses": Table(
-        (
-            ("system_incident_id", "text"),
-            ("key_group", "int"),
-            ("held", "int"),
-            ("dropped", "int"),
-            ("in_progress", "int"),
-        ),
-        2,
-    ),
-    "partitions": Table(
-        (
-            ("topic", "text"),
-            ("partition", "int"),
-            ("position", "int"),
-            ("clock", "time"),
-        ),
-        2,
-    ),
+TABLES: dict[str, Table] = {row.TABLE.name: Table(row) for row in _RECORDS}
+"""The tables that records change, by name."""
+INFO: dict[str, Table] = {row.TABLE.name: Table(row) for row in (SchemaInfoRow, SnapshotInfoRow)}
+"""Tables of one row about the file itself."""
+FILES: dict[str, Table] = {row.TABLE.name: Table(row) for row in (HistoryFileRow, HistoryProgressRow)}
+"""What says where the history is. `late_` and `deleted_` tables, which go with them, are made from TABLES."""
+COLD_TABLES: dict[str, History] = {
+    name: table.history for name, table in TABLES.items() if table.history is not None
 }
+"""The tables that have history."""
+LEDGER = (*FILES, *(f"{kind}_{name}" for name in COLD_TABLES for kind in ("late", "deleted")))
+"""The tables that say what is in the history."""
+RETAINED: dict[str, str] = {
+    name: table.retained_by for name, table in TABLES.items() if table.retained_by is not None
+}
+"""Tables that grow for ever unless they are given a number of days, and the time that counts.
+
+Monitors, environments, rules and incidents stay: they are few, and the statistics of years are made of them.
+"""
+SCHEMA_VERSION = max(
+    max(table.since, *(column.since.version for column in table.columns))
+    for table in (*TABLES.values(), *INFO.values(), *FILES.values())
+)
+"""The layout that this release writes: the newest that a table or column came with."""
+
+_R = TypeVar("_R", bound=Row)
+
+
+def rows_of(rows: Mapping[str, Sequence[Row]], kind: type[_R]) -> Sequence[_R]:
+    """The rows of one kind."""
+    return rows.get(kind.TABLE.name, ())  # type: ignore[return-value]  # that table's are of this kind
+
+
+def by_table(*rows: Sequence[Row]) -> Rows:
+    """Rows by table: each argument holds those of one; tables without any are left out."""
+    return {some[0].TABLE.name: list(some) for some in rows if some}

@@ -6,17 +6,14 @@ import fcntl
 import os
 import re
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import duckdb
 
 from state.errors import StateError, reason
+from state.schema.catalogue import FILES, INFO, SCHEMA_VERSION, TABLES
+from state.schema.sql import comment_on_column, table_statements
 
-SCHEMA_VERSION = 3
-"""The layout that the files of LAYOUT describe, and history.sql."""
-LAYOUT = ("schema.sql", "volume.sql", "reasons.sql")
-"""What analysts see, by file of state/."""
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
 _HEADERS_BYTES = 3 * 4096
@@ -140,17 +137,13 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
     if version == SCHEMA_VERSION:
         connection.rollback()
         return
-    if version < 2:
-        connection.execute("ALTER TABLE snapshot_info ADD COLUMN publish_seconds DOUBLE")
-        connection.execute("ALTER TABLE snapshot_info ADD COLUMN size_bytes BIGINT")
     _create_tables(connection)
+    _add_columns(connection, version)
     if version < 3:
         connection.execute(
             "INSERT INTO monitor_status_history SELECT project_id, slug, updated_at, status FROM monitors"
             " WHERE status = 'disabled'"
         )
-        connection.execute("ALTER TABLE monitor_environments ADD COLUMN is_flapping BOOLEAN")
-        connection.execute("UPDATE monitor_environments SET is_flapping = false")
     connection.execute("UPDATE schema_info SET version = ?", [SCHEMA_VERSION])
     connection.commit()
 
@@ -158,11 +151,22 @@ def _upgrade(connection: duckdb.DuckDBPyConnection) -> None:
 def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the tables that are not there yet."""
     there = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    for name in (*LAYOUT, "history.sql"):
-        text = files("state.schema").joinpath(name).read_text(encoding="utf-8")
-        for table in re.findall(r"^CREATE TABLE .*?(?=^CREATE TABLE |\Z)", text, re.DOTALL | re.MULTILINE):
-            if table.split()[2] not in there:
-                connection.execute(table)
+    for name, statements in table_statements().items():
+        if name not in there:
+            for statement in statements:
+                connection.execute(statement)
+
+
+def _add_columns(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Add the columns that came after this version."""
+    there = set(connection.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall())
+    for table in (*INFO.values(), *TABLES.values(), *FILES.values()):
+        for column in table.columns:
+            if column.since.version > version and (table.name, column.name) not in there:
+                name = f'"{column.name}"'
+                connection.execute(f"ALTER TABLE {table.name} ADD COLUMN {name} {column.kind.value}")
+                connection.execute(f"UPDATE {table.name} SET {name} = {column.since.fill}")  # noqa: S608 - our own
+                connection.execute(comment_on_column(table.name, column.name, column.comment))
 
 
 def _cannot_open(path: Path, error: duckdb.Error) -> StateError:

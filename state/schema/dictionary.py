@@ -1,20 +1,20 @@
-"""The data dictionary, from the comments in the schema: `python -m state.schema.dictionary > docs/tables.md`."""
+"""The data dictionary, from the catalogue and the views: `python -m state.schema.dictionary > docs/tables.md`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
 
 import duckdb
 
-from state.schema.database import LAYOUT
+from state.schema.catalogue import LEDGER
+from state.schema.sql import table_statements
 from state.schema.views import apply_answers
 
 _HEAD = """\
 # Tables, views and macros
 
-What `monitors.duckdb` holds. This page is made from the comments in `state/schema/`
+What `monitors.duckdb` holds. This page is made from `state/schema/`
 (`python -m state.schema.dictionary > docs/tables.md`); any DuckDB client shows the same comments in `duckdb_tables()`,
 `duckdb_views()`, `duckdb_columns()` and `duckdb_functions()`. [Worked questions](questions.md) show them in use.
 
@@ -36,8 +36,10 @@ _MACROS = """
 def dictionary() -> str:
     """The whole page."""
     with duckdb.connect() as connection:
-        for name in LAYOUT:
-            connection.execute(files("state.schema").joinpath(name).read_text(encoding="utf-8"))
+        for name, statements in table_statements().items():
+            if name not in LEDGER:  # no person needs them
+                for statement in statements:
+                    connection.execute(statement)
         apply_answers(connection)
         return "\n".join(
             [_HEAD, *_relations(connection, "Views"), *_macros(connection), *_relations(connection, "Tables")]

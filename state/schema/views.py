@@ -21,7 +21,7 @@ _FILES = (
 def apply_answers(connection: duckdb.DuckDBPyConnection) -> None:
     """Create all views and macros, with their comments, in place of those of the same names.
 
-    The tables of schema.sql and volume.sql must exist, as tables or as views. Raises duckdb.Error, and
+    The tables of the catalogue must exist, as tables or as views. Raises duckdb.Error, and
     then nothing has changed.
     """
     connection.begin()

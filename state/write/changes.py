@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
-Row = tuple[Any, ...]
+from state.schema.table import Row, Table
+
+Prefix = tuple[Any, ...]
+"""The first values of an identity: all rows that have them are deleted."""
 
 _COMPACT_AT = 500_000
 """Rows from which a log is worth shortening to what is left of it."""
@@ -19,47 +21,55 @@ class Changes:
     pass at the commit, or when the log has doubled since it was last shortened.
     """
 
-    __slots__ = ("_compact_at", "_identity", "_key_of", "_log", "_width")
+    __slots__ = ("_compact_at", "_has_deletes", "_key_of", "_log")
 
-    def __init__(self, width: int, identity: int) -> None:
-        self._width = width
-        self._identity = identity
-        self._key_of = itemgetter(*range(identity))
-        self._log: list[Row] = []
+    def __init__(self, table: Table) -> None:
+        self._key_of = table.key_of
+        self._log: list[Row | Prefix] = []
+        self._has_deletes = False
         self._compact_at = _COMPACT_AT
 
     def __len__(self) -> int:
         return len(self._log)
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Take rows as long as the table (upserts) and shorter ones (deletes of all rows that begin so)."""
+        """Take rows, which replace those of the same identities."""
         self._log.extend(rows)
         if len(self._log) > self._compact_at:
             deletes, upserts = self.resolve()
-            self._log = deletes + upserts
+            self._log = [*deletes, *upserts]
+            self._has_deletes = bool(deletes)
             self._compact_at = max(_COMPACT_AT, 2 * len(self._log))
 
-    def resolve(self) -> tuple[list[Row], list[Row]]:
+    def delete(self, prefixes: Iterable[Prefix]) -> None:
+        """Take deletes of all rows whose identities begin so."""
+        self._log.extend(prefixes)
+        self._has_deletes = True
+
+    def resolve(self) -> tuple[list[Prefix], list[Row]]:
         """The deletes, to be applied first, and the upserts, one for each identity."""
-        log = self._log
-        if set(map(len, log)) <= {self._width}:
-            return [], list(dict(zip(map(self._key_of, log), log, strict=True)).values())
-        return self._resolve_deletes()
+        if self._has_deletes:
+            return self._resolve_deletes()
+        rows = cast(list[Row], self._log)
+        return [], list(dict(zip(map(self._key_of, rows), rows, strict=True)).values())
 
     def clear(self) -> None:
         """Forget everything taken."""
         self._log = []
+        self._has_deletes = False
         self._compact_at = _COMPACT_AT
 
-    def _resolve_deletes(self) -> tuple[list[Row], list[Row]]:
+    def _resolve_deletes(self) -> tuple[list[Prefix], list[Row]]:
         # Backwards, a row only counts if nothing later replaces it or deletes it by any of its beginnings.
-        deleted: dict[Row, None] = {}
+        deleted: dict[Prefix, None] = {}
         lengths: set[int] = set()
-        kept: dict[Row, Row] = {}
-        for row in reversed(self._log):
-            if len(row) < self._width:
-                deleted[row] = None
-                lengths.add(len(row))
-            elif row[: self._identity] not in kept and not any(row[:length] in deleted for length in lengths):
-                kept[row[: self._identity]] = row
+        kept: dict[Prefix, Row] = {}
+        for change in reversed(self._log):
+            if isinstance(change, tuple):
+                deleted[change] = None
+                lengths.add(len(change))
+                continue
+            key = self._key_of(change)
+            if key not in kept and not any(key[:length] in deleted for length in lengths):
+                kept[key] = change
         return list(deleted)[::-1], list(kept.values())[::-1]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-Row = tuple[Any, ...]
-"""(topic, partition, position, clock in µs or None), as in the table `partitions`."""
+from state.schema.tables.internal import PartitionRow
+
+_Input = tuple[str, int]
 
 
 class Positions:
@@ -17,20 +17,20 @@ class Positions:
     furthest position, so that this is still known after another crash.
     """
 
-    def __init__(self, reached: Iterable[Row]) -> None:
-        self._reached = {row[:2]: row for row in reached}
-        self._behind: dict[Row, Row] = {}
+    def __init__(self, reached: Iterable[PartitionRow]) -> None:
+        self._reached = {_input(row): row for row in reached}
+        self._behind: dict[_Input, PartitionRow] = {}
 
     @property
     def behind(self) -> bool:
         """Some partition is being read again and is not yet where it had been."""
         return bool(self._behind)
 
-    def advance(self, rows: Iterable[Row]) -> list[Row]:
-        """Take new positions; returns those that are no step back."""
+    def advance(self, rows: Iterable[PartitionRow]) -> list[PartitionRow]:
+        """Take new positions; returns those that are not a step back."""
         forward = []
         for row in rows:
-            key = row[:2]
+            key = _input(row)
             if key in self._reached and _progress(row) < _progress(self._reached[key]):
                 self._behind[key] = row
                 continue
@@ -39,7 +39,7 @@ class Positions:
             forward.append(row)
         return forward
 
-    def accept(self) -> list[Row]:
+    def accept(self) -> list[PartitionRow]:
         """Take the positions that are behind for the true ones; returns them."""
         rows = list(self._behind.values())
         self._reached |= self._behind
@@ -47,6 +47,9 @@ class Positions:
         return rows
 
 
-def _progress(row: Row) -> tuple[int, int]:
-    _, _, position, clock = row
-    return position, -1 if clock is None else clock
+def _input(row: PartitionRow) -> _Input:
+    return row.topic, row.partition
+
+
+def _progress(row: PartitionRow) -> tuple[int, int]:
+    return row.position, -1 if row.clock is None else row.clock

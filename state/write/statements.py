@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from state.schema.catalogue import TABLES, Table
+from collections.abc import Sequence
+
+from state.schema.catalogue import TABLES
+from state.schema.sql import column_list
+from state.schema.table import Column, Kind, Table
 
 
-def _delete_replaced(name: str, table: Table) -> str:
-    return _delete_matching(name, [column for column, _ in table.columns[: table.identity]])
-
-
-def _delete_matching(name: str, columns: list[str]) -> str:
+def _delete_matching(name: str, columns: Sequence[str]) -> str:
     matches = " AND ".join(f'old."{column}" = incoming."{column}"' for column in columns)
     return f"DELETE FROM {name} AS old USING incoming WHERE {matches}"  # noqa: S608 - names of our own tables
 
 
-def _insert(name: str, table: Table) -> str:
-    columns = ", ".join(f'"{column}"' for column, _ in table.columns)
-    values = ", ".join(_value(f'"{column}"', kind) for column, kind in table.columns)
-    return f"INSERT INTO {name} ({columns}) SELECT {values} FROM incoming"  # noqa: S608
+def _insert(table: Table) -> str:
+    values = ", ".join(_value(column) for column in table.columns)
+    return f"INSERT INTO {table.name} ({column_list(table.names)}) SELECT {values} FROM incoming"  # noqa: S608
 
 
-def _value(column: str, kind: str) -> str:
-    if kind != "json":
-        return column
+def _value(column: Column) -> str:
+    name = f'"{column.name}"'
+    if column.kind is not Kind.JSON:
+        return name
     # What some parsers take for JSON and DuckDB does not is kept as a JSON string.
-    return f"CASE WHEN json_valid({column}) THEN {column}::JSON ELSE to_json({column}) END"
+    return f"CASE WHEN json_valid({name}) THEN {name}::JSON ELSE to_json({name}) END"
 
 
-DELETE_REPLACED = {name: _delete_replaced(name, table) for name, table in TABLES.items()}
+DELETE_REPLACED = {name: _delete_matching(name, table.identity) for name, table in TABLES.items()}
 """By table: remove the rows that `incoming` replaces."""
-INSERT = {name: _insert(name, table) for name, table in TABLES.items()}
+INSERT = {name: _insert(table) for name, table in TABLES.items()}
 """By table: add the rows of `incoming`."""
 
 
 def delete_starting_with(name: str, length: int) -> str:
-    """Remove the rows that begin with the `length` columns of `incoming`, at least one."""
-    return _delete_matching(name, [column for column, _ in TABLES[name].columns[:length]])
+    """Remove the rows whose identities begin with the `length` columns of `incoming`, at least one."""
+    return _delete_matching(name, TABLES[name].identity[:length])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,18 @@ from typing import Any
 import duckdb
 
 from state.errors import StateError, reason
-from state.history.late_rows import LateRows
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import TABLES, rows_of
 from state.schema.database import open_database, shard_path
-from state.write.arrow import to_arrow
-from state.write.changes import Changes
+from state.schema.table import Row
+from state.schema.tables.internal import PartitionRow
+from state.write.arrow import rows_to_arrow, values_to_arrow
+from state.write.changes import Changes, Prefix
 from state.write.input_positions import Positions
+from state.write.late_rows import LateRows
 from state.write.statements import DELETE_REPLACED, INSERT, delete_starting_with
 
-Row = tuple[Any, ...]
-
 _COPY_BYTES = 16 * 1024 * 1024
+_PARTITIONS = PartitionRow.TABLE.name
 
 
 class StateWriter:
@@ -38,8 +40,8 @@ class StateWriter:
         self.path = path
         self.shard = shard
         self.shards = shards
-        self.late = LateRows(connection, shard)
-        self._changes = {name: Changes(len(table.columns), table.identity) for name, table in TABLES.items()}
+        self._late = LateRows(connection, shard)
+        self._changes = {name: Changes(table) for name, table in TABLES.items()}
         self._positions = Positions(_reached(connection))
         self.commits = 0
         """How many transactions this writer has committed."""
@@ -58,11 +60,17 @@ class StateWriter:
         """The flow is reading again what is in the tables already, and is not yet where it had been."""
         return self._positions.behind
 
-    def write(self, rows: dict[str, list[Row]]) -> None:
-        """Take changes, by table and in order (`state.schema.catalogue` says what a row means). Touches no disk."""
+    def write(
+        self, rows: Mapping[str, Sequence[Row]], deletes: Mapping[str, Sequence[Prefix]] | None = None
+    ) -> None:
+        """Take changes, by table: deletes, and then rows in order. Touches no disk."""
+        for name, prefixes in (deletes or {}).items():
+            self._changes[name].delete(prefixes)
         for name, changes in rows.items():
-            forward = self._positions.advance(changes) if name == "partitions" else changes
-            self._changes[name].add(forward)
+            if name == _PARTITIONS:
+                self._changes[name].add(self._positions.advance(rows_of(rows, PartitionRow)))
+            else:
+                self._changes[name].add(changes)
 
     def commit(self) -> int:
         """Apply everything taken since the last commit, all or nothing; returns the number of changes."""
@@ -79,9 +87,18 @@ class StateWriter:
         self.commits += 1
         return written
 
+    def history_moved(self) -> None:
+        """Rows were moved to or from the history, in a transaction of its own: there is something new to publish, and
+        which rows are late goes by what is in files now."""
+        try:
+            self._late.reload()
+        except duckdb.Error as error:
+            raise self._error(error) from None
+        self.commits += 1
+
     def accept_positions(self) -> None:
         """Commit, taking positions that are behind for the true ones: the flow will not catch up."""
-        self._changes["partitions"].add(self._positions.accept())
+        self._changes[_PARTITIONS].add(self._positions.accept())
         self.commit()
 
     def copy_to(self, target: Path) -> int:
@@ -109,14 +126,21 @@ class StateWriter:
         deletes, rows = changes.resolve()
         for length, prefixes in groupby(sorted(deletes, key=len), key=len):
             self._execute(
-                name, list(prefixes), *self.late.on_delete(name, length), delete_starting_with(name, length)
+                values_to_arrow(TABLES[name].leading(length), list(prefixes)),
+                *self._late.on_delete(name, length),
+                delete_starting_with(name, length),
             )
         if rows:
-            self._execute(name, rows, *self.late.on_write(name, rows), DELETE_REPLACED[name], INSERT[name])
+            self._execute(
+                rows_to_arrow(TABLES[name].columns, rows),
+                *self._late.on_write(name, rows),
+                DELETE_REPLACED[name],
+                INSERT[name],
+            )
         return len(deletes) + len(rows)
 
-    def _execute(self, name: str, incoming: list[Row], *statements: str) -> None:
-        self.connection.register("incoming", to_arrow(TABLES[name], incoming))
+    def _execute(self, incoming: Any, *statements: str) -> None:
+        self.connection.register("incoming", incoming)
         for statement in statements:
             self.connection.execute(statement)
         self.connection.unregister("incoming")
@@ -138,7 +162,11 @@ def _copy(source: int, target: int) -> int:
     return size
 
 
-def _reached(connection: duckdb.DuckDBPyConnection) -> list[Row]:
-    return connection.execute(
+def _reached(connection: duckdb.DuckDBPyConnection) -> list[PartitionRow]:
+    rows = connection.execute(
         'SELECT topic, "partition", "position", epoch_us(clock) FROM partitions'
     ).fetchall()
+    return [
+        PartitionRow(topic=topic, partition=partition, position=position, clock=clock)
+        for topic, partition, position, clock in rows
+    ]

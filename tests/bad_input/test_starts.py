@@ -13,6 +13,9 @@ import pytest
 from tests.bad_input.places import Place, assert_one_line
 from tests.processes import PROJECT, run
 
+pytestmark = pytest.mark.xdist_group("starts")
+"""They share one fixture, which makes all starts at once."""
+
 WRONG_SETTINGS = {
     "a misspelt setting": ({"retention_day": "secret"}, "do you mean CRONWAX_RETENTION_DAYS?"),
     "an unknown source": ({"source": "rabbit"}, "CRONWAX_SOURCE: "),
@@ -20,6 +23,10 @@ WRONG_SETTINGS = {
     "a number out of range": ({"batch_size": "0"}, "CRONWAX_BATCH_SIZE: "),
     "several": ({"source": "rabbit", "key_groups": "x"}, "CRONWAX_KEY_GROUPS: "),
     "no JSON": ({"kafka_config": "{secret"}, "CRONWAX_KAFKA_CONFIG: is not valid JSON"),
+    "an input that the demo does not read": (
+        {"source": "demo", "checkins_path": "input.jsonl"},
+        "CRONWAX_CHECKINS_PATH is set, but CRONWAX_SOURCE is demo",
+    ),
     "no JSON for days": (
         {"retention_days_by_table": "{x"},
         "CRONWAX_RETENTION_DAYS_BY_TABLE: is not valid JSON",

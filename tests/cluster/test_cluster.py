@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -99,7 +98,6 @@ def test_who_waits_for_another_process_says_so_once(tmp_path):
     assert early.stderr is not None
     line = early.stderr.readline()
     assert line.startswith(f"waiting for process 0 at {addresses.partition(';')[0]}: Connection refused")
-    time.sleep(2.5)  # the engine tries once a second
     late = start(variables, "-i", 0, "-a", addresses)
     for ended in (end(early), end(late)):
         assert (ended.status, ended.complaints) == (0, [])

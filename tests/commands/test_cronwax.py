@@ -13,6 +13,8 @@ from cronwax.commands.table import COMMANDS, question_names
 from cronwax.main import USAGE, main
 from tests.processes import PROJECT, settings
 
+pytestmark = pytest.mark.process
+
 HELP_SECONDS = 0.3
 
 
@@ -76,7 +78,7 @@ def _seconds_of_help(name):
 )
 def test_a_name_that_is_nearly_right_brings_a_suggestion(typed, meant, capsys):
     assert main([typed]) == 2
-    complaint = f"cronwax: there is no command '{typed}'; do you mean {meant}? cronwax help lists them\n"
+    complaint = f"cronwax: there is no command '{typed}'; do you mean {meant}?; cronwax help lists them\n"
     assert capsys.readouterr().err == complaint
 
 

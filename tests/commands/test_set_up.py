@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 PROJECT = Path(__file__).resolve().parents[2]
 UV = """#!/bin/sh
 echo "$*" >>"$UV_CALLS"

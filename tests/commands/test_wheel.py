@@ -17,6 +17,8 @@ from dataflow.operations.version import own_version
 from tests.builders import HOURLY, check_in
 from tests.processes import PROJECT, free_ports, settings, write_jsonl
 
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("wheel")]
+
 
 class Installed:
     """An environment that holds the wheel, and sees what the wheel depends on."""
@@ -84,7 +86,7 @@ def test_the_wheel_holds_three_packages_and_all_their_files(wheel):
 def test_the_demo_runs_and_is_asked_in_an_empty_folder(installed, tmp_path):
     demo = installed.run(tmp_path, "cronwax", "demo")
     assert demo.returncode == 0, demo.stderr
-    assert "next: cronwax sql status" in demo.stdout
+    assert "next: cronwax status" in demo.stdout
     assert (tmp_path / "data" / "monitors.duckdb").is_file()
     status = installed.run(tmp_path, "cronwax", "status", "--json")
     assert (status.returncode, status.stderr) == (0, "")

@@ -1,14 +1,17 @@
 import threading
 
 import msgspec
+import pyarrow
 import pytest
 from bytewax.outputs import FixedPartitionedSink
 
-from dataflow.connectors import background_writer
+from dataflow.connectors import background_writer, unwritten_records
 from dataflow.connectors.background_writer import DeferredSink, EpochPartition
 from dataflow.process import exit as exit_of_process
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.items import Records
+from state.schema.tables.sampling import SamplingRuleRow
+from tests.state.state_rows import START_US, check_in, guid, monitor, partition, row
 
 PATIENCE_SECONDS = 30
 
@@ -23,7 +26,7 @@ class Tables(EpochPartition):
     def write_batch(self, values):
         self.taken += values
 
-    def snapshot(self):
+    def end_epoch(self, ended_at):
         assert self.may_write.wait(PATIENCE_SECONDS)
         self.written.append(self.taken)
         self.taken = []
@@ -56,7 +59,7 @@ def build(tables, state=None, written=lambda part, seconds: None):
 
 
 def records(*numbers):
-    return [Records(number, {"check_ins": [(number, "job", b"\xff", None)] * 3}) for number in numbers]
+    return [Records(number, {"check_ins": [check_in(number, "missed")] * 3}) for number in numbers]
 
 
 def resumed(state):
@@ -99,7 +102,7 @@ def test_what_is_written_is_in_no_later_snapshot(tables):
 
 
 def test_many_records_are_kept_in_order_over_blocks(tables, monkeypatch):
-    monkeypatch.setattr(background_writer, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(unwritten_records, "_BLOCK_BYTES", 100)
     part = build(tables)
     for number in range(100):
         part.write_batch(records(number))
@@ -145,16 +148,56 @@ def test_an_empty_epoch_writes_nothing(tables):
 
 def test_what_goes_wrong_beside_the_flow_ends_the_flow(tables, monkeypatch):
     part = build(tables)
-    monkeypatch.setattr(tables, "snapshot", lambda: 1 / 0)
+    monkeypatch.setattr(tables, "end_epoch", lambda ended_at: 1 / 0)
     part.write_batch(records(1))
     part.snapshot()
     with pytest.raises(ZeroDivisionError):
         part.close()
 
 
+def test_a_snapshot_of_the_first_version_is_read_as_it_was_meant():
+    """There the columns of the identity came first, and deletes were short rows among the others."""
+    times = (120, START_US, START_US, None, None, None)
+    old = {
+        "monitors": [
+            (
+                *(1, "backup", 1, guid(7), "Backup", "active", False, None, "crontab", "*/5 * * * *", "UTC"),
+                *(1, 30, 1, 1, START_US, START_US),
+            )
+        ],
+        "check_ins": [
+            (1, "backup", "production", guid(1), "ok", *times),
+            (1, "backup"),
+            (1, "backup", "production", guid(2), "error", *times),
+        ],
+        "sampling_rules": [
+            (
+                *(1, 2, START_US, 3002, b"[1]", '{"op": "and"}', "f00d", START_US, START_US, 9, 0.5, 3),
+                *(True, False, "", None),
+            )
+        ],
+        "partitions": [("checkins", 0, 7, START_US)],
+    }
+    block = msgspec.msgpack.encode([(3, old, 0.5)])
+    compressed = pyarrow.compress(block, codec="zstd", asbytes=True)
+    rule = row(
+        SamplingRuleRow,
+        *(1, 2, 3002, b"[1]", b'{"op": "and"}', "f00d", START_US, START_US, 9, 0.5, 3, True, False, ""),
+        created_at=START_US,
+    )
+    assert resumed(msgspec.msgpack.encode((1, [(len(block), compressed)]))) == [
+        Records(3, {"monitors": [monitor()]}, 0.5),
+        Records(3, {"check_ins": [check_in(1)]}, 0.5),
+        Records(3, {}, 0.5, {"check_ins": [(1, "backup")]}),
+        Records(3, {"check_ins": [check_in(2, "error")]}, 0.5),
+        Records(3, {"sampling_rules": [rule]}, 0.5),
+        Records(3, {"partitions": [partition(7)]}, 0.5),
+    ]
+
+
 def test_a_snapshot_of_a_newer_release_is_refused(tables):
-    with pytest.raises(LastingError, match=r"newer release \(version 2\)"):
-        build(tables, msgspec.msgpack.encode((background_writer.VERSION + 1, [])))
+    with pytest.raises(LastingError, match=r"newer release \(version 3\)"):
+        build(tables, msgspec.msgpack.encode((unwritten_records.VERSION + 1, [])))
 
 
 def test_an_error_beside_the_flow_ends_the_process_at_once(tables, monkeypatch):
@@ -165,11 +208,11 @@ def test_an_error_beside_the_flow_ends_the_process_at_once(tables, monkeypatch):
         said.append((message, status))
         ended.set()
 
-    def full():
+    def full(ended_at):
         raise FlowError("no room")
 
     monkeypatch.setattr(exit_of_process, "end_process", end)
-    monkeypatch.setattr(tables, "snapshot", full)
+    monkeypatch.setattr(tables, "end_epoch", full)
     part = build(tables)
     part.write_batch(records(1))
     part.snapshot()

@@ -57,6 +57,8 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnectio
     return duckdb.connect(str(folder / "monitors.duckdb"), read_only=True)
 
 
+@pytest.mark.process
+@pytest.mark.xdist_group("demo")
 def test_the_day_is_the_same_in_every_process(tmp_path: Path) -> None:
     result = run_python(
         "-m", "dataflow.connectors.demo_source", "--write", str(tmp_path / "new" / "day"), PYTHONHASHSEED="1"
@@ -130,12 +132,16 @@ def test_when_the_flow_stops_nothing_claims_to_have_ended() -> None:
         partition.next_batch()
 
 
+@pytest.mark.process
+@pytest.mark.xdist_group("demo")
 def test_most_runs_go_well(tables: duckdb.DuckDBPyConnection) -> None:
     counts = dict(tables.execute("SELECT status, count(*) FROM check_ins GROUP BY ALL").fetchall())
     assert counts["ok"] > 0.95 * sum(counts.values())
     assert min(counts["error"], counts["missed"], counts["timeout"]) >= 10
 
 
+@pytest.mark.process
+@pytest.mark.xdist_group("demo")
 def test_some_incidents_open_and_most_are_resolved(tables: duckdb.DuckDBPyConnection) -> None:
     found = tables.execute("SELECT count(*), count(resolving_timestamp) FROM incidents").fetchall()
     (opened, resolved), *_ = found
@@ -143,6 +149,8 @@ def test_some_incidents_open_and_most_are_resolved(tables: duckdb.DuckDBPyConnec
     assert 0.9 * opened < resolved < opened
 
 
+@pytest.mark.process
+@pytest.mark.xdist_group("demo")
 def test_what_goes_wrong_with_messages_is_shown_too(tables: duckdb.DuckDBPyConnection) -> None:
     rows = tables.execute("SELECT unnest(error_types) FROM processing_errors").fetchall()
     kinds = Counter(kind for (kind,) in rows)
@@ -163,6 +171,8 @@ def test_what_goes_wrong_with_messages_is_shown_too(tables: duckdb.DuckDBPyConne
     assert sum(kinds.values()) < 100
 
 
+@pytest.mark.process
+@pytest.mark.xdist_group("demo")
 def test_all_three_organizations_have_monitors(tables: duckdb.DuckDBPyConnection) -> None:
     rows = tables.execute(
         "SELECT organization_id, count(*) FROM monitors GROUP BY ALL ORDER BY ALL"

@@ -40,6 +40,7 @@ def test_a_link_to_nowhere_is_refused_and_not_passed_over(tmp_path: Path) -> Non
         FileSource(tmp_path, 10)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
 def test_what_stands_before_a_files_end_that_is_missing_is_safe_before_the_process_fails(
     tmp_path: Path, suffix: str
@@ -57,6 +58,7 @@ def test_what_stands_before_a_files_end_that_is_missing_is_safe_before_the_proce
     assert result.stderr == f"cronwax: {path} is truncated behind line {last}\n"
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("suffix", [".jsonl.gz", ".jsonl.zst"])
 def test_what_stands_before_damage_is_handed_on_and_a_repaired_file_is_read_on(
     tmp_path: Path, suffix: str
@@ -75,6 +77,7 @@ def test_what_stands_before_damage_is_handed_on_and_a_repaired_file_is_read_on(
     assert [message for _, _, message in batch.messages] + rest == written
 
 
+@pytest.mark.process
 def test_corruption_in_the_middle_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl.gz"
     write(path, b"\n".join(line(minute, os.urandom(300).hex()) for minute in range(2000)))
@@ -87,6 +90,7 @@ def test_corruption_in_the_middle_is_told_in_one_line(tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.process
 @SUFFIXES
 @pytest.mark.parametrize(
     ("content", "reason"),

@@ -157,6 +157,7 @@ def test_every_key_goes_to_the_one_partition(tmp_path: Path) -> None:
     assert {sink.part_fn(key) for key in ("0", "0017", "")} == {0}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -176,6 +177,7 @@ def test_a_file_that_was_replaced_is_not_written_to(
     assert path.read_bytes() == content
 
 
+@pytest.mark.process
 def test_a_write_that_finds_no_room_is_told_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -192,6 +194,7 @@ def test_a_write_that_finds_no_room_is_told_in_one_line(
     assert numbers(path) == list(range(100))
 
 
+@pytest.mark.process
 def test_a_path_that_cannot_be_written_is_told_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main, run_main
+from msgspec.structs import astuple
 
 from dataflow.endpoints import Endpoints
 from dataflow.flow import build
@@ -154,14 +155,12 @@ class World:
     dead_letters: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
     def take_records(self, records: Any) -> None:
+        for name, prefixes in records.deletes.items():
+            for prefix in prefixes:
+                for key in [key for key in self.tables[name] if key[: len(prefix)] == prefix]:
+                    del self.tables[name][key]
         for name, rows in records.rows.items():
-            table, width = self.tables[name], TABLES[name].identity
-            for row in map(hashable, rows):
-                if len(row) < len(TABLES[name].columns):
-                    for key in [key for key in table if key[: len(row)] == row]:
-                        del table[key]
-                else:
-                    table[row[:width]] = row
+            self.tables[name] |= {TABLES[name].key_of(row): hashable(astuple(row)) for row in rows}
 
     def take_message(self, message: Any) -> None:
         self.messages[message.id] = message.payload
@@ -171,8 +170,7 @@ class World:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """The rows of a table as dictionaries."""
-        names = [name for name, _ in TABLES[table].columns]
-        return [dict(zip(names, row, strict=True)) for row in self.tables[table].values()]
+        return [dict(zip(TABLES[table].names, row, strict=True)) for row in self.tables[table].values()]
 
 
 def hashable(row: Sequence[Any]) -> tuple[Any, ...]:

@@ -15,6 +15,8 @@ from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batch
 from tests.flow.streams import batchings, streams
 from tests.flow.test_properties import assert_same, few, several
 
+pytestmark = pytest.mark.usual_blocks
+
 FIVE_MINUTES = {"schedule": {"type": "crontab", "value": "*/5 * * * *"}, "max_runtime": 2}
 delays = st.sampled_from([0.5, 5, 59, 60, 200])
 

@@ -11,6 +11,8 @@ from tests.flow.same import same_in_batches
 from tests.flow.streams import batchings, streams
 from tests.flow.test_properties import several
 
+pytestmark = pytest.mark.usual_blocks
+
 HOUR = 3600
 TEN_MINUTES = {"schedule": {"type": "interval", "value": 10, "unit": "minute"}}
 

@@ -118,15 +118,32 @@ def test_what_a_late_report_set_due_fires_as_of_its_own_minute_however_it_is_rea
     assert [(at_us - missed[0]) // 60_000_000 for at_us in missed] == [0, 5, 10, 15]
 
 
-def test_an_environment_has_forgotten_a_guid_behind_fifty_misses_however_it_is_read():
+def test_an_environment_remembers_a_guid_through_any_number_of_misses_however_it_is_read():
     every_minute = {"schedule": {"type": "crontab", "value": "* * * * *"}}
     lines = [
         check_in(0, "alpha", number=1, environment="dev", config=every_minute),
-        *(pulse(minute * 60) for minute in range(1, 61)),
-        check_in(3605, "alpha", number=1),
+        *(pulse(minute * 60) for minute in range(1, 121)),
+        check_in(7205, "alpha", number=1),
     ]
     at_once = run(lines)
     assert_same(at_once, run(lines, {INPUT: Plan([1] * len(lines))}))
     ran = {row["environment"] for row in at_once.rows("check_ins") if row["status"] == "ok"}
-    assert ran == {"dev", "production"}
-    assert at_once.rows("processing_errors") == []
+    assert ran == {"dev"}
+    (refused,) = at_once.rows("processing_errors")
+    assert "CHECKIN_ENVIRONMENT_MISMATCH" in refused["error_types"]
+
+
+def test_an_environment_has_forgotten_a_guid_after_fifty_more_time_outs_however_it_is_read():
+    short = {"schedule": {"type": "interval", "value": 1, "unit": "year"}, "max_runtime": 1}
+    lines = [
+        *(
+            check_in(10 * number, "alpha", "in_progress", number, environment="dev", config=short)
+            for number in range(1, 52)
+        ),
+        pulse(700),
+        check_in(705, "alpha", number=1, config=short),
+    ]
+    at_once = run(lines)
+    assert_same(at_once, run(lines, {INPUT: Plan([1] * len(lines))}))
+    ran = {row["environment"] for row in at_once.rows("check_ins") if row["status"] == "ok"}
+    assert ran == {"production"}

@@ -38,7 +38,11 @@ def applied(*steps):
         for chunk in (Chunk(0, 0, items, START + clock), Ticks(0, [], START + clock, NO_MINUTE)):
             for out in step.apply([chunk]):
                 for row in getattr(out, "rows", {}).get("check_ins", []):
-                    rows[row[3]] = (row[2], row[4], row[6] // MINUTE_US - START)
+                    rows[row.check_in_id] = (
+                        row.environment,
+                        row.status,
+                        row.date_added // MINUTE_US - START,
+                    )
     return sorted(rows.values())
 
 

@@ -72,23 +72,21 @@ runpy.run_module("bytewax.run", run_name="__main__")
 _RECORDING_RUN = """
 import runpy, sys
 from collections import Counter
-try:
-    from dataflow.connectors import background_writer
-except ImportError:  # before 0.1.0 it was called so
-    from dataflow.connectors import deferred as background_writer
+from dataflow.connectors import background_writer, unwritten_records
 path = sys.argv[1]
-seen, kept = Counter(), background_writer._Encoded()
+seen, kept = Counter(), unwritten_records.Encoded()
 write_batch = background_writer.DeferredPartition.write_batch
 def record(partition, records):
     for each in records:
-        if any(seen[table] < 2 and len(rows) < 100 for table, rows in each.rows.items()):
-            seen.update(each.rows.keys())
+        changes = [*each.rows.items(), *(("no " + table, rows) for table, rows in each.deletes.items())]
+        if any(seen[table] < 2 and len(rows) < 100 for table, rows in changes):
+            seen.update(table for table, _ in changes)
             kept.add([each])
     write_batch(partition, records)
 def save():
     kept.finish()
     with open(path, "wb") as file:
-        file.write(background_writer._encode((background_writer.VERSION, kept.blocks)))
+        file.write(unwritten_records.encoded_blocks(kept.blocks))
 background_writer.DeferredPartition.write_batch = record
 background_writer.DeferredPartition.close = lambda partition, close=background_writer.DeferredPartition.close: (
     save(), close(partition))
@@ -187,7 +185,7 @@ def outcome_of(place: Path) -> Outcome:
         for name, columns in tables_of(connection).items():
             if name in TABLES:
                 # A release that published several shards named the columns of tables with history twice.
-                known = [column for column, _ in TABLES[name].columns]
+                known = TABLES[name].names
                 columns = [column for column in columns if column in known]
                 tables[name] = rows_of(connection, name, columns)
     return described(Outcome(tables, *(lines_of(data / name) for name in OUTPUTS)))

@@ -14,15 +14,15 @@ import msgspec
 from msgspec import inspect
 
 from dataflow.connectors import (
-    background_writer,
     demo_day,
     demo_source,
     jsonl_source,
     kafka_sinks,
     kafka_source,
+    unwritten_records,
 )
 from dataflow.steps import gate, sample, transition, transition_state, upsert, volume
-from dataflow.stream.items import Records
+from dataflow.stream.items import PackedRecords
 from state.schema.catalogue import TABLES
 from tests.golden.sets import FOLDER
 
@@ -55,7 +55,7 @@ STORED: dict[str, tuple[int, dict[str, Any]]] = {
     "source_file": (jsonl_source._STATE_VERSION, {"state": jsonl_source.FileState}),
     "source_demo": (demo_day.DAY_VERSION, {"state": demo_source.DemoState}),
     "source_kafka": (1, {"state": kafka_source.Position}),
-    "tables": (background_writer.VERSION, {"block of records": list[Records]}),
+    "tables": (unwritten_records.VERSION, {"block of records": list[PackedRecords]}),
     "topic sinks": (kafka_sinks.SinkSnapshot().version, {"state": kafka_sinks.SinkSnapshot}),
 }
 """By step the version of its layout and what is encoded: what a hint alone does not show stands beside it."""
@@ -68,8 +68,13 @@ def describe(stored: dict[str, tuple[int, dict[str, Any]]] = STORED) -> dict[str
     for step, (version, parts) in stored.items():
         shown = {name: found.show(inspect.type_info(hint)) for name, hint in parts.items()}
         steps[step] = {"version": version, **shown}
-    rows = {name: [f"{column}: {kind}" for column, kind in table.columns] for name, table in TABLES.items()}
-    return {"steps": steps, "structures": dict(sorted(found.fields.items())), "rows": rows}
+    rows = _Structures()
+    of_tables = {name: rows.show(inspect.type_info(table.row)) for name, table in TABLES.items()}
+    return {
+        "steps": steps,
+        "structures": dict(sorted(found.fields.items())),
+        "tables": {name: rows.fields[row] for name, row in of_tables.items()},
+    }
 
 
 def write() -> None:
@@ -131,5 +136,6 @@ _PLAIN = (
     inspect.FloatType,
     inspect.IntType,
     inspect.NoneType,
+    inspect.RawType,
     inspect.StrType,
 )

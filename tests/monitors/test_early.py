@@ -82,16 +82,27 @@ def test_a_calendar_interval_counts_for_what_was_expected():
     assert early_for("1 month", "2025-03-03 11:59:40", None, 30) == ""
 
 
+LONGER_THAN_A_GAP_HOURS = {
+    "* * * * *": 2,
+    "*/5 * * * *": 2,
+    "0,2,30 * * * *": 3,
+    "0 */2 * * *": 6,
+    "30 2 * * *": 50,
+    "7 0 1 * *": 40 * 24,
+}
+"""By crontab, how far back at least one time lies, also where the clocks change."""
+
+
 @several
 @given(
-    st.sampled_from(["* * * * *", "*/5 * * * *", "0,2,30 * * * *", "0 */2 * * *", "30 2 * * *", "7 0 1 * *"]),
+    st.sampled_from([*LONGER_THAN_A_GAP_HOURS]),
     st.sampled_from(["UTC", "Europe/Vienna", "Australia/Lord_Howe"]),
     st.integers(us("2025-03-01 00:00"), us("2025-11-30 00:00")),
     st.integers(1, 7200 * SECOND_US),
 )
 def test_of_a_crontab_it_is_the_nearest_time_within_the_tolerance(schedule, zone, began_us, tolerance_us):
     rule = MonitorConfig("crontab", schedule, zone).timing()
-    times = [rule.after(began_us - 40 * 86_400 * SECOND_US)]
+    times = [rule.after(began_us - LONGER_THAN_A_GAP_HOURS[schedule] * 3600 * SECOND_US)]
     while times[-1] * MINUTE_US <= began_us:
         times.append(rule.after(times[-1] * MINUTE_US))
     before, following = times[-2] * MINUTE_US, times[-1] * MINUTE_US

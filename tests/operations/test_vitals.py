@@ -5,6 +5,8 @@ from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.operations.vitals import Sign, Vitals
 from dataflow.settings import Settings
 from dataflow.stream.items import Records
+from state.schema.tables.internal import PartitionRow
+from tests.state.state_rows import row
 
 MINUTE = 29_000_000
 SECOND_US = 1_000_000
@@ -37,10 +39,10 @@ def vitals(clock):
 def positions(*clocks):
     """The records of partitions, with their clocks in minutes."""
     rows = [
-        ("ingest-monitors", number, 7, at(minute) if minute is not None else None)
+        row(PartitionRow, "ingest-monitors", number, 7, at(minute) if minute is not None else None)
         for number, minute in enumerate(clocks)
     ]
-    return [Records(0, {"partitions": [row]}) for row in rows]
+    return [Records(0, {"partitions": [each]}) for each in rows]
 
 
 def test_a_clock_is_behind_from_the_end_of_its_minute_and_the_allowance_on(vitals):

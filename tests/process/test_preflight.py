@@ -74,6 +74,7 @@ def hold(store, process):
     )
 
 
+@pytest.mark.process
 def test_a_store_is_held_by_one_flow_at_a_time(tmp_path):
     with hold(tmp_path, "0") as holder:
         assert holder.stdout.readline() == "held\n"
@@ -256,6 +257,7 @@ def breaks_with(error):
     return done.returncode, sorted(done.stderr.splitlines())
 
 
+@pytest.mark.process
 def test_a_panic_is_kept_back_where_a_line_will_do():
     status, lines = breaks_with("RuntimeError('SqliteFailure(x, Some(\"disk is full\"))')")
     assert status == 1
@@ -263,6 +265,7 @@ def test_a_panic_is_kept_back_where_a_line_will_do():
     assert lines == ["a library's line", said, "progress"]
 
 
+@pytest.mark.process
 def test_a_panic_is_shown_where_no_line_would_do():
     status, lines = breaks_with("KeyError('slug')")
     assert status == 1
@@ -270,6 +273,7 @@ def test_a_panic_is_shown_where_no_line_would_do():
     assert {"stack backtrace:", "   0: somewhere", "KeyError: 'slug'"} <= set(lines)
 
 
+@pytest.mark.process
 def test_what_is_written_past_python_comes_out_at_a_good_end_too():
     code = BREAKS.replace("raise {error}", "")
     done = subprocess.run(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -28,21 +28,26 @@ CASES = dict(cases())
 
 
 @pytest.fixture(scope="session")
-def runs(
+def failures(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Future[list[str]]]]:
-    """A run of every case that was selected, as many at a time as there are cores."""
+) -> Iterator[Callable[[str], list[str]]]:
+    """What a case's run fails in. All that were selected run at once, as many at a time as there are cores; but one
+    by one where pytest itself has several workers, each of which would run them all."""
+    top = tmp_path_factory.mktemp("scenarios")
+    if hasattr(request.config, "workerinput"):
+        yield lambda name: failures_of(CASES[name], top / name)
+        return
     selected = [getattr(item, "callspec", None) for item in request.session.items]
     names = [spec.params["case"] for spec in selected if spec and spec.params.get("case") in CASES]
-    top = tmp_path_factory.mktemp("scenarios")
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        yield {name: pool.submit(failures_of, CASES[name], top / name) for name in names}
+        runs = {name: pool.submit(failures_of, CASES[name], top / name) for name in names}
+        yield lambda name: runs[name].result()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_flow_leaves_what_the_scenario_expects(case: str, runs: dict[str, Future[list[str]]]) -> None:
-    failures = runs[case].result()
-    assert not failures, "\n".join(failures)
+def test_the_flow_leaves_what_the_scenario_expects(case: str, failures: Callable[[str], list[str]]) -> None:
+    found = failures(case)
+    assert not found, "\n".join(found)
 
 
 def test_a_clone_has_scenarios_of_its_own() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from msgspec.structs import asdict
+
 from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.monitors.times import Microseconds, Minute
@@ -16,7 +18,6 @@ from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
 from dataflow.stream.items import Chunk, Message, Records, Ticks, Volumes
-from state.schema.catalogue import TABLES
 from tests.simulation.fleet import Job, Plan, Sent, day_of, epoch_minute, make_fleet
 
 MINUTE_US = 60_000_000
@@ -35,18 +36,17 @@ class Watched:
     def take(self, records: Records, minute: int) -> None:
         """Note what changed."""
         for name, rows in records.rows.items():
-            names = [column for column, _ in TABLES[name].columns]
             for row in rows:
-                named = dict(zip(names, row, strict=False))
-                if name == "check_ins" and len(row) == len(names):
+                named = asdict(row)
+                if name == "check_ins":
                     if named["status"] in ("missed", "timeout", "unknown"):
-                        self.check_ins[row[3]] = named
+                        self.check_ins[named["check_in_id"]] = named
                     else:
-                        self.check_ins.pop(row[3], None)
+                        self.check_ins.pop(named["check_in_id"], None)
                 elif name == "clock_ticks":
-                    self.ticks[row[0] // MINUTE_US] = named
+                    self.ticks[named["minute"] // MINUTE_US] = named
                 elif name == "system_incident_spans":
-                    self.spans[row[0]] = named
+                    self.spans[named["system_incident_id"]] = named
                 elif name == "status_changes" and named["payload_type"] == "occurrence":
                     failed = self.check_ins.get(named["check_in_id"])
                     kind = failed["status"] if failed is not None else "error"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from importlib.resources import files
 from uuid import UUID
 
 import duckdb
 
-from state.schema.database import LAYOUT
+from state.schema.sql import table_statements
 from state.schema.views import apply_answers
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
@@ -25,8 +24,8 @@ class World:
     def __init__(self, now: float | None = 0) -> None:
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
-        for name in LAYOUT:
-            self.connection.execute(files("state.schema").joinpath(name).read_text(encoding="utf-8"))
+        for statements in table_statements().values():
+            self.connection.execute(";".join(statements))
         apply_answers(self.connection)
         self._ids = 0
         self.insert("snapshot_info", published_at=START, event_clock=None if now is None else at(now))

@@ -10,13 +10,17 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
 
 import state.history.history
 from state.history.history import History, Limits
 from state.publish.publish import Publisher
 from state.publish.shared_publish import SharedPublisher
+from state.schema.tables.runs import CheckInRow, ProcessingErrorRow
 from state.write.writer import StateWriter
-from tests.state.state_rows import MINUTE_US, START_US, Row, guid, monitor, partition
+from tests.state.state_rows import MINUTE_US, START_US, check_in, guid, monitor, partition, row, take
 
 STEPS = 150
 MONITORS = 6
@@ -31,9 +35,9 @@ REPLAYED = 3
 HOUR = 60
 
 
-def records(step: int) -> dict[str, list[Row]]:
+def records(step: int) -> dict[str, list[Any]]:
     """What the flow writes in one epoch."""
-    rows: list[Row] = []
+    rows: list[Any] = []
     for number in range(MONITORS * RUNS):
         rows.append(run(step, number, "in_progress" if number == 4 else "ok"))
     if step >= 5:
@@ -50,15 +54,15 @@ def records(step: int) -> dict[str, list[Row]]:
     }
 
 
-def run(step: int, number: int, status: str) -> Row:
-    at = START_US + (step * HOUR + number) * MINUTE_US
-    identity = (1, f"m{number % MONITORS}", "production", guid(step * 1000 + number))
-    return (*identity, status, 120, at, at, None, None, guid(step))
+def run(step: int, number: int, status: str) -> CheckInRow:
+    slug, minute = f"m{number % MONITORS}", step * HOUR + number
+    return replace(check_in(step * 1000 + number, status, slug=slug, minute=minute), trace_id=guid(step))
 
 
-def failure(step: int, number: int) -> Row:
+def failure(step: int, number: int) -> ProcessingErrorRow:
     at = START_US + (step * HOUR + number) * MINUTE_US
-    return (
+    return row(
+        ProcessingErrorRow,
         *(guid(step * 1000 + number), at, ["MONITOR_NOT_FOUND"], b'[{"type": "MONITOR_NOT_FOUND"}]', b"{}"),
         *(1, "nope", None, None, "checkins", 0, step * 1000 + number),
     )
@@ -66,17 +70,17 @@ def failure(step: int, number: int) -> Row:
 
 def expected(steps: int = STEPS) -> tuple[dict[bytes, str], set[bytes]]:
     """Statuses of check-ins by guid, and ids of errors, after so many steps."""
-    runs: dict[bytes, Row] = {}
+    runs: dict[bytes, CheckInRow] = {}
     for step in range(steps):
-        for row in records(step)["check_ins"]:
-            if len(row) == 2:
-                runs = {id_: old for id_, old in runs.items() if old[1] != row[1]}
+        for change in records(step)["check_ins"]:
+            if isinstance(change, tuple):
+                runs = {id_: old for id_, old in runs.items() if old.slug != change[1]}
             else:
-                runs[row[3]] = row
+                runs[change.check_in_id] = change
     day = steps * HOUR // 1440
     cut = START_US + (day - RETENTION_DAYS) * 1440 * MINUTE_US
-    statuses = {id_: row[4] for id_, row in runs.items() if row[6] >= cut}
-    return statuses, {failure(step, number)[0] for step in range(steps) for number in range(10)}
+    statuses = {id_: run.status for id_, run in runs.items() if run.date_added >= cut}
+    return statuses, {failure(step, number).error_id for step in range(steps) for number in range(10)}
 
 
 def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
@@ -99,7 +103,7 @@ def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
         publishers = [SharedPublisher(writer, data_dir, 3, lambda: float(step)) for writer in writers]
     for step in range(max(0, min(map(position, writers)) - REPLAYED), steps):
         for shard, writer in enumerate(writers):
-            writer.write(share(records(step), shard, shards))
+            take(writer, **share(records(step), shard, shards))
             writer.commit()
             histories[shard].maintain()
             if step % 3:
@@ -119,14 +123,18 @@ def position(writer: StateWriter) -> int:
     return int(found)
 
 
-def share(rows: dict[str, list[Row]], shard: int, shards: int) -> dict[str, list[Row]]:
+def share(rows: dict[str, list[Any]], shard: int, shards: int) -> dict[str, list[Any]]:
     """What of an epoch's records goes to one shard: rows of a monitor to one, positions to all."""
     by_monitor = {
-        name: [row for row in rows[name] if int(row[1].removeprefix("m")) % shards == shard]
+        name: [row for row in rows[name] if int(_slug(row).removeprefix("m")) % shards == shard]
         for name in ("monitors", "check_ins")
     }
-    errors = [row for row in rows["processing_errors"] if row[-1] % shards == shard]
+    errors = [row for row in rows["processing_errors"] if row.offset % shards == shard]
     return {**by_monitor, "processing_errors": errors, "partitions": rows["partitions"]}
+
+
+def _slug(change: Any) -> str:
+    return str(change[1] if isinstance(change, tuple) else change.slug)
 
 
 def die_at(count: int) -> None:

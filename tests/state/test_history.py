@@ -9,13 +9,16 @@ from typing import Any
 
 import duckdb
 import pytest
+from msgspec.structs import replace
 
 from state.errors import StateError
 from state.history.history import KEEP_SUPERSEDED
 from state.publish.snapshot_views import SNAPSHOT
-from state.schema.database import SCHEMA_VERSION, shard_path
+from state.schema.catalogue import SCHEMA_VERSION
+from state.schema.database import shard_path
+from state.schema.tables.runs import ProcessingErrorRow, StatusChangeRow
 from tests.state.history_state import COUNT, DAY, State
-from tests.state.state_rows import START_US, answer, check_in, environment, guid, monitor
+from tests.state.state_rows import START_US, answer, check_in, environment, guid, monitor, row
 
 
 @pytest.fixture
@@ -61,8 +64,8 @@ def test_a_file_is_sorted_by_project_slug_and_time_and_compressed(start):
         state.write(hour + 60, check_ins=rows)
     assert state.live()
     for path in state.live():
-        rows = duckdb.execute(f"SELECT project_id, slug, date_added FROM '{path}'").fetchall()
-        assert rows == sorted(rows)
+        stored = duckdb.execute(f"SELECT project_id, slug, date_added FROM '{path}'").fetchall()
+        assert stored == sorted(stored)
         codecs = duckdb.execute(f"SELECT DISTINCT compression FROM parquet_metadata('{path}')").fetchall()
         assert codecs == [("ZSTD",)]
 
@@ -101,14 +104,18 @@ def test_every_value_comes_back_from_a_file_as_it_was(start):
     state = start()
     texts = ['{"a": "é\\u0000 \'"}', "[1, 2]", "7"]
     errors = [
-        (
+        row(
+            ProcessingErrorRow,
             *(guid(number), START_US + number, ["A", "B'"], b"[1]", texts[number % 3]),
             *(2**64 - 1, "x'", None, guid(4), "t", 0, number),
         )
         for number in range(300)
     ]
     messages = [
-        (f"m{number}", "occurrence", 1, "s", "e", "i", guid(1), START_US, texts[number % 3].encode())
+        row(
+            StatusChangeRow,
+            *(f"m{number}", "occurrence", 1, "s", "e", "i", guid(1), START_US, texts[number % 3].encode()),
+        )
         for number in range(300)
     ]
     state.write(0, processing_errors=errors, status_changes=messages)
@@ -302,12 +309,11 @@ def test_an_old_client_reads_the_history(start):
 
 def test_a_state_of_the_first_version_is_brought_up_to_date(start, tmp_path):
     state = start(hot_rows=10_000)
-    disabled = list(monitor(slug="off"))
-    disabled[5] = "disabled"
+    disabled = replace(monitor(slug="off"), status="disabled")
     environments = [environment()]
     state.write(
         5,
-        monitors=[monitor(), tuple(disabled)],
+        monitors=[monitor(), disabled],
         monitor_environments=environments,
         check_ins=[check_in(1)],
     )

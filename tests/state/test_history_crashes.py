@@ -18,6 +18,8 @@ from state.publish.snapshot_views import SNAPSHOT
 from tests.state.history_stream import MONITORS, RUNS, STEPS, expected
 from tests.state.state_rows import answer
 
+pytestmark = pytest.mark.process
+
 KILLS = int(os.environ.get("CRONWAX_TEST_KILLS", "5"))
 """30 for the whole of it."""
 

@@ -13,8 +13,9 @@ import pytest
 from state.errors import StateError
 from state.publish.publish import HOLD_SECONDS, Publisher
 from state.publish.snapshot_views import SNAPSHOT
+from state.schema.tables.internal import PartitionRow
 from state.write.writer import StateWriter
-from tests.state.state_rows import START_US, answer, check_in, partition
+from tests.state.state_rows import START_US, answer, check_in, partition, row
 
 START = START_US / 1_000_000
 STATUSES = "SELECT status FROM check_ins ORDER BY check_in_id"
@@ -79,7 +80,15 @@ def test_a_snapshot_holds_what_was_committed(start, snapshot):
 
 def test_it_says_what_it_covers(start, snapshot):
     flow = start()
-    flow.writer.write({"partitions": [partition(18, 7, number=1), partition(5, 3), ("controls", 0, 2, None)]})
+    flow.writer.write(
+        {
+            "partitions": [
+                partition(18, 7, number=1),
+                partition(5, 3),
+                row(PartitionRow, "controls", 0, 2, None),
+            ]
+        }
+    )
     flow.epoch()
     at = [datetime(2025, 3, 3, 0, minute, tzinfo=UTC) for minute in (1, 3, 7)]
     assert answer(snapshot, "SELECT published_at, event_clock, positions FROM snapshot_info") == [
@@ -131,8 +140,8 @@ def test_what_is_written_late_is_due_by_when_its_epoch_ended(start, snapshot):
     written = [(check_in(1), START), (check_in(2), START + 50), (check_in(3), START + 100)]
     flow.now = START + 3600
     shown = []
-    for row, ended_at in written:
-        flow.writer.write({"check_ins": [row]})
+    for run, ended_at in written:
+        flow.writer.write({"check_ins": [run]})
         flow.writer.commit()
         shown.append(flow.publisher.publish(asked_at=ended_at) is not None)
     assert shown == [True, False, True]

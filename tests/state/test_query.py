@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from typing import Any
 
 import duckdb
 import pytest
@@ -15,30 +16,46 @@ from state.ask.rendering import render_table
 from state.ask.summary import print_summary, summarize
 from state.publish.publish import Publisher
 from state.publish.snapshot_views import SNAPSHOT
+from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, StatusChangeRow
+from state.schema.tables.sampling import SampleRow
 from state.write.writer import StateWriter
-from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
+from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, row, write
 
 INCIDENT = "ab" * 16
-ROWS = {
+ROWS: dict[str, list[Any]] = {
     "monitors": [monitor(), monitor(slug="mail", name="Mail")],
     "monitor_environments": [environment(), environment(slug="mail", status="error", incident=INCIDENT)],
     "check_ins": [check_in(1), check_in(2, "missed", slug="mail", minute=5)],
     "incidents": [
-        (1, "mail", "production", INCIDENT, INCIDENT, guid(2), START_US, None, None),
-        (1, "backup", "production", "cd" * 16, "cd" * 16, guid(1), START_US, guid(3), START_US + 90_000_000),
+        row(IncidentRow, INCIDENT, 1, "mail", "production", INCIDENT, guid(2), START_US),
+        row(
+            IncidentRow,
+            *("cd" * 16, 1, "backup", "production", "cd" * 16, guid(1), START_US),
+            *(guid(3), START_US + 90_000_000),
+        ),
     ],
     "status_changes": [
-        ("m1", "occurrence", 1, "mail", "production", INCIDENT, guid(2), START_US, b"{}"),
-        ("m2", "status_change", 1, "backup", "production", "cd" * 16, guid(3), START_US, b"{}"),
+        row(
+            StatusChangeRow,
+            *("m1", "occurrence", 1, "mail", "production", INCIDENT, guid(2), START_US, b"{}"),
+        ),
+        row(
+            StatusChangeRow,
+            *("m2", "status_change", 1, "backup", "production", "cd" * 16, guid(3), START_US, b"{}"),
+        ),
     ],
     "processing_errors": [
-        (
+        row(
+            ProcessingErrorRow,
             *(guid(9), START_US, ["MONITOR_INVALID_CONFIG", "MONITOR_NOT_FOUND"], b"[]", b"{}"),
             *(1, "nope", None, None, "checkins", 0, 17),
         )
     ],
     "check_in_samples": [
-        (guid(1), "checkins", 0, 5, 1, "backup", "production", None, 0.5, START_US, b'{"a":\n1}')
+        row(
+            SampleRow,
+            *(guid(1), 1, "backup", "production", None, 0.5, START_US, b'{"a":\n1}', "checkins", 0, 5),
+        )
     ],
     "partitions": [partition(18)],
 }
@@ -102,7 +119,7 @@ def test_json_is_an_object_a_line(data, capsys):
 
 def test_csv_quotes_what_needs_it(data, capsys):
     main(["--csv", "SELECT 'a,b' AS x, NULL AS y"])
-    assert capsys.readouterr().out == 'x,y\n"a,b",\n'
+    assert capsys.readouterr().out == 'x,y\r\n"a,b",\r\n'
 
 
 def test_status_shows_failing_ones_first(ask):
@@ -157,7 +174,7 @@ def test_uptime_can_look_back_over_any_number_of_days(data, ask):
 def test_a_wrong_number_of_days_is_told(data, capsys, days):
     with pytest.raises(SystemExit):
         main(["uptime", "--days", days])
-    assert "is no whole number from 1 to 36500" in capsys.readouterr().err
+    assert "is not a whole number from 1 to 36500" in capsys.readouterr().err
 
 
 def test_a_timeline_is_that_of_one_monitor(data, ask):
@@ -166,7 +183,6 @@ def test_a_timeline_is_that_of_one_monitor(data, ask):
     happened = [["incident", "opened"], ["message", "occurrence"], ["check-in", "missed"]]
     assert [row[3:5] for row in ask("timeline", "mail")[1:]] == happened
     assert [row[3:5] for row in ask("timeline", "1/mail")[1:]] == happened
-    assert ask("timeline", "2/mail")[1:] == []
 
 
 @pytest.mark.parametrize("name", sorted(QUESTIONS))
@@ -191,13 +207,6 @@ def test_why_is_an_object_a_sentence_for_programs(data, capsys):
     }
 
 
-@pytest.mark.parametrize("moment", ["noon", "2025-13-01"])
-def test_a_wrong_time_is_told(data, capsys, moment):
-    with pytest.raises(SystemExit):
-        main(["why", "mail", "--at", moment])
-    assert f"{moment} is no time like 2025-03-03T08:00" in capsys.readouterr().err
-
-
 def test_rules_without_any_is_only_a_header(ask):
     assert len(ask("rules")) == 1
 
@@ -205,19 +214,27 @@ def test_rules_without_any_is_only_a_header(ask):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["samples"], "usage: cronwax sql samples SLUG"),
-        (["errors", "extra"], "usage: cronwax sql errors"),
-        (["timeline"], "usage: cronwax sql timeline [PROJECT/]SLUG [--days N]"),
-        (["status", "--days", "3"], "usage: cronwax sql status"),
-        (["status", "--at", "2025-03-03"], "--at, --project and --environment belong to why"),
-        (["why"], "usage: cronwax sql why [PROJECT/]SLUG [--at TIME] [--project ID] [--environment NAME]"),
-        (["why", "mail", "--days", "3"], "usage: cronwax sql why"),
+        (["samples"], "usage: cronwax samples [PROJECT/]SLUG"),
+        (["errors", "extra"], "usage: cronwax errors"),
+        (["timeline"], "usage: cronwax timeline [PROJECT/]SLUG [--days N]"),
+        (["status", "--days", "3"], "usage: cronwax status"),
+        (["status", "--at", "2025-03-03"], "--at belongs to why"),
+        (["why"], "usage: cronwax why [PROJECT/]SLUG [--at TIME] [--project ID] [--environment NAME]"),
+        (["why", "mail", "--days", "3"], "usage: cronwax why"),
         (["why", "a/mail"], "a/mail: must be SLUG or PROJECT/SLUG, the project a number"),
         (["why", "mail", "--project", "2"], "no check-in of a monitor mail in project 2"),
         (["why", "nope"], "1 that named it was rejected"),
-        (["uptime", "--open"], "usage: cronwax sql uptime [--days N]"),
-        (["--days", "3", "SELECT 1"], "--open and --days belong to questions with a name"),
-        (["incident"], "incident: no such question (status, incidents, "),
+        (["uptime", "--open"], "usage: cronwax uptime [[PROJECT/]SLUG] [--days N]"),
+        (["--days", "3", "SELECT 1"], "--open, --days, --project and the like belong to questions"),
+        (["incident"], "incident: no such question; do you mean incidents?"),
+        (["xyz"], "xyz: no such question (status, incidents, "),
+        (["checkins", "bakup"], "there is no monitor bakup; do you mean backup?"),
+        (["timeline", "2/mail"], "there is no monitor mail in project 2"),
+        (["why", "bakup"], "do you mean backup?"),
+        (["why", "1/mail", "--project", "2"], "1/mail is of project 1, and --project says 2"),
+        (["errors", "--owner", "team:a"], "--owner does not belong to this question"),
+        (["status", "--from", "noon"], "--from: noon is not a time; write it like"),
+        (["why", "mail", "--at", "2025-13-01"], "--at: 2025-13-01 is not a time; write it like"),
         (["SELECT", "1"], "put SQL into one pair of quotes"),
         (["SELEC 1"], 'Parser Error: syntax error at or near "SELEC"'),
         (["SELECT nope FROM check_ins"], '"nope" not found'),
@@ -225,7 +242,7 @@ def test_rules_without_any_is_only_a_header(ask):
     ],
 )
 def test_a_wrong_question_is_one_clear_line(data, capsys, arguments, told):
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("cronwax: ")
@@ -282,7 +299,7 @@ def test_tables_and_columns_can_be_listed_with_their_meaning(ask, monkeypatch):
 
 def test_a_wrong_statement_in_a_pipe_ends_the_work(data, monkeypatch, capsys):
     piped(monkeypatch, "SELECT 1 AS a;\nSELEC;\nSELECT 2 AS b;\n")
-    assert main([]) == 1
+    assert main([]) == 2
     assert capsys.readouterr().out == "a\n1\n"
 
 
@@ -306,6 +323,4 @@ def test_the_summary_counts_what_happened(data):
 
 def test_a_piped_summary_is_plain_lines_and_ends_with_what_to_type_next(capsys):
     print_summary({"check-ins": {"missed": 1_234, "ok": 1}, "errors": {}})
-    assert (
-        capsys.readouterr().out == "check-ins: 1,234 missed, 1 ok\nerrors: none\nnext: cronwax sql status\n"
-    )
+    assert capsys.readouterr().out == "check-ins: 1,234 missed, 1 ok\nerrors: none\nnext: cronwax status\n"

@@ -255,3 +255,11 @@ def test_almost_the_whole_is_not_rounded_up_to_it(value, said):
 
 def test_moments_are_said_in_utc():
     assert moment(at(61)) == "2025-03-03 01:01"
+
+
+@pytest.mark.parametrize("name", ["checkins.jsonl", "-"])
+def test_a_file_that_is_not_a_page_is_not_overwritten(tmp_path, capsys, name):
+    (tmp_path / name).write_text('{"ts": 1}')
+    assert main(["--data-dir", str(tmp_path), "--out", str(tmp_path / name)]) == 2
+    assert (tmp_path / name).read_text() == '{"ts": 1}'
+    assert capsys.readouterr().err.startswith("cronwax: ")

@@ -13,45 +13,75 @@ from uuid import UUID
 
 import duckdb
 import pytest
+from msgspec.structs import astuple, replace
 
 from state.errors import StateError
-from state.schema.catalogue import TABLES
-from state.schema.database import SCHEMA_VERSION, shard_path
+from state.schema.catalogue import SCHEMA_VERSION, TABLES
+from state.schema.database import shard_path
+from state.schema.table import Kind
+from state.schema.tables.monitors import BrokenMonitorRow, ConfigRow, MonitorStatusRow, MuteRow
+from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, StatusChangeRow
+from state.schema.tables.sampling import SampleRow, SamplingRuleRow
+from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
 from state.write.writer import StateWriter
-from tests.state.state_rows import START_US, answer, check_in, environment, guid, monitor, partition, write
+from tests.state.state_rows import (
+    START_US,
+    answer,
+    check_in,
+    environment,
+    guid,
+    monitor,
+    partition,
+    row,
+    write,
+)
 
 START = datetime(2025, 3, 3, tzinfo=UTC)
 
-EVERY_TABLE = {
+EVERY_TABLE: dict[str, list[Any]] = {
     "monitors": [monitor()],
     "monitor_environments": [environment()],
     "check_ins": [check_in(1), check_in(2, "error", minute=5)],
-    "incidents": [(1, "backup", "production", "ab" * 16, "cd" * 16, guid(2), START_US, None, None)],
+    "incidents": [
+        row(IncidentRow, "ab" * 16, 1, "backup", "production", "cd" * 16, guid(2), START_US, None, None)
+    ],
     "status_changes": [
-        ("m1", "occurrence", 1, "backup", "production", "ab" * 16, guid(2), START_US, b'{"type": 4001}')
+        row(
+            StatusChangeRow,
+            *("m1", "occurrence", 1, "backup", "production", "ab" * 16, guid(2), START_US, b'{"type": 4001}'),
+        )
     ],
     "processing_errors": [
-        (
+        row(
+            ProcessingErrorRow,
             *(guid(3), START_US, ["MONITOR_NOT_FOUND"], b'[{"type": "MONITOR_NOT_FOUND"}]', b"{}"),
             *(1, "nope", None, guid(4), "checkins", 0, 17),
         )
     ],
     "sampling_rules": [
-        (
-            *(1, 1, START_US, 3001, b"[1]", b'{"op": "and", "inner": []}', "f00d", START_US, START_US + 1),
-            *(100, 0.5, 3, True, False, "", None),
+        row(
+            SamplingRuleRow,
+            *(1, 1, 3001, b"[1]", b'{"op": "and", "inner": []}', "f00d", START_US, START_US + 1),
+            *(100, 0.5, 3, True, False, "", None, START_US),
         )
     ],
     "check_in_samples": [
-        (guid(1), "checkins", 0, 5, 1, "backup", "production", 1, 0.5, START_US, b'{"status": "ok"}')
+        row(
+            SampleRow,
+            *(guid(1), 1, "backup", "production", 1, 0.5, START_US, b'{"status": "ok"}', "checkins", 0, 5),
+        )
     ],
-    "monitor_status_history": [(1, "backup", START_US, "disabled")],
-    "broken_monitors": [(1, "backup", "production", "ab" * 16, START_US, START_US + 1, None)],
-    "monitor_config_history": [(1, "backup", START_US, "crontab", "* * * * *", "UTC", 1, 30, 1, 1)],
-    "mute_history": [(1, "backup", "production", START_US, True, False)],
-    "clock_ticks": [(START_US, 5, 400.5, -98.8, "incident", START_US + 60_000_000)],
-    "system_incident_spans": [("ef" * 16, START_US, None, START_US, None, 5, 400.5)],
-    "system_incident_losses": [("ef" * 16, 7, 1, 2, 3)],
+    "monitor_status_history": [row(MonitorStatusRow, 1, "backup", START_US, "disabled")],
+    "broken_monitors": [
+        row(BrokenMonitorRow, 1, "backup", "production", "ab" * 16, START_US, START_US + 1, None)
+    ],
+    "monitor_config_history": [
+        row(ConfigRow, 1, "backup", START_US, "crontab", "* * * * *", "UTC", 1, 30, 1, 1)
+    ],
+    "mute_history": [row(MuteRow, 1, "backup", "production", START_US, True, False)],
+    "clock_ticks": [row(ClockTickRow, START_US, 5, 400.5, -98.8, "incident", START_US + 60_000_000)],
+    "system_incident_spans": [row(SystemIncidentRow, "ef" * 16, START_US, None, START_US, None, 5, 400.5)],
+    "system_incident_losses": [row(SystemIncidentLossRow, "ef" * 16, 7, 1, 2, 3)],
     "partitions": [partition(18)],
 }
 
@@ -74,29 +104,29 @@ def everything(writer):
 def test_every_table_takes_rows_as_its_columns_say(writer):
     write(writer, **EVERY_TABLE)
     for name, table in TABLES.items():
-        columns = ", ".join(f'"{column}"' for column, _ in table.columns)
-        stored = rows_of(writer, f"SELECT {columns} FROM {name} ORDER BY ALL")
-        plain = [tuple(_plain(value, kind) for value, (_, kind) in _kinds(row, table)) for row in stored]
+        stored = rows_of(writer, f"FROM {name} ORDER BY ALL")
+        plain = [tuple(_plain(value, kind) for value, kind in _kinds(row, table)) for row in stored]
         given = [
-            tuple(_text(value, kind) for value, (_, kind) in _kinds(row, table)) for row in EVERY_TABLE[name]
+            tuple(_text(value, kind) for value, kind in _kinds(astuple(row), table))
+            for row in EVERY_TABLE[name]
         ]
         assert plain == given
 
 
 def _kinds(row, table):
-    return zip(row, table.columns, strict=True)
+    return zip(row, [column.kind for column in table.columns], strict=True)
 
 
 def _plain(value, kind):
     if value is None:
         return None
-    if kind == "time":
+    if kind is Kind.TIME:
         return round(value.timestamp() * 1_000_000)
-    return value.bytes if kind == "uuid" else value
+    return value.bytes if kind is Kind.UUID else value
 
 
 def _text(value, kind):
-    return value.decode() if isinstance(value, bytes) and kind != "uuid" else value
+    return value.decode() if isinstance(value, bytes) and kind is not Kind.UUID else value
 
 
 def test_every_table_and_column_says_what_it_means(writer):
@@ -131,7 +161,9 @@ def test_writing_the_same_rows_again_changes_nothing(writer):
 
 
 def test_how_rows_are_spread_over_commits_makes_no_difference(tmp_path, writer):
-    changes = [check_in(number % 5, status) for number in range(20) for status in ("in_progress", "ok")]
+    changes: list[Any] = [
+        check_in(number % 5, status) for number in range(20) for status in ("in_progress", "ok")
+    ]
     changes.insert(17, (1, "backup", "production", guid(0)))
     write(writer, check_ins=changes)
     other = StateWriter.open(tmp_path / "other")
@@ -141,7 +173,7 @@ def test_how_rows_are_spread_over_commits_makes_no_difference(tmp_path, writer):
     other.close()
 
 
-def test_a_short_row_deletes_all_rows_that_begin_with_it(writer):
+def test_a_delete_takes_all_rows_whose_identity_begins_so(writer):
     kept = [check_in(3, slug="other"), check_in(4, project=2)]
     write(writer, check_ins=[check_in(1), check_in(2), *kept], monitors=[monitor()])
     write(writer, check_ins=[(1, "backup"), (1, "other", "staging")], monitors=[(1, "backup")])
@@ -154,7 +186,7 @@ def test_a_short_row_deletes_all_rows_that_begin_with_it(writer):
 
 def test_a_full_identity_deletes_its_row_whatever_the_kinds_of_its_columns(writer):
     write(writer, **EVERY_TABLE)
-    identities = {name: [row[: TABLES[name].identity] for row in rows] for name, rows in EVERY_TABLE.items()}
+    identities = {name: list(map(TABLES[name].key_of, rows)) for name, rows in EVERY_TABLE.items()}
     del identities["partitions"]
     write(writer, **identities)
     assert {name: rows for name, rows in everything(writer).items() if rows}.keys() == {"partitions"}
@@ -189,7 +221,9 @@ def test_any_text_can_be_stored(writer, slug, stored):
 
 
 def test_bytes_that_are_no_utf8_are_replaced(writer):
-    write(writer, processing_errors=[(guid(1), START_US, ["A\ud800"], b"[]", b"\xffoo", *[None] * 7)])
+    write(
+        writer, processing_errors=[row(ProcessingErrorRow, guid(1), START_US, ["A\ud800"], b"[]", b"\xffoo")]
+    )
     assert rows_of(writer, "SELECT payload, error_types FROM processing_errors") == [
         ("\ufffdoo", ["A\ufffd"])
     ]
@@ -197,15 +231,15 @@ def test_bytes_that_are_no_utf8_are_replaced(writer):
 
 @pytest.mark.parametrize("payload", [b'{"half": "\\ud83d"}', b"{not json", b"", b"\xff", b"NaN"])
 def test_json_that_duckdb_does_not_read_is_kept_as_text(writer, payload):
-    write(writer, check_in_samples=[(*EVERY_TABLE["check_in_samples"][0][:-1], payload)])
+    write(writer, check_in_samples=[replace(EVERY_TABLE["check_in_samples"][0], payload=payload)])
     assert rows_of(writer, "SELECT payload->>'$' FROM check_in_samples") == [
         (payload.decode("utf-8", "replace"),)
     ]
 
 
 def test_numbers_use_all_64_bits_and_larger_ones_become_the_largest(writer):
-    rule = EVERY_TABLE["sampling_rules"][0]
-    write(writer, check_ins=[check_in(1, project=2**64 - 1)], sampling_rules=[(*rule[:9], 2**70, *rule[10:])])
+    rule = replace(EVERY_TABLE["sampling_rules"][0], num_samples=2**70)
+    write(writer, check_ins=[check_in(1, project=2**64 - 1)], sampling_rules=[rule])
     assert rows_of(writer, "SELECT project_id FROM check_ins") == [(2**64 - 1,)]
     assert rows_of(writer, "SELECT num_samples FROM sampling_rules") == [(2**63 - 1,)]
 
@@ -232,6 +266,7 @@ def test_a_file_that_a_flow_died_over_while_making_it_is_made_again(tmp_path, si
     assert answer(path, "SELECT slug FROM monitors") == [("backup",)]
 
 
+@pytest.mark.process
 def test_a_short_file_that_another_process_holds_stays(tmp_path):
     path = shard_path(tmp_path, 0)
     path.parent.mkdir()
@@ -297,6 +332,7 @@ except StateError as error:
 """
 
 
+@pytest.mark.process
 def test_a_second_flow_on_the_same_folder_is_told_so(tmp_path, writer):
     # Copying reads the file through a descriptor of its own, and must not give up the lock.
     writer.copy_to(tmp_path / "copy.duckdb")
@@ -353,6 +389,7 @@ except StateError as error:
 """
 
 
+@pytest.mark.process
 def test_a_file_that_cannot_grow_is_one_clear_line_and_the_last_commit_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", ":".join(sys.path))
     told = in_another_process(FULL_DISK, tmp_path)

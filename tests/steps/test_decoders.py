@@ -7,6 +7,8 @@ import ast
 import subprocess
 import sys
 
+import pytest
+
 from tests.processes import PROJECT
 
 MAKERS = {"Decoder", "convert", "block_decoder", "SnapshotCodec"}
@@ -73,6 +75,7 @@ with ThreadPoolExecutor(THREADS) as threads:
 """
 
 
+@pytest.mark.process
 def test_workers_that_first_read_snapshots_at_the_same_time_do_not_crash():
     for _ in range(5):
         done = subprocess.run([sys.executable, "-c", MEETING], cwd=PROJECT, capture_output=True, text=True)

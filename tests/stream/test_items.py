@@ -20,6 +20,8 @@ from dataflow.stream.items import (
     Records,
     Sampled,
 )
+from state.schema.catalogue import Rows
+from tests.state.state_rows import check_in, partition
 
 CHECK_IN = CheckIn(
     1,
@@ -73,7 +75,6 @@ def test_it_comes_out_of_a_pickle_as_it_went_in(sent):
 
 
 def test_records_come_out_of_a_pickle_with_their_rows():
-    rows = {"check_ins": [(1, "m", "prod", b"g" * 16, None, 2**64 - 1, 0.5, True)]}
-    assert (
-        list(map(tuple, pickle.loads(pickle.dumps(Records(3, rows))).rows["check_ins"])) == rows["check_ins"]
-    )
+    rows: Rows = {"check_ins": [check_in(1, project=2**64 - 1), check_in(2)], "partitions": [partition(7)]}
+    records = Records(3, rows, 0.5, {"monitors": [(1, "mail")]})
+    assert pickle.loads(pickle.dumps(records)) == records

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from operator import attrgetter
 
 import duckdb
 
-from state.history.history_tables import COLD_TABLES, column_list, identity, without_late
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import COLD_TABLES, TABLES
+from state.schema.sql import column_list, without_late
+from state.schema.table import Row
 
-Row = tuple[Any, ...]
-
-_TIMES = {
-    name: next(at for at, (column, _) in enumerate(TABLES[name].columns) if column == table.time)
-    for name, table in COLD_TABLES.items()
-}
-"""Where in a row its time is."""
+_TIMES = {name: attrgetter(history.time) for name, history in COLD_TABLES.items()}
+"""A row's time."""
 
 
 class LateRows:
@@ -38,27 +35,27 @@ class LateRows:
         ).fetchall()
         self._moved_until = dict(rows)
 
-    def on_write(self, name: str, rows: list[Row]) -> list[str]:
+    def on_write(self, name: str, rows: Sequence[Row]) -> list[str]:
         """What to execute before `incoming`, holding `rows`, replaces rows of a table."""
         moved_until = self._moved_until.get(name)
         if moved_until is None:
             return []
-        time = _TIMES[name]
-        if all(row[time] is None or row[time] >= moved_until for row in rows):
+        if all(at is None or at >= moved_until for at in map(_TIMES[name], rows)):
             return []
-        columns = column_list([*identity(name), COLD_TABLES[name].time])
-        known = f"ANTI JOIN {name} AS hot USING ({column_list(identity(name))})"
+        identity, time = TABLES[name].identity, COLD_TABLES[name].time
+        columns = column_list([*identity, time])
+        known = f"ANTI JOIN {name} AS hot USING ({column_list(identity)})"
         return [
             f"INSERT INTO late_{name} SELECT {self._shard}, {columns}"  # noqa: S608 - our own names
             f" FROM {without_late(name, f'incoming {known}')}"
-            f" WHERE epoch_us({COLD_TABLES[name].time}) < {moved_until}"
+            f" WHERE epoch_us({time}) < {moved_until}"
         ]
 
     def on_delete(self, name: str, length: int) -> list[str]:
-        """What to execute when rows that begin with the `length` columns of `incoming` are deleted."""
+        """What to execute when rows whose identities begin with the `length` columns of `incoming` are deleted."""
         if name not in self._moved_until:
             return []
-        columns = column_list(identity(name)[:length])
+        columns = column_list(TABLES[name].identity[:length])
         return [
             f"INSERT INTO deleted_{name} (shard, up_to_file, {columns})"  # noqa: S608 - our own names
             f" SELECT shard, next_file_id - 1, {columns}"

@@ -1,0 +1,1 @@
+"""`cronwax serve`: everything that one machine needs, under one supervisor."""

@@ -1,0 +1,316 @@
+"""The intake's log as a source: followed while it is written, or read to its end from a copy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
+
+from dataflow.connectors.intake_log import (
+    ALIVE,
+    CONTROLS,
+    LogError,
+    LogReader,
+    Position,
+    last_line,
+    partition_name,
+    partitions_of,
+    remove_before,
+    segments_of,
+)
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, minute_of
+from dataflow.process.exit import FlowError, LastingError
+from dataflow.process.log import log, warn
+from dataflow.process.wall_clock import WallClock, wall_clock_us
+from dataflow.settings import Settings
+from dataflow.stream.batch import Format, Message, SourceBatch
+from dataflow.stream.partition_clock import PartitionClock
+from dataflow.wire.check_ins import CheckInDecoder
+from dataflow.wire.line import LineDecoder
+from dataflow.wire.timestamps import read_ts
+
+TOPIC = "intake"
+"""What the log is called in tables, as if it were a topic."""
+POLL = timedelta(milliseconds=20)
+"""The pause before a partition that has nothing more to give is looked at again."""
+OBSERVE_SECONDS = 1.0
+TIDY_SECONDS = 10.0
+"""The pause between two looks for segments that may go."""
+SAFE_SNAPSHOTS = 3
+"""A position is safe to forget what is before it once so many snapshots were taken behind it: the newest may not be
+stored yet."""
+
+State = tuple[int, int, int]
+"""Version of this tuple, position (`Position.number`; -1: the beginning), clock in minutes."""
+_STATE_VERSION = 1
+_BEGINNING = -1
+Observe = Callable[[str, int, int, int], None]
+"""Called about once a second for each partition with topic, partition, lag (bytes), clock (minutes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One partition of the log, and what it is to the flow."""
+
+    folder: Path
+    topic: str
+    index: int
+    origin: int
+    """Its number among the event clock's inputs; -1: none of them."""
+
+
+class IntakeSource(FixedPartitionedSource[SourceBatch, State]):
+    """Reads all partitions of the intake's log.
+
+    - Order: that of each partition. An offset is a segment and a byte in it (see `Position`).
+    - The clock of a partition is its newest timestamp less the clock's delay; one that is read to its end follows the
+      wall clock, less an allowance. Controls have no clock.
+    - With `bounded` the log is a copy: every partition ends where the copy does. Its clock then goes where the
+      newest line of all partitions is, for up to there the log holds all that came.
+    - Segments that are read, stored and older than the retention are removed (never from a copy).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Settings,
+        projects: dict[int, int],
+        stopping: Callable[[], bool],
+        observe: Observe | None = None,
+        bounded: bool = False,
+        now_us: Callable[[], int] = wall_clock_us,
+    ) -> None:
+        """Raises LogError when it cannot be read."""
+        count = partitions_of(folder)
+        self._settings = settings
+        self._check_ins = CheckInDecoder(projects)
+        self._stopping = stopping
+        self._observe = observe
+        self._now_us = now_us
+        self._end_us = _newest_us(folder, count) if bounded else None
+        parts = [_Part(folder / partition_name(index), TOPIC, index, index) for index in range(count)]
+        self.origins = [f"{part.topic}/{part.index}" for part in parts]
+        """The partitions that the event clock waits for, by origin."""
+        parts.append(_Part(folder / CONTROLS, settings.controls_topic, 0, -1))
+        self._parts = {f"{part.topic}/{part.index}": part for part in parts}
+
+    def list_parts(self) -> list[str]:
+        """All partitions, as topic/partition."""
+        return list(self._parts)
+
+    def build_part(self, step_id: str, for_part: str, resume_state: State | None) -> IntakePartition:
+        """One partition, from where it was left, else from its first segment."""
+        part = self._parts[for_part]
+        version, number, clock = resume_state or (_STATE_VERSION, _BEGINNING, NO_MINUTE)
+        if version != _STATE_VERSION:
+            raise LastingError(
+                f"{part.folder}: a newer release stored the position; start that one, or use an empty store"
+            )
+        start = None if number == _BEGINNING else Position.of(number)
+        try:
+            reader = LogReader(part.folder, start)
+        except OSError as error:
+            raise FlowError(f"{part.folder}: {error.strerror}") from None
+        return IntakePartition(
+            part,
+            reader,
+            clock,
+            self._settings,
+            LineDecoder(self._check_ins, part.topic, part.index),
+            WallClock(self._now_us, self._settings.idle_allowance_us),
+            self._end_us,
+            self._stopping,
+            self._observe,
+        )
+
+
+class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
+    """Reads one partition; never blocks. Raises FlowError for errors of the file system."""
+
+    def __init__(
+        self,
+        part: _Part,
+        reader: LogReader,
+        clock: int,
+        settings: Settings,
+        decoder: LineDecoder,
+        wall_clock: WallClock,
+        end_us: int | None,
+        stopping: Callable[[], bool],
+        observe: Observe | None,
+    ) -> None:
+        self._part = part
+        self._reader = reader
+        self._clock = clock
+        self._decoder = decoder
+        self._wall_clock = wall_clock
+        self._end_us = end_us
+        """With a copy: the newest time of all partitions."""
+        self._batch_size = settings.batch_size
+        self._clock_delay_us = settings.clock_delay_us
+        self._echo_seconds = settings.publish_interval
+        self._retention_s = settings.intake_retention_hours * 3600
+        self._stopping = stopping
+        self._observe = observe
+        self._observed = self._tidied = 0.0
+        self._news_at: float | None = None
+        self._more = self._ended = False
+        self._snapshots: deque[int] = deque(maxlen=SAFE_SNAPSHOTS)
+
+    def next_batch(self) -> Iterable[SourceBatch]:
+        """What has been appended since, at most one batch."""
+        if self._ended or self._stopping():
+            raise StopIteration
+        clock_before = self._clock
+        asked_us = self._wall_clock.now_us()
+        try:
+            lines = self._reader.read(self._batch_size)
+        except OSError as error:
+            raise FlowError(f"{self._part.folder}: {error.strerror}") from None
+        messages, check_ins = self._messages(lines)
+        self._more = bool(lines)
+        if self._reader.at_end and not lines:
+            self._reach_the_end(asked_us)
+        now = time.monotonic()
+        if now - self._observed >= OBSERVE_SECONDS:
+            self._observed = now
+            self._show_life()
+        is_news = bool(messages) or self._clock != clock_before or self._ended
+        if not self._is_worth_sending(is_news, now):
+            return []
+        part = self._part
+        return [
+            SourceBatch(
+                part.origin,
+                part.topic,
+                part.index,
+                Format.LINES,
+                clock_before,
+                messages,
+                self._clock,
+                self._reader.position.number,
+                self._ended,
+                check_ins,
+            )
+        ]
+
+    def next_awake(self) -> datetime | None:
+        """At once after lines, else after a short pause."""
+        return None if self._more else datetime.now(UTC) + POLL
+
+    def snapshot(self) -> State:
+        """Where to read on, and the clock."""
+        number = self._reader.position.number
+        self._snapshots.append(number)
+        self._tidy()
+        return _STATE_VERSION, number, self._clock
+
+    def close(self) -> None:
+        """Close the file."""
+        self._reader.close()
+
+    def _messages(self, lines: list[tuple[int, bytes]]) -> tuple[list[Message], list[CheckIn | None]]:
+        messages: list[Message] = []
+        check_ins: list[CheckIn | None] = []
+        newest_us: int = NO_MINUTE
+        latest_us = self._latest_us()
+        clock = PartitionClock(self._clock, self._clock_delay_us)
+        for number, text in lines:
+            at_us, check_in = self._decoder.read(text, number, clock.minute)
+            if at_us is not None and at_us > newest_us:
+                if at_us > latest_us:  # the host's clock was wrong then, or is now
+                    at_us, check_in = self._instead_of_future(newest_us), None
+                newest_us = max(newest_us, at_us)
+            messages.append((number, at_us, text))
+            check_ins.append(check_in)
+            if self._part.origin >= 0:
+                clock.take(at_us)
+        self._clock = clock.minute
+        return messages, check_ins if any(check_ins) else []
+
+    def _latest_us(self) -> int:
+        return self._wall_clock.latest_us()
+
+    def _instead_of_future(self, newest_us: int) -> int:
+        """What a time that is in the future counts as: the end of the minute at which the partition's clock stands."""
+        minute = max(self._clock, minute_of(newest_us))
+        if minute < 0:
+            minute = minute_of(self._wall_clock.now_us())
+        return (minute + 1) * MINUTE_US - 1
+
+    def _reach_the_end(self, asked_us: int) -> None:
+        """All that had been appended by then was read: follow the wall clock, or end."""
+        minute = self._wall_clock.minute_at(asked_us)
+        if self._end_us is not None:
+            self._ended = True
+            minute = minute_of(self._end_us - self._clock_delay_us) if self._end_us >= 0 else NO_MINUTE
+        if self._part.origin >= 0:
+            self._clock = max(self._clock, minute)
+
+    def _is_worth_sending(self, is_news: bool, now: float) -> bool:
+        """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last, as
+        sinks act only in an epoch that brings them something."""
+        if is_news:
+            self._news_at = now
+        elif self._news_at is None or now - self._news_at < self._echo_seconds:
+            return False
+        else:
+            self._news_at = None
+        return True
+
+    def _show_life(self) -> None:
+        if self._end_us is not None:
+            return
+        if self._part.origin == 0:
+            with suppress(OSError):  # a full disk is no reason to stop reading
+                os.utime(_touched(self._part.folder.parent / ALIVE))
+        if self._observe is not None:
+            self._observe(self._part.topic, self._part.index, self._lag_bytes(), self._clock)
+
+    def _lag_bytes(self) -> int:
+        """What of the segment that is being read stands ahead, and of those behind it."""
+        position, lag = self._reader.position, 0
+        with suppress(OSError):
+            for number in segments_of(self._part.folder):
+                if number >= position.segment:
+                    lag += (self._part.folder / f"{number:010d}.jsonl").stat().st_size
+        return max(0, lag - position.offset)
+
+    def _tidy(self) -> None:
+        now = time.monotonic()
+        if self._end_us is not None or now - self._tidied < TIDY_SECONDS:
+            return
+        if len(self._snapshots) < SAFE_SNAPSHOTS:
+            return
+        self._tidied = now
+        safe = Position.of(self._snapshots[0])
+        try:
+            for number in remove_before(self._part.folder, safe.segment, time.time() - self._retention_s):
+                log("segment_removed", folder=self._part.folder, segment=number)
+        except OSError as error:
+            warn("segment_not_removed", folder=self._part.folder, reason=error.strerror)
+
+
+def _touched(path: Path) -> Path:
+    path.touch()
+    return path
+
+
+def _newest_us(folder: Path, partitions: int) -> int:
+    """The newest time in any partition; NO_MINUTE if there is none. Raises LogError."""
+    newest: int = NO_MINUTE
+    for index in range(partitions):
+        try:
+            line = last_line(folder / partition_name(index))
+        except OSError as error:
+            raise LogError(f"{folder / partition_name(index)}: {error.strerror}") from None
+        if line is not None:
+            newest = max(newest, read_ts(line) or NO_MINUTE)
+    return newest

@@ -1,0 +1,296 @@
+"""What a person at a terminal sees: tables that fit, whole values, nothing that acts on the terminal, no traceback."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pexpect
+import pytest
+from msgspec.structs import replace
+
+from state.publish.publish import Publisher
+from state.schema.tables.runs import IncidentRow
+from state.write.writer import StateWriter
+from tests.processes import PROJECT, settings
+from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, write
+
+INCIDENT = "ab" * 16
+NASTY = "e\x1b[31mvil\x9b2J\u202egnp\u200b"
+SLUG = "a-job-with-quite-a-long-name"
+COMMAND = [sys.executable, "-P", "-m", "cronwax"]
+WIDTHS = (60, 80, 120)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    writer = StateWriter.open(folder)
+    mail = environment(slug="mail")
+    write(
+        writer,
+        monitors=[monitor(slug=SLUG, name="One"), monitor(slug="mail", name="Mail")],
+        monitor_environments=[
+            environment(slug=SLUG, status="error", incident=INCIDENT),
+            replace(mail, environment=NASTY),
+        ],
+        check_ins=[check_in(1, slug=SLUG), check_in(2, "missed", slug=SLUG, minute=5)],
+        incidents=[
+            IncidentRow(
+                incident_id=INCIDENT,
+                project_id=1,
+                slug=SLUG,
+                environment="production",
+                fingerprint=INCIDENT,
+                starting_check_in_id=guid(2),
+                starting_timestamp=START_US + 123_456,
+                resolving_check_in_id=None,
+                resolving_timestamp=None,
+            )
+        ],
+        partitions=[partition(18)],
+    )
+    Publisher(writer, folder, 0, time.time).publish()
+    writer.close()
+    return folder
+
+
+def variables(data, **others):
+    return {**settings(data_dir=data), "PYTHONPATH": str(PROJECT), "TERM": "xterm", **others}
+
+
+def seen(data, width, *arguments, **others):
+    """What a terminal of this width is sent."""
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], *arguments],
+        env=variables(data, **others),
+        dimensions=(40, width),
+        encoding="utf-8",
+        timeout=30,
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.before.replace("\r\n", "\n")
+
+
+def piped(data, *arguments, **others):
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        env=variables(data, **others),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("question", ["status", "incidents", "checkins"])
+def test_no_line_is_longer_than_the_terminal_and_names_are_whole(data, width, question):
+    shown = _COLOURS.sub("", seen(data, width, question))
+    assert max(len(line) for line in shown.splitlines()) <= width
+    assert SLUG in shown
+    if question == "incidents":
+        assert INCIDENT in shown
+    if question == "checkins":
+        assert str(guid(1)) in shown or "00000000-0000-0000-0000-000000000001" in shown
+
+
+def test_times_have_no_fractions_and_a_zone_that_is_asked_for(data):
+    shown = _COLOURS.sub("", seen(data, 120, "incidents", "--zone", "Europe/Vienna"))
+    assert "2025-03-03 01:00:00" in shown
+    assert "times in Europe/Vienna" in shown
+    assert "00.123" not in shown
+
+
+def test_what_is_left_out_is_named(data):
+    shown = _COLOURS.sub("", seen(data, 80, "status", SLUG))
+    assert "no room for owner, schedule" in shown
+    assert "owner" in _COLOURS.sub("", seen(data, 80, "status", SLUG, "--record"))
+
+
+def test_status_is_headed_by_its_age(data):
+    assert re.match(r"as of 2025-03-03 00:00 UTC, published \d+ (s|min) ago\n", seen(data, 120, "status"))
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["sql", "SELECT environment FROM monitor_environments"]])
+def test_nothing_in_a_name_acts_on_the_terminal(data, arguments):
+    for shown in (_COLOURS.sub("", seen(data, 120, *arguments)), piped(data, *arguments).stdout):
+        assert not [each for each in shown if not each.isprintable() and each not in "\n\t"]
+        assert r"\x1b[31mvil\x9b2J\u202egnp\u200b" in shown
+
+
+def test_json_and_csv_are_exact(data):
+    rows = [json.loads(line) for line in piped(data, "status", "--json").stdout.splitlines()]
+    assert NASTY in {row["environment"] for row in rows}
+    read = list(csv.DictReader(io.StringIO(piped(data, "status", "--csv").stdout)))
+    assert NASTY in {row["environment"] for row in read}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_is_valid_in_any_encoding_and_for_any_number(data, encoding):
+    query = "SELECT 'ü\u202e' AS u, 'nan'::DOUBLE AS n, ['inf'::DOUBLE] AS i, 1 AS a, 2 AS a"
+    answered = piped(data, "sql", "--json", query, PYTHONIOENCODING=encoding)
+    assert (answered.returncode, answered.stderr) == (0, "")
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    row = json.loads(answered.stdout, parse_constant=refuse)
+    assert row == {"u": "ü\u202e", "n": None, "i": [None], "a": 1, "a_1": 2}
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["sql", "SELECT 'ü'"], ["why", SLUG], ["help"]])
+def test_an_ascii_terminal_is_no_error(data, arguments):
+    assert "Traceback" not in seen(data, 80, *arguments, PYTHONIOENCODING="ascii")
+    ended = piped(data, *arguments, PYTHONIOENCODING="ascii")
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["why", SLUG], ["status", "--json"], ["health", "--json"]])
+def test_a_full_disk_behind_an_answer_is_one_line(data, arguments):
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [*COMMAND, *arguments],
+            env=variables(data),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "cronwax: standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-"])
+def test_closed_standard_files_are_no_traceback(data, closed):
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {' '.join(COMMAND)} sql {closed}"],
+        env=variables(data),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr in ("", "cronwax: standard output is closed\n")
+
+
+COMMANDS_THAT_ARE_INTERRUPTED = [
+    ["status"],
+    ["sql", "SELECT count(*) FROM range(10000000000) AS a(x), range(100) AS b(y) WHERE x % 7 = y"],
+    ["why", SLUG],
+    ["report"],
+    ["help"],
+    ["recovery", "store", "3"],
+    ["run"],
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS_THAT_ARE_INTERRUPTED, ids=lambda words: words[0])
+def test_a_signal_in_the_first_seconds_is_no_traceback(data, tmp_path, arguments):
+    wait = random.Random(arguments[0])
+    for _ in range(4):
+        process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=tmp_path,
+            env=variables(tmp_path / "data" if arguments == ["run"] else data),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(0.06 + wait.random())  # Python itself takes some 30 ms before it runs a line of ours
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err, err
+        assert "Exception" not in err, err
+
+
+def prompt(data, tmp_path):
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "sql"],
+        env=variables(data, XDG_STATE_HOME=str(tmp_path), PAGER="cat"),
+        dimensions=(40, 120),
+        encoding="utf-8",
+        timeout=20,
+    )
+    child.expect("cronwax>")
+    return child
+
+
+def test_ctrl_c_at_the_prompt_drops_what_was_typed(data, tmp_path):
+    child = prompt(data, tmp_path)
+    child.send("SELECT 1,\r")
+    child.expect("\\.\\.\\.>")
+    child.send("2 AS lost")
+    child.sendintr()
+    child.expect("cronwax>")
+    child.send("status\r")
+    child.expect("as of 2025-03-03")
+    child.expect("cronwax>")
+    child.send("quit\r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_ctrl_c_stops_a_query_and_the_prompt_goes_on(data, tmp_path):
+    child = prompt(data, tmp_path)
+    child.send("SELECT count(*) FROM range(10000000000) AS a(x), range(100) AS b(y) WHERE x % 7 = y;\r")
+    time.sleep(1)
+    child.sendintr()
+    child.expect("cronwax: stopped")
+    child.expect("cronwax>")
+    child.send("SELECT 41 + 1 AS answer;\r")
+    child.expect("42")
+    child.expect("cronwax>")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+
+
+@pytest.mark.parametrize(
+    ("typed", "answered"),
+    [
+        ("help", "never-recovered"),
+        ("why " + SLUG, "sent about it"),
+        ("incidents --open", INCIDENT),
+        ("SELEC 1;", "Parser Error"),
+        ("SELECT 1 +;", r"\^"),
+        (".tables", "monitor_status"),
+        (".json\rSELECT 1 AS a;", '{"a": 1}'),
+        ("statuss", "do you mean status"),
+    ],
+)
+def test_the_prompt_answers(data, tmp_path, typed, answered):
+    child = prompt(data, tmp_path)
+    child.send(typed + "\r")
+    child.expect(answered)
+    child.expect("cronwax>")
+    child.send(".quit\r")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 0
+
+
+def test_the_prompt_completes_and_remembers(data, tmp_path):
+    child = prompt(data, tmp_path)
+    child.send("monitor_sta\t")
+    child.expect("monitor_status")
+    child.sendintr()
+    child.send("SELECT 'remembered' AS x;\r")
+    child.expect("1 row")
+    child.expect("cronwax>")
+    child.sendeof()
+    child.expect(pexpect.EOF)
+    assert "remembered" in (tmp_path / "cronwax" / "sql_history").read_text()
+    assert os.stat(tmp_path / "cronwax" / "sql_history").st_mode & 0o077 == 0
