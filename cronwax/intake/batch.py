@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from cronwax.intake.check_in import message, read
 from cronwax.intake.outcome import Dropped, Message, Outcome, Rejected
-from dataflow.wire.timestamps import parse_time
+from dataflow.monitors.time_texts import parse_time
 
 MAX_SECONDS = 253_402_300_800.0
 

@@ -14,7 +14,6 @@ import msgspec
 from dataflow.connectors.demo_jobs import JOBS, JOBS_PER_PROJECT, PROJECTS, TROUBLES, Job, Project, Trouble
 from dataflow.monitors.config import ConfigUpdate, parse_config
 from dataflow.monitors.fields import slugify
-from dataflow.monitors.schedule import schedule_for
 from dataflow.monitors.times import MINUTE_US, Minute
 from dataflow.stream.key_groups import monitor_group
 
@@ -134,7 +133,7 @@ def _starts(job: Job, config: dict[str, Any], first_minute: int) -> Iterator[int
     """The minutes of the day in which a run begins; intervals count from the first."""
     update = parse_config(msgspec.json.encode(config))
     assert isinstance(update, ConfigUpdate)
-    schedule = schedule_for(update.merged_into(None))
+    schedule = update.merged_into(None).timing()
     start_minute = START_MS // _MINUTE_MS
     minute = start_minute + first_minute
     if isinstance(job.schedule, str):

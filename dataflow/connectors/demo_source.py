@@ -16,9 +16,10 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from dataflow.connectors.demo_day import DAY_VERSION, PARTITIONS, lines_of_day
 from dataflow.connectors.demo_jobs import PROJECTS
 from dataflow.connectors.progress import Progress
-from dataflow.monitors.check_in import NO_MINUTE, minute_of
+from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.process.exit import LastingError
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.timestamps import read_ts
 
 DEMO_PROJECTS = {project.project_id: project.organization_id for project in PROJECTS}
@@ -76,8 +77,8 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
-        self._clock_delay_us = clock_delay_us
-        version, self._position, self._clock = resume_state or (DAY_VERSION, 0, NO_MINUTE)
+        version, self._position, clock_minute = resume_state or (DAY_VERSION, 0, NO_MINUTE)
+        self._clock = PartitionClock(clock_minute, clock_delay_us)
         if version != DAY_VERSION:
             raise LastingError("the recovery store is of another release's demo; start with an empty one")
         self._lines = lines_of_day()[partition]
@@ -93,14 +94,13 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         begin = self._position
         lines = self._lines[begin : begin + self._batch_size]
         messages = [(begin + number, read_ts(line), line) for number, line in enumerate(lines, 1)]
-        before = self._clock
-        self._clock = max(
-            [before, *(minute_of(ts - self._clock_delay_us) for _, ts, _ in messages if ts is not None)]
-        )
+        before = self._clock.minute
+        for _, received_us, _ in messages:
+            self._clock.take(received_us)
         self._position += len(lines)
         self._ended = self._position == len(self._lines)
         if self._progress is not None:
-            self._progress.advance(self._name, self._position, len(lines), self._clock)
+            self._progress.advance(self._name, self._position, len(lines), self._clock.minute)
         return [
             SourceBatch(
                 origin=self._partition,
@@ -109,7 +109,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
                 format=Format.LINES,
                 clock_before=before,
                 messages=messages,
-                clock_after=self._clock,
+                clock_after=self._clock.minute,
                 position=self._position + 1,
                 ended=self._ended,
             )
@@ -117,7 +117,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
 
     def snapshot(self) -> DemoState:
         """Where to read on."""
-        return DAY_VERSION, self._position, self._clock
+        return DAY_VERSION, self._position, self._clock.minute
 
     def close(self) -> None:
         """Say that no more is read."""

@@ -31,6 +31,7 @@ from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import WallClock, wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, Message, SourceBatch
+from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder
 from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts
@@ -220,16 +221,18 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
         check_ins: list[CheckIn | None] = []
         newest_us: int = NO_MINUTE
         latest_us = self._latest_us()
+        clock = PartitionClock(self._clock, self._clock_delay_us)
         for number, text in lines:
-            at_us, check_in = self._decoder.read(text, number)
+            at_us, check_in = self._decoder.read(text, number, clock.minute)
             if at_us is not None and at_us > newest_us:
                 if at_us > latest_us:  # the host's clock was wrong then, or is now
                     at_us, check_in = self._instead_of_future(newest_us), None
                 newest_us = max(newest_us, at_us)
             messages.append((number, at_us, text))
             check_ins.append(check_in)
-        if self._part.origin >= 0 and newest_us >= 0:
-            self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
+            if self._part.origin >= 0:
+                clock.take(at_us)
+        self._clock = clock.minute
         return messages, check_ins if any(check_ins) else []
 
     def _latest_us(self) -> int:

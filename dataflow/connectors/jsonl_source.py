@@ -9,9 +9,10 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from dataflow.connectors.line_reader import LineReader
 from dataflow.connectors.progress import Progress
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, minute_of
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.batch import Format, Message, SourceBatch
+from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder
 from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts
@@ -115,7 +116,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         self._stopping = stopping
         self._progress = progress
         self._read = LineDecoder(check_ins, path.name, 0).read if check_ins is not None else _read_time
-        version, offset, self._line, self._clock, self._tail = resume_state or (
+        version, offset, self._line, clock_minute, self._tail = resume_state or (
             _STATE_VERSION,
             0,
             0,
@@ -130,8 +131,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             self._reader = LineReader(path, offset)
         except OSError as error:
             raise FlowError(f"{path}: {error.strerror}") from None
-        self._clock_delay_us = clock_delay_us
-        self._newest_us = self._clock * MINUTE_US + clock_delay_us
+        self._clock = PartitionClock(clock_minute, clock_delay_us)
         self._ended = False
         self._unsafe = False
         """Lines were handed on that no snapshot covers yet."""
@@ -142,7 +142,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         """The next lines as one batch, or none while those before damage are not safe yet."""
         if self._ended or self._stopping():
             raise StopIteration
-        clock_before = self._clock
+        clock_before = self._clock.minute
         messages, check_ins = self._messages()
         if self._reader.exhausted and self._reader.problem is not None:
             if not messages:
@@ -151,7 +151,6 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         else:
             self._ended = self._reader.exhausted
         self._unsafe = True
-        self._clock = minute_of(self._newest_us - self._clock_delay_us)
         self._report(len(messages))
         return [
             SourceBatch(
@@ -161,7 +160,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
                 format=Format.LINES,
                 clock_before=clock_before,
                 messages=messages,
-                clock_after=self._clock,
+                clock_after=self._clock.minute,
                 position=self._line + 1 + (self._tail > 0),
                 ended=self._ended,
                 check_ins=check_ins if any(check_ins) else [],
@@ -171,7 +170,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
     def snapshot(self) -> FileState:
         """Where to read on."""
         self._unsafe = False
-        return _STATE_VERSION, self._reader.offset, self._line, self._clock, self._tail
+        return _STATE_VERSION, self._reader.offset, self._line, self._clock.minute, self._tail
 
     def close(self) -> None:
         """Close the file."""
@@ -190,7 +189,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             self._tail = len(texts[-1].rstrip())
         messages: list[Message] = []
         check_ins: list[CheckIn | None] = []
-        newest_us, read = self._newest_us, self._read
+        clock, read = self._clock, self._read
         for number, text in enumerate(texts, first):
             is_new, known = len(text.rstrip()) > known, 0
             if not is_new:
@@ -199,12 +198,10 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
                 text = text.removeprefix(_BYTE_ORDER_MARK)
             if text.endswith(b"\r"):
                 text = text[:-1]
-            received_us, check_in = read(text, number)
-            if received_us is not None and received_us > newest_us:
-                newest_us = received_us
+            received_us, check_in = read(text, number, clock.minute)
+            clock.take(received_us)
             messages.append((number, received_us, text))
             check_ins.append(check_in)
-        self._newest_us = newest_us
         return messages, check_ins
 
     def _fail_when_safe(self) -> None:
@@ -217,10 +214,10 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
 
     def _report(self, messages: int) -> None:
         if self._progress is not None:
-            self._progress.advance(self._path.name, self._reader.position(), messages, self._clock)
+            self._progress.advance(self._path.name, self._reader.position(), messages, self._clock.minute)
 
 
-def _read_time(line: bytes, _: int) -> tuple[int | None, None]:
+def _read_time(line: bytes, _offset: int, _clock_minute: int) -> tuple[int | None, None]:
     return read_ts(line), None
 
 

@@ -18,8 +18,8 @@ from dataflow.monitors.times import Microseconds, Minute
 
 NIL_GUID = bytes(16)
 """The nil UUID: "the latest check-in still in progress"."""
-MAX_DURATION_MS = 2_147_483_647
-"""The longest duration that is stored, in ms (as Sentry: a 32-bit integer)."""
+MAX_DURATION_MS = 2**53
+"""The longest duration that is stored, in ms. (Sentry ends at 24.8 days, though a run may take 28.)"""
 DEFAULT_ENVIRONMENT = "production"
 
 

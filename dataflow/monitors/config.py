@@ -8,11 +8,20 @@ from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from dataflow.monitors.crontab import normalise
 from dataflow.monitors.limits import Limit
-from dataflow.monitors.schedule import zone_names
+from dataflow.monitors.schedule import NEVER, Schedule, schedule_for
+from state.zones import zone_names
 
 DEFAULT_MARGIN_MINUTES = 1
 DEFAULT_MAX_RUNTIME_MINUTES = 30
@@ -37,6 +46,8 @@ _OWNER = re.compile(
     r"(?:user|team):(?:[\w-]{1,64}|[\w.+%'-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)", re.ASCII
 )
 _MAX_OWNER_LENGTH = 320
+_MAX_DIGITS = 20
+_DIGITS = re.compile(r"\s*[0-9]+\s*", re.ASCII)
 
 
 class MonitorConfig(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -82,6 +93,26 @@ class MonitorConfig(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Successes in a row that resolve an incident."""
         return self.recovery_threshold or DEFAULT_THRESHOLD
 
+    def is_timed_as(self, other: MonitorConfig) -> bool:
+        """Whether check-ins are expected at the same times."""
+        return (self.schedule_type, self.schedule, self.zone, self.margin_minutes) == (
+            other.schedule_type,
+            other.schedule,
+            other.zone,
+            other.margin_minutes,
+        )
+
+    def timing(self) -> Schedule:
+        """When check-ins are expected. Raises ValueError or KeyError for a config that never was valid."""
+        return schedule_for(self.schedule_type, self.schedule, self.zone)
+
+    def timing_or_never(self) -> Schedule:
+        """When check-ins are expected; never by a config that an earlier release accepted and this one does not."""
+        try:
+            return self.timing()
+        except (ValueError, KeyError):
+            return NEVER
+
 
 @lru_cache(maxsize=65_536)
 def shared(config: MonitorConfig) -> MonitorConfig:
@@ -101,7 +132,7 @@ class ConfigUpdate:
     """The last config that this changed nothing in: that of most monitors that send it, as they share one."""
 
     def merged_into(self, old: MonitorConfig | None) -> MonitorConfig:
-        """The old config with the changes; without an old one, a new config."""
+        """The old config with the changes, the same object if nothing changes; without an old one, a new config."""
         if old is None:
             return shared(MonitorConfig(**self.changes))
         if old is self._unchanged:
@@ -132,6 +163,15 @@ def _zone(name: str | None) -> str | None:
     return name
 
 
+def _whole_number(value: object) -> object:
+    """A number that is whole, however it is written."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and len(value) <= _MAX_DIGITS and _DIGITS.fullmatch(value):
+        return int(value)
+    return value
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -146,7 +186,7 @@ class _Crontab(_Part):
 
 class _Interval(_Part):
     type: Literal["interval"]
-    value: Annotated[int, Field(gt=0)]
+    value: Annotated[int, BeforeValidator(_whole_number), Field(gt=0)]
     unit: Literal["year", "month", "week", "day", "hour", "minute"]
 
     @model_validator(mode="after")

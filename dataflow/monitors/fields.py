@@ -11,6 +11,10 @@ from dataflow.monitors.check_in import MAX_DURATION_MS, REPORTED
 from dataflow.monitors.limits import Limit
 
 MAX_SLUG_LENGTH = 50
+MAX_PROJECT_ID = 2**64 - 1
+NOT_GIVEN = -1
+"""Stands for a duration that is negative, which counts as none."""
+_MAX_DURATION_S = MAX_DURATION_MS / 1000 + 1
 _DROPPED = re.compile(r"[^\w\s-]", re.ASCII)
 _RUNS = re.compile(r"[-\s]+", re.ASCII)
 _is_slug = re.compile(r"[a-z0-9](?:(?:[a-z0-9_]|-(?!-)){0,48}[a-z0-9])?", re.ASCII).fullmatch
@@ -61,10 +65,15 @@ def parse_guid(text: object) -> bytes | None:
 
 
 def parse_duration(seconds: float) -> int | None:
-    """Seconds as whole milliseconds; None if that is no duration that can be stored."""
-    if not 0 <= seconds <= MAX_DURATION_MS:  # NaN fails too
-        return None
+    """Seconds as whole milliseconds, NOT_GIVEN if that is negative; None if it is no duration that can be stored.
+
+    It is rounded before it is judged: a hair below zero, as two clocks that are not in step make it, is 0.
+    """
+    if not -_MAX_DURATION_S <= seconds <= _MAX_DURATION_S:  # NaN fails too
+        return NOT_GIVEN if seconds < 0 else None
     duration_ms = round(seconds * 1000)
+    if duration_ms < 0:
+        return NOT_GIVEN
     return duration_ms if duration_ms <= MAX_DURATION_MS else None
 
 
@@ -91,7 +100,7 @@ def field_errors(payload: dict[str, Any]) -> dict[str, list[str]]:
         if isinstance(duration, bool) or not isinstance(duration, int | float):
             wrong("duration", "Must be a number of seconds.")
         elif parse_duration(duration) is None:
-            wrong("duration", f"Must be between 0 and {MAX_DURATION_MS} ms.")
+            wrong("duration", f"Must be at most {MAX_DURATION_MS} ms.")
     contexts = payload.get("contexts")
     trace = contexts.get("trace") if isinstance(contexts, dict) else None
     if contexts is not None and not isinstance(contexts, dict):

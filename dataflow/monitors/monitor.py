@@ -7,7 +7,8 @@ import msgspec
 from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.guid_filter import GuidFilter
-from dataflow.monitors.schedule import Schedule, schedule_for
+from dataflow.monitors.schedule import NEVER, Schedule
+from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 
 Key = tuple[int, str]
@@ -68,13 +69,15 @@ class Monitor(msgspec.Struct, gc=False):
             is_disabled=state.is_disabled,
             is_muted=state.is_muted,
             config=config,
-            schedule=schedule_for(config),
+            schedule=config.timing_or_never(),
             tuning=tuning,
         )
         monitor.configure(config)
         for environment in state.environments.values():
             environment.complete()
             monitor.add(environment)
+            if monitor.schedule is NEVER:
+                environment.next_minute, environment.latest_minute = NO_MINUTE, FAR_MINUTE
         return monitor
 
     @property
@@ -85,7 +88,7 @@ class Monitor(msgspec.Struct, gc=False):
     def configure(self, config: MonitorConfig) -> None:
         """Use another config from now on."""
         self.config = config
-        self.schedule = schedule_for(config)
+        self.schedule = config.timing_or_never()
         self.margin_minutes = config.margin_minutes
         self.max_runtime_minutes = config.max_runtime_minutes
         self.ends_move = config.schedule_type == "interval"

@@ -74,9 +74,8 @@ class Organization:
         self._changed: dict[tuple[int, str], None] = {}
 
     @classmethod
-    def restore(cls, limits: Limits, saved: object) -> Organization:
+    def restore(cls, limits: Limits, state: OrganizationState) -> Organization:
         """An organization from its snapshot; the limits are those of today."""
-        state = msgspec.convert(saved, OrganizationState)
         organization = cls(limits)
         organization.killed = state.killed
         organization._seats = state.seats
@@ -141,7 +140,7 @@ class Organization:
             return False
         before = member.config
         member.config = parsed.merged_into(before)
-        if before is member.config or before == member.config:
+        if member.config is before:
             return False
         self._changed[item.project_id, item.slug] = None
         return True
@@ -209,7 +208,3 @@ class Organization:
             member.holder = Holder.SEATED
         self._taken += 1
         self._changed[key] = None
-
-
-# msgspec looks through its fields now, not at first use, in which two threads may meet.
-msgspec.msgpack.Decoder(OrganizationState)

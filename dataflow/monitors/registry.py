@@ -173,20 +173,7 @@ class Registry:
         return self._environment(monitor, check_in, changed, complaint)
 
     def _create(self, key: Key, check_in: CheckIn, parsed: ConfigUpdate) -> KnownMonitor:
-        monitor = KnownMonitor(
-            check_in.project_id,
-            check_in.slug,
-            check_in.organization_id,
-            check_in.slug,
-            False,
-            False,
-            parsed.owner,
-            parsed.merged_into(None),
-            check_in.received_us,
-            check_in.received_us,
-            {},
-        )
-        self.monitors[key] = monitor
+        monitor = self.monitors[key] = _new_monitor(key, check_in, parsed)
         return monitor
 
     def _environment(
@@ -214,69 +201,61 @@ class Registry:
         monitor = self.monitors.get((control.project_id, control.slug))
         self._changed[control.project_id, control.slug] = None
         if monitor is None:
-            monitor = KnownMonitor(
-                control.project_id,
-                control.slug,
-                control.organization_id,
-                control.name or control.slug,
-                control.flag is False,
-                False,
-                parsed.owner,
-                parsed.merged_into(None),
-                control.received_us,
-                control.received_us,
-                {},
-            )
+            monitor = _new_monitor((control.project_id, control.slug), control, parsed)
+            monitor.name, monitor.is_disabled = control.name or control.slug, control.flag is False
             self.monitors[control.project_id, control.slug] = monitor
             return monitor, False
         before = monitor.config
         _update(monitor, parsed, control.received_us)
         if control.name and control.name != monitor.name:
             monitor.name, monitor.updated_us = control.name, control.received_us
-        return monitor, _asks_otherwise(before, monitor.config)
+        return monitor, not monitor.config.is_timed_as(before)
 
     def set_status(self, control: Control) -> KnownMonitor | None:
         """Enable or disable; the monitor if that changed it."""
-        monitor = self._to_change(control)
+        monitor = self.find(control)
         disabled = control.status == "disabled"
-        if monitor is None or monitor.is_disabled == disabled:
+        if isinstance(monitor, list) or monitor.is_disabled == disabled:
             return None
+        self._changed[monitor.project_id, monitor.slug] = None
         monitor.is_disabled, monitor.updated_us = disabled, control.received_us
         return monitor
 
     def mute(self, control: Control) -> KnownMonitor | Errors:
         """Mute or unmute the monitor, or one environment; the errors if there is no such thing."""
-        monitor = self._to_change(control)
-        if monitor is None:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        monitor = self.find(control)
+        if isinstance(monitor, list):
+            return monitor
+        self._changed[monitor.project_id, monitor.slug] = None
         if control.environment is None:
             monitor.is_muted, monitor.updated_us = bool(control.flag), control.received_us
-        elif control.environment not in monitor.environments:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         else:
             _set_environment(monitor, control.environment, bool(control.flag))
         return monitor
 
-    def delete(self, control: Control) -> Errors | None:
-        """Delete the monitor, or one environment; the errors if there is no such thing."""
-        monitor = self._to_change(control)
+    def find(self, control: Control) -> KnownMonitor | Errors:
+        """The monitor of a control that changes nothing here; the errors if it, or its environment, is not there."""
+        assert control.project_id is not None
+        assert control.slug is not None
+        monitor = self.monitors.get((control.project_id, control.slug))
         if monitor is None:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+        if control.environment is not None and control.environment not in monitor.environments:
+            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
+        return monitor
+
+    def delete(self, control: Control) -> Errors | None:
+        """Delete the monitor, or one environment; the errors if there is no such thing."""
+        monitor = self.find(control)
+        if isinstance(monitor, list):
+            return monitor
+        self._changed[monitor.project_id, monitor.slug] = None
         if control.environment is None:
             del self.monitors[monitor.project_id, monitor.slug]
-        elif control.environment not in monitor.environments:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         else:
             monitor.environments = dict(monitor.environments)
             del monitor.environments[control.environment]
         return None
-
-    def _to_change(self, control: Control) -> KnownMonitor | None:
-        """The monitor that a control is about to change, if there is one."""
-        assert control.project_id is not None
-        assert control.slug is not None
-        self._changed[control.project_id, control.slug] = None
-        return self.monitors.get((control.project_id, control.slug))
 
     def take_changed(self) -> list[Key]:
         """The monitors that were made, changed or deleted since the last call, and maybe others."""
@@ -310,20 +289,27 @@ def _set_environment(monitor: KnownMonitor, name: str, is_muted: bool) -> None:
     environments[name] = is_muted
 
 
+def _new_monitor(key: Key, item: CheckIn | Control, parsed: ConfigUpdate) -> KnownMonitor:
+    project_id, slug = key
+    return KnownMonitor(
+        project_id=project_id,
+        slug=slug,
+        organization_id=item.organization_id,
+        name=slug,
+        is_disabled=False,
+        is_muted=False,
+        owner=parsed.owner,
+        config=parsed.merged_into(None),
+        created_us=item.received_us,
+        updated_us=item.received_us,
+        environments={},
+    )
+
+
 def _update(monitor: KnownMonitor, parsed: ConfigUpdate, at_us: int) -> bool:
     config = parsed.merged_into(monitor.config)
     owner = parsed.owner or monitor.owner
-    if config == monitor.config and owner == monitor.owner:
+    if config is monitor.config and owner == monitor.owner:
         return False
     monitor.config, monitor.owner, monitor.updated_us = config, owner, at_us
     return True
-
-
-def _asks_otherwise(before: MonitorConfig, after: MonitorConfig) -> bool:
-    """Whether a change of config changes when check-ins are expected."""
-    return (before.schedule_type, before.schedule, before.zone, before.margin_minutes) != (
-        after.schedule_type,
-        after.schedule,
-        after.zone,
-        after.margin_minutes,
-    )

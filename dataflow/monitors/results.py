@@ -26,7 +26,7 @@ def begin(
 ) -> None:
     """A new check-in."""
     duration_ms, start_us, status = check_in.duration_ms, check_in.start_us, check_in.status
-    added_us = start_us - duration_ms * 1000 if duration_ms else start_us
+    added_us = max(start_us - duration_ms * 1000, Microseconds(0)) if duration_ms else start_us
     first_tick = first_tick_after(check_in, monitor.tuning.clock_delay_us)
     # By position: it is made for nearly every message, and keywords would cost a sixth of a microsecond.
     run = Run(

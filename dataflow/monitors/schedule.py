@@ -7,19 +7,15 @@ of daylight saving time, and why they are so, are in docs/schedules.md.
 from __future__ import annotations
 
 from bisect import bisect_left
-from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
-from importlib import resources
-from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
+from datetime import timedelta
+from functools import lru_cache
+from typing import Protocol
 
 from dateutil.relativedelta import relativedelta
 
 from dataflow.monitors.crontab import Crontab
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds, Minute
-
-if TYPE_CHECKING:
-    from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.zones import MINUTE, WALL_EPOCH, LocalTime
 
 LAST_MINUTE = Minute(4_223_371_679)
 """9999-12-31 23:59, the end of the calendar: what would come later is said to come then."""
@@ -27,9 +23,6 @@ ELAPSED_MINUTES = {"minute": 1, "hour": 60}
 """The units of an interval that are elapsed time, in minutes."""
 CALENDAR_DAYS = {"day": 1, "week": 7, "month": 28, "year": 365}
 """The units of an interval that are steps on the calendar, in days at the least."""
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - wall-clock times have no zone
-_UTC_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MINUTE = timedelta(minutes=1)
 
 
 class Schedule(Protocol):
@@ -54,75 +47,38 @@ class Schedule(Protocol):
         """
 
 
-def schedule_for(config: MonitorConfig) -> Schedule:
-    """The schedule of a valid config. Raises ValueError or KeyError for a config that never was one."""
-    return _schedule(config.schedule_type, config.schedule, config.zone)
-
-
 @lru_cache(maxsize=65_536)
-def _schedule(schedule_type: str, schedule: str, zone: str) -> Schedule:
+def schedule_for(schedule_type: str, schedule: str, zone: str) -> Schedule:
+    """The schedule of a valid config. Raises ValueError or KeyError for what never was one."""
     if schedule_type == "crontab":
-        return CrontabSchedule(Crontab(schedule), LocalTime(load_zone(zone)))
+        return CrontabSchedule(Crontab(schedule), LocalTime.of(zone))
     if schedule_type != "interval":
         raise ValueError(f"no such type of schedule: {schedule_type}")
     number, unit = schedule.split()
     if unit in ELAPSED_MINUTES:
         return ElapsedSchedule(int(number) * ELAPSED_MINUTES[unit])
-    return CalendarSchedule(int(number), unit, LocalTime(load_zone(zone)))
+    return CalendarSchedule(int(number), unit, LocalTime.of(zone))
 
 
-@cache
-def zone_names() -> frozenset[str]:
-    """The names of all time zones."""
-    return frozenset(resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split())
+class NeverSchedule:
+    """No check-in is ever expected."""
+
+    __slots__ = ()
+
+    def after(self, time_us: Microseconds) -> Minute:
+        """See Schedule."""
+        return LAST_MINUTE
+
+    def resume(self, anchor_minute: Minute, tick_minute: Minute) -> Minute:
+        """See Schedule."""
+        return LAST_MINUTE
+
+    def early_for(self, began_us: Microseconds, expected_minute: Minute, tolerance_us: int) -> Minute:
+        """See Schedule."""
+        return NO_MINUTE
 
 
-@cache
-def load_zone(name: str) -> ZoneInfo:
-    """A time zone by a name from `zone_names`. Raises KeyError for another name.
-
-    Always from the package, never from the machine: all processes must agree on every time.
-    """
-    if name not in zone_names():
-        raise KeyError(name)
-    with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
-        return ZoneInfo.from_file(file, key=name)
-
-
-class LocalTime:
-    """What the clocks on the wall show in a time zone."""
-
-    __slots__ = ("_zone",)
-
-    def __init__(self, zone: ZoneInfo) -> None:
-        self._zone = zone
-
-    def wall(self, minute: int) -> int:
-        """The wall-clock minute at a minute. Raises OverflowError outside years 1-9999."""
-        return minute + _offset((_UTC_EPOCH + minute * _MINUTE).astimezone(self._zone))
-
-    def minutes(self, wall: int) -> tuple[int, int]:
-        """The minutes at which the clocks show this wall minute. Raises OverflowError outside years 1-9999.
-
-        Both the same: the usual case. The first smaller: shown twice. The first greater: never shown; then
-        the first is as if the clocks had not been put forward, the second as if they had been already.
-        """
-        shown = (_EPOCH + wall * _MINUTE).replace(tzinfo=self._zone)
-        return wall - _offset(shown), wall - _offset(shown.replace(fold=1))
-
-    def first_shown(self, wall: int) -> int:
-        """The first minute at which the clocks show a wall-clock minute, or have skipped it."""
-        early, late = self.minutes(wall)
-        if early <= late:
-            return early
-        return bisect_left(range(early), True, lo=late, key=lambda minute: self.wall(minute) >= wall)
-
-
-def _offset(shown: datetime) -> int:
-    """Whole minutes that the wall clock is ahead of UTC."""
-    offset = shown.utcoffset()
-    assert offset is not None
-    return offset // _MINUTE
+NEVER = NeverSchedule()
 
 
 class CrontabSchedule:
@@ -274,14 +230,14 @@ class CalendarSchedule:
         """The minute so many steps on; of two the first; one that is skipped, as if the clocks ran on."""
         number = steps * self._number
         try:
-            wall = _EPOCH + self._local.wall(minute) * _MINUTE
+            wall = WALL_EPOCH + self._local.wall(minute) * MINUTE
             if self._unit == "month":
                 wall += relativedelta(months=number)
             elif self._unit == "year":
                 wall += relativedelta(years=number)
             else:
                 wall += timedelta(days=number * CALENDAR_DAYS[self._unit])
-            first, _ = self._local.minutes((wall - _EPOCH) // _MINUTE)
+            first, _ = self._local.minutes((wall - WALL_EPOCH) // MINUTE)
             return min(Minute(first), LAST_MINUTE)
         except (OverflowError, ValueError):
             return LAST_MINUTE

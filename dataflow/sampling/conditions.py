@@ -21,13 +21,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dataflow.monitors.fields import parse_guid, slugify
+from dataflow.monitors.fields import MAX_PROJECT_ID, parse_guid, slugify
 
 MAX_NESTING = 20
 """So many conditions may stand round one."""
 MAX_BYTES = 16 * 1024
 """The longest condition, as canonical JSON in UTF-8."""
-MAX_PROJECT_ID = 2**64 - 1
 _MAX_EXACT = 2**53
 """Whole numbers below are exact as floats."""
 _MAX_NAMED = 50

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 from dataflow.monitors.limits import Limit
+from dataflow.monitors.time_texts import parse_time
 from dataflow.sampling.conditions import (
     Condition,
     InvalidCondition,
@@ -25,10 +24,6 @@ NEW_MONITOR_US = 3_600_000_000
 NEW_MONITOR_SAMPLES = 100
 _MAX_INT = 2**63 - 1
 """What a BIGINT column holds."""
-_LATEST_US = 253_402_300_799_999_999
-"""The last µs of the year 9999."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 Value = TypeVar("Value")
@@ -87,8 +82,8 @@ def parse_rule(control: dict[str, Any]) -> RuleRequest:
         condition = parse_condition(control.get("condition"))
     except InvalidCondition as error:
         raise InvalidRule(str(error)) from None
-    start_us = _read(control, "start", _time, "an ISO 8601 time or epoch seconds")
-    end_us = _read(control, "end", _time, "an ISO 8601 time or epoch seconds")
+    start_us = _read(control, "start", parse_time, "an ISO 8601 time or epoch seconds")
+    end_us = _read(control, "end", parse_time, "an ISO 8601 time or epoch seconds")
     if end_us < start_us:
         raise InvalidRule("end: must not be before start")
     created_by_id = None
@@ -147,21 +142,3 @@ def _rate(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if 0 <= value <= 1 else None  # NaN is neither
-
-
-def _time(value: object) -> int | None:
-    """µs from ISO 8601 (without a zone: UTC) or epoch seconds, 1970 to 9999; None for anything else."""
-    time_us: int | None = None
-    if isinstance(value, str):
-        try:
-            moment = datetime.fromisoformat(value.strip())
-        except ValueError:
-            return None
-        time_us = (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // _MICROSECOND
-    elif isinstance(value, bool):
-        return None
-    elif isinstance(value, int):
-        time_us = value * 1_000_000
-    elif isinstance(value, float) and math.isfinite(value):
-        time_us = round(value * 1e6) if abs(value) < _LATEST_US else None
-    return time_us if time_us is not None and 0 <= time_us <= _LATEST_US else None

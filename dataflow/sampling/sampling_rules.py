@@ -135,9 +135,8 @@ class OrganizationRules:
         """By id and creation: what identifies a rule's row."""
 
     @classmethod
-    def from_state(cls, saved: object, base_rate: float = 0.0) -> OrganizationRules:
-        """The rules from their snapshot; the base rate is that of today. Raises msgspec.ValidationError."""
-        state = msgspec.convert(saved, RulesState)
+    def from_state(cls, state: RulesState, base_rate: float = 0.0) -> OrganizationRules:
+        """The rules from their snapshot; the base rate is that of today."""
         rules = cls(base_rate)
         for rule in state.rules:
             rules._by_id[rule.rule_id] = rule
@@ -317,7 +316,3 @@ def _created(rule_id: int, request: RuleRequest, condition_hash: str, now_us: in
         request.created_by_id,
         is_active=is_active,
     )
-
-
-# msgspec looks through its fields now, not at first use, in which two threads may meet.
-msgspec.msgpack.Decoder(RulesState)

@@ -11,11 +11,11 @@ from msgspec import UNSET
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.limits import cut_text
-from dataflow.monitors.times import Minute
 from dataflow.steps.processing_error_rows import dropped, unread
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
 from dataflow.stream.key_groups import organization_group
+from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder, DroppedCheckIn, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line
@@ -57,17 +57,15 @@ class Decode:
         read = self._readers[batch.format]
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
-        clock, is_clocked, delay_us = Minute(batch.clock_before), batch.origin >= 0, self._clock_delay_us
+        clock, is_clocked = PartitionClock(batch.clock_before, self._clock_delay_us), batch.origin >= 0
         known = batch.check_ins or repeat(None)
         for (offset, received_us, message), check_in in zip(batch.messages, known, strict=False):
             try:
                 item: CheckIn | Control | None = check_in
-                if check_in is not None:
-                    check_in.clock_minute = clock
-                elif received_us is None:
-                    raise MalformedMessage(_without_time(message, batch.format))
-                else:
-                    item = read(message, Place(topic, partition, offset, received_us, clock, source))
+                if check_in is None:
+                    if received_us is None:
+                        raise MalformedMessage(_without_time(message, batch.format))
+                    item = read(message, Place(topic, partition, offset, received_us, clock.minute, source))
             except MalformedMessage as problem:
                 reason = cut_text(str(problem))
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
@@ -80,10 +78,8 @@ class Decode:
             else:
                 if item is not None:
                     by_group[organization_group(item.organization_id, groups)].append(item)
-            if is_clocked and received_us is not None:
-                minute: Minute = (received_us - delay_us) // MINUTE_US  # type: ignore[assignment]
-                if minute > clock:
-                    clock = minute
+            if is_clocked:
+                clock.take(received_us)
         self._emit(batch, by_group, out)
         out.append(_progress(batch, errors))
 

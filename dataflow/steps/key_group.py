@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
 from dataflow.process.exit import LastingError
-from dataflow.steps.snapshot_blocks import Blocks, Key, decoder
+from dataflow.steps.snapshot_blocks import Blocks, Key
+from dataflow.stream.codecs import SnapshotCodec, SnapshotError
 
 Input = TypeVar("Input", bound="Targeted")
 Output = TypeVar("Output")
+State = TypeVar("State")
 
 
 class Targeted(Protocol):
@@ -22,10 +25,6 @@ class Targeted(Protocol):
     """The key group."""
 
 
-class SnapshotVersionError(Exception):
-    """A snapshot was made by a newer release."""
-
-
 class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output]):
     """One key group: applies chunks in order, never ends, and snapshots its state as one versioned `bytes`.
 
@@ -33,8 +32,8 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
     that order. A snapshot of a newer version is a LastingError rather than be misread.
     """
 
-    VERSION = 1
-    """Of the snapshot's layout. A newer release reads older ones; an older one refuses."""
+    CODEC: ClassVar[SnapshotCodec[Any]]
+    """Of the step's snapshots."""
 
     @abstractmethod
     def apply(self, chunks: list[Input]) -> list[Output]:
@@ -50,30 +49,26 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
 
     def snapshot(self) -> bytes:
         """The engine's call, at the end of an epoch."""
-        return msgspec.msgpack.encode((self.VERSION, self.state()))
+        return self.CODEC.encode(self.state())
 
 
-def read_blocks(step: str, blocks: Blocks[Key], saved: list[bytes], layout: Any, key_of: Any) -> Any:
-    """What `Blocks.restore` reads; raises LastingError if it cannot be read."""
+def restored(codec: SnapshotCodec[State], snapshot: bytes | None) -> State | None:
+    """The state in a snapshot, if there is one. Raises LastingError if it cannot be read."""
     try:
-        return blocks.restore(saved, layout, key_of)
-    except (msgspec.DecodeError, ValueError) as error:
-        raise LastingError(_unreadable(step, error)) from None
+        return codec.decode(snapshot) if snapshot is not None else None
+    except SnapshotError as error:
+        raise LastingError(str(error)) from None
 
 
-def _unreadable(step: str, error: Exception) -> str:
-    return f"the recovery store holds a snapshot of step {step} that cannot be read: {error}"
-
-
-def read_snapshot(step: str, version: int, snapshot: bytes, layout: Any) -> Any:
-    """Decode what `KeyGroup.snapshot` made; raises LastingError if it cannot be read."""
+def restored_blocks(
+    codec: SnapshotCodec[Any],
+    blocks: Blocks[Key],
+    saved: list[bytes],
+    decode: Callable[[bytes], Any],
+    key_of: Callable[[Any], Key],
+) -> list[Any]:
+    """What `Blocks.restore` reads. Raises LastingError if it cannot be read."""
     try:
-        written, raw = decoder(tuple[int, msgspec.Raw])(snapshot)
-        if written > version:
-            raise LastingError(
-                f"the recovery store holds a snapshot of step {step} in version {written}; this release reads "
-                f"up to {version}. Run the release that wrote it, or a newer one."
-            )
-        return decoder(layout)(raw)
+        return blocks.restore(saved, decode, key_of)
     except (msgspec.DecodeError, ValueError) as error:
-        raise LastingError(_unreadable(step, error)) from None
+        raise LastingError(str(codec.unreadable(error))) from None

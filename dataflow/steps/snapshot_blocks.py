@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable
-from threading import Lock
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -19,16 +18,6 @@ _STAGGER = 8
 Policy = Callable[[int, int, list[int], int], bool]
 """Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the
 blocks' sizes in bytes, and the number of entries in all blocks."""
-
-
-_making_decoders = Lock()
-
-
-def decoder(layout: Any) -> Callable[[bytes], Any]:
-    """What decodes a snapshot. msgspec looks through a structure's fields when it is first used, and a second worker's
-    thread that uses it meanwhile ends the process with a segmentation fault: one at a time."""
-    with _making_decoders:
-        return msgspec.msgpack.Decoder(layout).decode
 
 
 def half_outdated(changed: int, count: int, sizes: list[int], held: int) -> bool:
@@ -63,14 +52,15 @@ class Blocks(Generic[Key]):
         self._held = 0
         """Entries in all blocks."""
 
-    def restore(self, saved: Iterable[bytes], layout: Any, key_of: Callable[[Entry], Key]) -> list[Entry]:
+    def restore(
+        self, saved: Iterable[bytes], decode: Callable[[bytes], Any], key_of: Callable[[Entry], Key]
+    ) -> list[Entry]:
         """Take over the blocks of a snapshot, and read them: the entries, in no order to rely on.
 
-        `layout` is what msgspec decodes a block to: a pair of the keys that are gone and the entries. Raises
-        ValueError if they cannot be read.
+        `decode` makes of a block a pair: the keys that are gone, and the entries. Raises ValueError if they cannot be
+        read.
         """
         decompress = zstandard.ZstdDecompressor().decompress
-        decode = decoder(layout)
         entries: dict[Key, Entry] = {}
         for data in saved:
             try:

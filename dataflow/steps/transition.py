@@ -15,11 +15,14 @@ from dataflow.monitors.changes import MonitorItem
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal
+from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.schedule import NEVER
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
-from dataflow.steps.key_group import KeyGroup, read_snapshot
+from dataflow.process.log import warn
+from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
-from dataflow.steps.transition_state import SavedMonitors, TransitionState
+from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
 from dataflow.stream.items import Chunk, Message, Records, Ticks
 from dataflow.wire.occurrences import message_of
 from state.schema.catalogue import Deletes, by_table
@@ -34,7 +37,7 @@ WORK_AT_ONCE = 200
 class Transition(KeyGroup[Chunk | Ticks, Output]):
     """One key group of monitors: chunks of items, and decisions about ticks, go in; records and messages come out."""
 
-    VERSION = 3
+    CODEC = SNAPSHOTS
 
     def __init__(
         self,
@@ -48,10 +51,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._is_behind = False
         """Ticks are left to be worked off. After a start that is found out with the first chunk."""
         self._saved = SavedMonitors()
-        state = TransitionState(NO_MINUTE, [])
-        if snapshot is not None:
-            state = read_snapshot("transition", self.VERSION, snapshot, TransitionState)
+        state = restored(self.CODEC, snapshot) or TransitionState(NO_MINUTE, [])
         self.group = MonitorGroup(judges, tuning, state.group(), self._saved.restore(state))
+        for monitor in self.group.monitors.values():
+            if monitor.schedule is NEVER:
+                _warn_of(monitor)
 
     def state(self) -> TransitionState:
         """What a snapshot holds."""
@@ -134,3 +138,17 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 )
             )
         return rows
+
+
+def _warn_of(monitor: Monitor) -> None:
+    """Name a monitor whose config an earlier release accepted, and this one does not."""
+    config = monitor.config
+    warn(
+        "unusable_schedule",
+        project_id=monitor.project_id,
+        slug=monitor.slug,
+        schedule=config.schedule,
+        timezone=config.zone,
+        text=f"monitor {monitor.slug} of project {monitor.project_id}: this release cannot use its schedule "
+        f"({config.schedule}, {config.zone}); no check-in is expected until it is configured again",
+    )

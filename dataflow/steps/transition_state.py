@@ -10,10 +10,12 @@ from dataflow.monitors.journal import Loss
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.waiting import WaitingState
-from dataflow.steps.key_group import read_blocks
+from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.stream.codecs import SnapshotCodec, block_decoder
 
-_LAYOUT = tuple[list[Key], list[MonitorState]]
+BLOCK = tuple[list[Key], list[MonitorState]]
+_decode_block = block_decoder(BLOCK)
 
 
 class TransitionState(msgspec.Struct, array_like=True):
@@ -54,6 +56,9 @@ class TransitionState(msgspec.Struct, array_like=True):
         )
 
 
+SNAPSHOTS = SnapshotCodec("transition", 3, TransitionState)
+
+
 class SavedMonitors:
     """The blocks of a key group's monitors, kept up with them from snapshot to snapshot."""
 
@@ -62,8 +67,8 @@ class SavedMonitors:
 
     def restore(self, state: TransitionState) -> list[MonitorState]:
         """The monitors of a snapshot, of this or an earlier version."""
-        in_blocks: list[MonitorState] = read_blocks(
-            "transition", self._blocks, state.blocks, _LAYOUT, _key_of
+        in_blocks: list[MonitorState] = restored_blocks(
+            SNAPSHOTS, self._blocks, state.blocks, _decode_block, _key_of
         )
         return state.monitors + in_blocks
 

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import msgspec
 
-from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
-from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control, Errors, Seat, source_of
-from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.registry import Key, KnownMonitor, Registry
-from dataflow.steps.key_group import KeyGroup, read_blocks, read_snapshot
+from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
+from dataflow.monitors.registry import Key, KnownMonitor
+from dataflow.monitors.upserts import Upserts, no_changes
+from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import Deletes, by_table
 from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
-from state.schema.tables.runs import ProcessingErrorRow
 
-_LAYOUT = tuple[list[Key], list[KnownMonitor]]
+BLOCK = tuple[list[Key], list[KnownMonitor]]
+_decode_block = block_decoder(BLOCK)
+_OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
+"""Of what goes with its monitor."""
 
 
 class UpsertState(msgspec.Struct, array_like=True):
@@ -35,24 +34,23 @@ class UpsertState(msgspec.Struct, array_like=True):
 class Upsert(KeyGroup[Chunk, Chunk | Records]):
     """One key group of monitors.
 
-    Hands accepted check-ins on to the lifecycle, each behind the change of its monitor that it made, and the
-    watermark of all gate groups behind them.
+    Hands accepted check-ins, and changes of monitors, on to the running state, and the watermark of all gate groups
+    after them.
     """
 
-    VERSION = 2
+    CODEC = SnapshotCodec("upsert", 2, UpsertState)
 
     def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
-        self._registry = Registry(max_environments)
-        self._replaced: list[ConfigRow] = []
-        """Rows about configs that no longer hold, of this call."""
-        self._deleted: list[Key] = []
-        """Monitors that were deleted, in this call."""
+        self._rules = Upserts(max_environments)
+        self._registry = self._rules.registry
         self._blocks: Blocks[Key] = Blocks()
-        state = read_snapshot("upsert", self.VERSION, snapshot, UpsertState) if snapshot is not None else None
+        state = restored(self.CODEC, snapshot)
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
         if state is not None:
             self._registry.restore(state.monitors)
-            self._registry.restore(read_blocks("upsert", self._blocks, state.blocks, _LAYOUT, _key_of))
+            self._registry.restore(
+                restored_blocks(self.CODEC, self._blocks, state.blocks, _decode_block, _key_of)
+            )
 
     def state(self) -> UpsertState:
         """What a snapshot holds."""
@@ -65,22 +63,19 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
     def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
         """Pass on what has its monitor; reject the rest with one processing error each."""
         items: list[Item] = []
-        rejected: list[ProcessingErrorRow] = []
-        monitors: list[MonitorRow] = []
-        statuses: list[MonitorStatusRow] = []
+        changes = no_changes()
         advanced = False
-        is_ready = self._registry.is_ready
+        rules, is_ready = self._rules, self._registry.is_ready
         for chunk in chunks:
             for item in chunk.items:
                 if type(item) is CheckIn:
                     if is_ready(item):
                         items.append(item)
                     else:
-                        self._check_in(item, items, monitors, statuses, rejected)
+                        rules.check_in(item, items, changes)
                 else:
                     assert isinstance(item, Control)
-                    if errors := self._control(item, items, monitors, statuses):
-                        rejected.append(rejection(item, errors))
+                    rules.control(item, items, changes)
             if chunk.clock_minute != NO_MINUTE:
                 advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
         group = chunks[0].target
@@ -88,149 +83,13 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if items or advanced:
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark))
-        rows = by_table(monitors, self._replaced, statuses, rejected)
-        deletes: Deletes = {row.TABLE.name: [*self._deleted] for row in _OWNED} if self._deleted else {}
-        self._replaced, self._deleted = [], []
+        rejected = [rejection(item, errors) for item, errors in changes.rejected]
+        rows = by_table(changes.monitors, changes.configs, changes.statuses, rejected)
+        deletes: Deletes = {row.TABLE.name: [*changes.deleted] for row in _OWNED} if changes.deleted else {}
         if rows or deletes:
             out.append(Records(group, rows, deletes=deletes))
         return out
 
-    def _check_in(
-        self,
-        item: CheckIn,
-        items: list[Item],
-        monitors: list[MonitorRow],
-        statuses: list[MonitorStatusRow],
-        rejected: list[ProcessingErrorRow],
-    ) -> None:
-        before = self._registry.config_of(item)
-        monitor, changed, errors, complaint = self._registry.retrieve(item)
-        if changed:
-            assert monitor is not None
-            self._replace(before, monitor, item.received_us)
-            monitors.append(monitor.row())
-            items.append(_changed(monitor, item, False))
-            if item.seat in (Seat.CREATE_DISABLED, Seat.ENABLE):
-                statuses.append(monitor.status_row(item.received_us))
-        if errors is not None:
-            rejected.append(rejection(item, errors))
-            return
-        if complaint is not None:
-            rejected.append(rejection(item, complaint))
-        items.append(item)
-
-    def _replace(self, before: MonitorConfig | None, monitor: KnownMonitor, at_us: int) -> None:
-        if before is not None and before is not monitor.config:  # equal ones are one object
-            self._replaced.append(monitor.replaced_row(before, at_us))
-
-    def _control(
-        self,
-        control: Control,
-        items: list[Item],
-        monitors: list[MonitorRow],
-        statuses: list[MonitorStatusRow],
-    ) -> Errors | None:
-        if control.kind == "upsert_monitor":
-            before = self._registry.config_of(control)
-            monitor, reschedule = self._registry.upsert_monitor(control)
-            self._replace(before, monitor, control.received_us)
-            monitors.append(monitor.row())
-            items.append(_changed(monitor, control, reschedule))
-            if control.flag is False:
-                statuses.append(monitor.status_row(control.received_us))
-                return [{"type": ErrorType.MONITOR_DISABLED_NO_QUOTA}]
-        elif control.kind == "set_monitor_status":
-            changed = self._registry.set_status(control)
-            if changed is not None:
-                monitors.append(changed.row())
-                statuses.append(changed.status_row(control.received_us))
-                items.append(_changed(changed, control, False))
-        elif control.kind == "mute":
-            return self._mute(control, items, monitors)
-        elif control.kind == "delete_monitor":
-            return self._delete(control, items, monitors, statuses)
-        return None
-
-    def _mute(self, control: Control, items: list[Item], monitors: list[MonitorRow]) -> Errors | None:
-        monitor = self._registry.mute(control)
-        if isinstance(monitor, list):
-            return monitor
-        if control.environment is None:
-            monitors.append(monitor.row())
-            items.append(_changed(monitor, control, False))
-        else:
-            items.append(
-                EnvironmentMuted(
-                    monitor.project_id,
-                    monitor.slug,
-                    control.environment,
-                    bool(control.flag),
-                    control.received_us,
-                    control.clock_minute,
-                    source_of(control.topic, control.partition),
-                    control.reached_minute,
-                )
-            )
-        return None
-
-    def _delete(
-        self,
-        control: Control,
-        items: list[Item],
-        monitors: list[MonitorRow],
-        statuses: list[MonitorStatusRow],
-    ) -> Errors | None:
-        if errors := self._registry.delete(control):
-            return errors
-        assert control.project_id is not None
-        assert control.slug is not None
-        if control.environment is None:
-            key = control.project_id, control.slug
-            _drop(monitors, key)
-            _drop(self._replaced, key)
-            _drop(statuses, key)
-            self._deleted.append(key)
-        items.append(
-            MonitorDeleted(
-                control.project_id,
-                control.slug,
-                control.environment,
-                control.received_us,
-                control.clock_minute,
-                source_of(control.topic, control.partition),
-                control.reached_minute,
-            )
-        )
-        return None
-
-
-_Owned = TypeVar("_Owned", MonitorRow, MonitorStatusRow, ConfigRow)
-_OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
-"""Of what goes with its monitor."""
-
-
-def _drop(rows: list[_Owned], key: Key) -> None:
-    rows[:] = [row for row in rows if (row.project_id, row.slug) != key]
-
 
 def _key_of(monitor: KnownMonitor) -> Key:
     return monitor.project_id, monitor.slug
-
-
-def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -> MonitorChanged:
-    changed = MonitorChanged(
-        monitor.project_id,
-        monitor.slug,
-        monitor.name,
-        monitor.is_disabled,
-        monitor.is_muted,
-        monitor.config,
-        item.received_us,
-        item.clock_minute,
-        reschedule,
-    )
-    if isinstance(item, CheckIn):
-        changed.source, changed.environment, changed.start_us = item.source, item.environment, item.start_us
-    else:
-        changed.source, changed.reached_minute = source_of(item.topic, item.partition), item.reached_minute
-    return changed

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn
+from dataflow.stream.codecs import Sent, sent
 
 
 class Format(IntEnum):
@@ -25,7 +26,8 @@ Message = tuple[int, int | None, bytes]
 """Offset, broker's timestamp in µs or None if it has none that can be read, the message."""
 
 
-class SourceBatch(msgspec.Struct, array_like=True):
+@sent
+class SourceBatch(Sent, array_like=True):
     """Messages of one source partition, in order."""
 
     origin: int
@@ -45,17 +47,10 @@ class SourceBatch(msgspec.Struct, array_like=True):
     """The offset that is read next."""
     ended: bool = False
     """Nothing will ever come any more; the clock stays, or no longer counts if there never was one."""
-    check_ins: list[CheckIn | None] = []
-    """With `LINES`: the check-in in each message, if the source has read it (without its `clock_minute`). Empty:
-    it has read none."""
+    check_ins: list[CheckIn | None] = msgspec.field(default_factory=list)
+    """With `LINES`: the check-in in each message, if the source has read it. Empty: it has read none."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _decode, (_encode(msgspec.structs.replace(self, check_ins=[])),)
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(SourceBatch)
-
-
-def _decode(data: bytes) -> SourceBatch:  # by its name for pickle: a decoder's method has none
-    return _decoder.decode(data)
+        if self.check_ins:
+            return msgspec.structs.replace(self, check_ins=[]).__reduce__()
+        return super().__reduce__()

@@ -15,6 +15,8 @@ from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, REPORTED, CheckIn, C
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.fields import (
     MAX_CACHED,
+    MAX_PROJECT_ID,
+    NOT_GIVEN,
     cached_slug,
     field_errors,
     parse_duration,
@@ -24,7 +26,7 @@ from dataflow.monitors.fields import (
 from dataflow.monitors.limits import Limit
 from dataflow.monitors.times import Microseconds, Minute
 
-MAX_PROJECT_ID = 2**64 - 1
+_BRACE = ord("{")
 _GUID_DIGITS = 32
 _GUID_BYTES = 16
 _MAX_SECONDS = 253_402_300_800.0
@@ -280,9 +282,13 @@ def _read(payload: _Payload) -> _Fields | None:
         duration_ms = parse_duration(payload.duration)
         if duration_ms is None:
             return None
+        if duration_ms == NOT_GIVEN:
+            duration_ms = None
     if payload.monitor_config is not _NO_CONFIG:
         config = bytes(payload.monitor_config)[: Limit.CONFIG_BYTES + 1]  # one more tells that it is too long
-        if config == b"null":
+        if config == b"null" or (
+            config[0] == _BRACE and (len(config) == len(b"{}") or config[1:-1].isspace())
+        ):
             config = None
     contexts = payload.contexts
     if contexts is not None and contexts.trace is not None and contexts.trace.trace_id is not None:

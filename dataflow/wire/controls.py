@@ -10,11 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.fields import slugify
+from dataflow.monitors.fields import MAX_PROJECT_ID, slugify
 from dataflow.monitors.limits import Limit
 from dataflow.monitors.times import Microseconds, Minute
 from dataflow.sampling.rule_request import InvalidRule, parse_rule
-from dataflow.wire.check_ins import MAX_PROJECT_ID, Place
+from dataflow.wire.check_ins import Place
 
 MAX_SEATS = 2**63 - 1
 """What a snapshot can hold."""
@@ -80,6 +80,13 @@ class _DeleteMonitor(_Control):
     environment: EnvironmentName = None
 
 
+class _Reset(_Control):
+    type: Literal["reset"]
+    project_id: ProjectId
+    monitor_slug: Slug
+    environment: EnvironmentName = None
+
+
 class _SetKillswitch(_Control):
     type: Literal["set_killswitch"]
     organization_id: OrganizationId
@@ -104,6 +111,7 @@ _AnyControl = Annotated[
     | _SetMonitorStatus
     | _Mute
     | _DeleteMonitor
+    | _Reset
     | _SetKillswitch
     | _SetSeats
     | _UpsertSamplingRule,
@@ -143,7 +151,7 @@ class ControlDecoder:
             control.status = body.status
         elif isinstance(body, _Mute):
             control.flag, control.environment = body.muted, body.environment
-        elif isinstance(body, _DeleteMonitor):
+        elif isinstance(body, _DeleteMonitor | _Reset):
             control.environment = body.environment
         elif isinstance(body, _SetKillswitch):
             control.flag = body.enabled

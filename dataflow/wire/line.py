@@ -7,7 +7,8 @@ from datetime import datetime
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from dataflow.monitors.check_in import NO_MINUTE, CheckIn, source_of
+from dataflow.monitors.check_in import CheckIn, source_of
+from dataflow.monitors.times import Minute
 from dataflow.wire.check_ins import CheckInDecoder, LineMessage, LinePulse, Place, Wrapper
 from dataflow.wire.timestamps import read_ts, time_of
 
@@ -41,8 +42,8 @@ class LineDecoder:
         self._partition = partition
         self._source = source_of(topic, partition)
 
-    def read(self, line: bytes, offset: int) -> tuple[int | None, CheckIn | None]:
-        """The time of a line (see `read_ts`), and the check-in in it, with no partition's clock (`clock_minute`) yet.
+    def read(self, line: bytes, offset: int, clock_minute: Minute) -> tuple[int | None, CheckIn | None]:
+        """The time of a line (see `read_ts`), and the check-in in it, which comes at this clock of its partition.
 
         None is for others to look into: a control, a clock pulse, or whatever is wrong. Time and check-in are
         wanted at different places, but looking through a line once costs half of looking twice.
@@ -54,5 +55,5 @@ class LineDecoder:
         received_us = time_of(stamped.ts)
         if received_us is None or not isinstance(stamped.message, LineMessage):
             return received_us, None
-        place = Place(self._topic, self._partition, offset, received_us, NO_MINUTE, self._source)
+        place = Place(self._topic, self._partition, offset, received_us, clock_minute, self._source)
         return received_us, self._check_ins.read(stamped.message, line, place)

@@ -9,47 +9,13 @@ import msgspec
 
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
+from dataflow.monitors.volume_judge import SystemIncident
 from dataflow.stream.items import Message
 from dataflow.wire.stalls import KEY
 from state.schema.tables.runs import StatusChangeRow
-from state.schema.tables.volume import SystemIncidentRow
 
 STARTED = "system_incident_started"
 ENDED = "system_incident_ended"
-
-
-class SystemIncident(msgspec.Struct, array_like=True):
-    """A stretch of minutes with far fewer check-ins than usual."""
-
-    start_minute: int
-    """The first minute that lacks check-ins."""
-    detected_tick: int
-    """When that was decided."""
-    volume: int
-    """Check-ins in the minute that decided it."""
-    expected: float | None
-    """How many are usual there."""
-    end_minute: int = NO_MINUTE
-    """The first minute that has as many as usual again; NO_MINUTE while it goes on."""
-    ended_tick: int = NO_MINUTE
-    """When that was decided."""
-
-    @property
-    def id(self) -> str:
-        """32 hex digits, derived from its first minute."""
-        return identity.system_incident_id(self.start_minute)
-
-    def row(self) -> SystemIncidentRow:
-        """The row of `system_incident_spans`."""
-        return SystemIncidentRow(
-            system_incident_id=self.id,
-            start=self.start_minute * MINUTE_US,
-            end=_time_us(self.end_minute),
-            detected_at=self.detected_tick * MINUTE_US,
-            ended_at=_time_us(self.ended_tick),
-            volume=self.volume,
-            expected=self.expected,
-        )
 
 
 def system_incident_message(incident: SystemIncident) -> tuple[Message, StatusChangeRow]:
@@ -98,7 +64,3 @@ def _text(incident: SystemIncident) -> str:
 
 def _moment(minute: int) -> str:
     return f"{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%MZ}"
-
-
-def _time_us(minute: int) -> int | None:
-    return minute * MINUTE_US if minute != NO_MINUTE else None

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-LATEST_US = 253_402_300_799_999_999
-"""The last µs of the year 9999, the end of what datetime and DuckDB can both tell."""
+from dataflow.monitors.time_texts import LATEST_US, from_datetime, parse_time
+
 _LATEST_S = LATEST_US // 1_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class _Stamped(msgspec.Struct, gc=False):
@@ -42,27 +40,7 @@ def time_of(ts: datetime | int | float) -> int | None:
     """A time in µs, from what msgspec makes of one; None as in `parse_time`."""
     if type(ts) is float and 0 <= ts < _LATEST_S:  # the usual one; NaN compares as False
         return round(ts * 1e6)
-    return _from_datetime(ts) if isinstance(ts, datetime) else parse_time(ts)
-
-
-def parse_time(value: object) -> int | None:
-    """A time in µs, from ISO 8601 (without a zone: UTC) or from epoch seconds.
-
-    None for anything else: infinities, times before 1970 or after the year 9999, booleans.
-    """
-    if isinstance(value, str):
-        try:
-            return _from_datetime(datetime.fromisoformat(value.strip()))
-        except ValueError:
-            return None
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float):
-        # Compared first: infinities, and what becomes one, cannot be rounded. NaN compares as False.
-        return _in_range(round(value * 1e6)) if 0 <= value < LATEST_US else None
-    if isinstance(value, int):
-        return _in_range(value * 1_000_000)
-    return None
+    return from_datetime(ts) if isinstance(ts, datetime) else parse_time(ts)
 
 
 def _read_unusual_ts(line: bytes) -> int | None:
@@ -70,13 +48,3 @@ def _read_unusual_ts(line: bytes) -> int | None:
         return parse_time(_decode_any(line).ts)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-
-
-def _from_datetime(moment: datetime) -> int | None:
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return _in_range((moment - _EPOCH) // _MICROSECOND)
-
-
-def _in_range(time_us: int) -> int | None:
-    return time_us if 0 <= time_us <= LATEST_US else None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import duckdb
 
 from state.ask.why_facts import Facts, IncidentFacts, Run, environments_of, facts_of, rejections_of
 from state.errors import StateError
+from state.zones import load_zone
 
 COLUMNS = ["project_id", "slug", "environment", "at", "about", "sentence"]
 """Of an answer as rows."""
@@ -80,7 +80,7 @@ def as_text(answer: list[Sentence]) -> Iterator[str]:
 class _Sentences:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._zone = ZoneInfo(facts.config.timezone)
+        self._zone = load_zone(facts.config.timezone)
 
     def all(self) -> Iterator[tuple[str, str]]:
         """What each sentence is about, and the sentence."""

@@ -41,7 +41,7 @@ def snapshots_are_complete(request):
             kind = type(entries[0])
             width = 3 if kind is tuple else 2
             layout: Any = tuple[list[tuple], list[kind]]  # type: ignore[valid-type]
-            restored = Blocks().restore(saved, layout, _key_of)
+            restored = Blocks().restore(saved, msgspec.msgpack.Decoder(layout).decode, _key_of)
             held = {_key_of(entry): _without_place(entry) for entry in restored}
             there = msgspec.msgpack.decode(msgspec.msgpack.encode(([], entries)), type=layout)[1]
             assert all(len(key) == width for key in held)

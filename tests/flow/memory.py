@@ -16,9 +16,10 @@ from msgspec.structs import astuple
 
 from dataflow.endpoints import Endpoints
 from dataflow.flow import build
-from dataflow.monitors.check_in import NO_MINUTE, minute_of
+from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.timestamps import read_ts
 from state.schema.catalogue import TABLES
 from tests.builders import as_line
@@ -68,9 +69,10 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
         taken = self._lines[self._position : self._position + size]
         messages = [(self._position + n + 1, read_ts(line), line) for n, line in enumerate(taken)]
         before = self._clock
+        clock = PartitionClock(before, self._clock_delay_us)
         for _, received_us, _ in messages:
-            if received_us is not None:
-                self._clock = max(self._clock, minute_of(received_us - self._clock_delay_us))
+            clock.take(received_us)
+        self._clock = clock.minute
         self._position += len(taken)
         self._announced = self._position == len(self._lines)
         return [

@@ -21,8 +21,6 @@ from dataflow.connectors import (
     kafka_source,
     unwritten_records,
 )
-from dataflow.monitors.organization import OrganizationState
-from dataflow.sampling.sampling_rules import RulesState
 from dataflow.steps import gate, sample, transition, transition_state, upsert, volume
 from dataflow.stream.items import PackedRecords
 from state.schema.catalogue import TABLES
@@ -34,27 +32,26 @@ What recovery stores hold has changed. Fields are known by their place, and stor
 - A field may be appended at the end of a structure, with a default: what was stored before has none. Then write the
   description again: python -m tests.golden.make structures
 - A new name of a field or structure changes nothing that is stored: write the description again.
-- Anything else (another order, a field less, another type or tag) needs a higher VERSION of the step, which goes on
-  reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
-- A column of a table counts too: rows that are not in DuckDB yet are stored. A new one is the last, with a default.
+- Anything else (another order, a field less, another type or tag) needs a higher version of the step's CODEC, which
+  goes on reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
+- A column of a table counts too: rows that are not in DuckDB yet are stored, and a row shorter than its table deletes.
 tests/golden/README.md says more."""
 
 STORED: dict[str, tuple[int, dict[str, Any]]] = {
     "gate": (
-        gate.Gate.VERSION,
-        {
-            "state": gate.GateState,
-            "organizations": dict[int, OrganizationState],
-            "block of members": tuple[list[gate._Key], list[gate._SavedMember]],
-        },
+        gate.Gate.CODEC.version,
+        {"state": gate.Gate.CODEC.layout, "block of members": gate.BLOCK},
     ),
-    "upsert": (upsert.Upsert.VERSION, {"state": upsert.UpsertState, "block of monitors": upsert._LAYOUT}),
+    "upsert": (
+        upsert.Upsert.CODEC.version,
+        {"state": upsert.Upsert.CODEC.layout, "block of monitors": upsert.BLOCK},
+    ),
     "transition": (
-        transition.Transition.VERSION,
-        {"state": transition_state.TransitionState, "block of monitors": transition_state._LAYOUT},
+        transition.Transition.CODEC.version,
+        {"state": transition.Transition.CODEC.layout, "block of monitors": transition_state.BLOCK},
     ),
-    "sample": (sample.Sample.VERSION, {"state": sample.SampleState, "rules": dict[int, RulesState]}),
-    "volume": (volume.Judge.VERSION, {"state": volume.JudgeState}),
+    "sample": (sample.Sample.CODEC.version, {"state": sample.Sample.CODEC.layout}),
+    "volume": (volume.Judge.CODEC.version, {"state": volume.Judge.CODEC.layout}),
     "source_file": (jsonl_source._STATE_VERSION, {"state": jsonl_source.FileState}),
     "source_demo": (demo_day.DAY_VERSION, {"state": demo_source.DemoState}),
     "source_kafka": (1, {"state": kafka_source.Position}),

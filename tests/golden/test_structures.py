@@ -8,8 +8,8 @@ from difflib import unified_diff
 import msgspec
 import pytest
 
+from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.config import MonitorConfig
-from dataflow.stream.items import RuleRequested
 from tests.golden.structures import ADVICE, FILE, describe
 
 

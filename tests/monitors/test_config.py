@@ -14,7 +14,7 @@ from dataflow.monitors.config import (
     MonitorConfig,
     parse_config,
 )
-from dataflow.monitors.schedule import LAST_MINUTE, schedule_for
+from dataflow.monitors.schedule import LAST_MINUTE
 from dataflow.monitors.times import Microseconds
 
 examples = settings(deadline=None, derandomize=True, max_examples=300)
@@ -60,15 +60,24 @@ def test_an_interval_has_one_of_six_units_and_ends_within_the_calendar(unit: str
     for number in (1, MAX_NUMBER[unit]):
         update = parse({"schedule_type": "interval", "schedule": [number, unit]})
         assert isinstance(update, ConfigUpdate)
-        asked = schedule_for(update.merged_into(None))
+        asked = update.merged_into(None).timing()
         assert 0 < asked.after(Microseconds(0)) < LAST_MINUTE
     assert "schedule" in errors({"schedule_type": "interval", "schedule": [MAX_NUMBER[unit] + 1, unit]})
 
 
-@pytest.mark.parametrize("number", [0, -1, 5.0, 1.5, True, "5", None, [], 10**30, float("1e300")])
+@pytest.mark.parametrize(
+    "number", [0, -1, 1.5, True, "five", "-5", "1.0", "", None, [], 10**30, "9" * 30, 1e300]
+)
 def test_the_number_of_an_interval_is_a_whole_number_above_0(number: Any) -> None:
     assert list(errors({"schedule_type": "interval", "schedule": [number, "hour"]})) == ["schedule"]
     assert list(errors({"schedule": {"type": "interval", "value": number, "unit": "hour"}})) == ["schedule"]
+
+
+@pytest.mark.parametrize("number", ["5", 5.0, " 5 ", "05"])
+def test_the_number_of_an_interval_may_be_written_in_another_way(number: Any) -> None:
+    plain = changes({"schedule_type": "interval", "schedule": [5, "hour"]})
+    assert changes({"schedule_type": "interval", "schedule": [number, "hour"]}) == plain
+    assert changes({"schedule": {"type": "interval", "value": number, "unit": "hour"}}) == plain
 
 
 @pytest.mark.parametrize(
@@ -381,4 +390,4 @@ def test_any_object_is_refused_or_makes_a_config_with_a_schedule(
     if isinstance(parsed, InvalidConfig):
         assert parsed.errors
     else:
-        assert schedule_for(parsed.merged_into(None)).after(Microseconds(0)) > 0
+        assert parsed.merged_into(None).timing().after(Microseconds(0)) > 0

@@ -1,4 +1,5 @@
 import contextlib
+import re
 from datetime import datetime, timedelta
 
 import pytest
@@ -6,7 +7,7 @@ from cronsim import CronSim, CronSimError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflow.monitors.crontab import MAX_LENGTH, NICKNAMES, Crontab, InvalidCrontab, normalise
+from dataflow.monitors.crontab import MAX_LENGTH, NICKNAMES, CalendarError, Crontab, InvalidCrontab, normalise
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall's own time
 MINUTE = timedelta(minutes=1)
@@ -35,7 +36,7 @@ def following(expression: str, reference: str, count: int = 1) -> list[str]:
         ("5/20 * * * *", ["2025-03-03 10:25", "2025-03-03 10:45", "2025-03-03 11:05"]),
         ("0 9-17/4 * * *", ["2025-03-03 13:00", "2025-03-03 17:00", "2025-03-04 09:00"]),
         ("0 5-5 * * *", ["2025-03-04 05:00", "2025-03-05 05:00"]),
-        ("0 5-5/3 * * *", ["2025-03-04 05:00", "2025-03-05 05:00"]),
+        ("0 5-5/3 * * *", ["2025-03-03 11:00", "2025-03-03 14:00", "2025-03-03 17:00"]),
         ("0 0 29 2 *", ["2028-02-29 00:00", "2032-02-29 00:00"]),
         ("0 0 L * *", ["2025-03-31 00:00", "2025-04-30 00:00"]),
         ("0 0 15,L 2 *", ["2026-02-15 00:00", "2026-02-28 00:00"]),
@@ -47,6 +48,12 @@ def following(expression: str, reference: str, count: int = 1) -> list[str]:
         ("0 0 * * mon#2", ["2025-03-10 00:00", "2025-04-14 00:00"]),
         ("0 0 * * 5L", ["2025-03-28 00:00", "2025-04-25 00:00", "2025-05-30 00:00"]),
         ("0 0 * * 5#5", ["2025-05-30 00:00", "2025-08-29 00:00"]),
+        ("0 0 * * mon,5L", ["2025-03-10 00:00", "2025-03-17 00:00", "2025-03-24 00:00", "2025-03-28 00:00"]),
+        ("0 0 * * Saturday,SUN#3", ["2025-03-08 00:00", "2025-03-15 00:00", "2025-03-16 00:00"]),
+        ("0 0 LW * *", ["2025-03-31 00:00", "2025-04-30 00:00", "2025-05-30 00:00", "2025-06-30 00:00"]),
+        ("0 0 LW/2,15 may *", ["2025-05-15 00:00", "2025-05-30 00:00", "2026-05-15 00:00"]),
+        ("0 0 1 January,july *", ["2025-07-01 00:00", "2026-01-01 00:00"]),
+        ("*/99999 * * * *", ["2025-03-03 11:00", "2025-03-03 12:00"]),
     ],
 )
 def test_it_names_these_times(expression: str, times: list[str]) -> None:
@@ -94,16 +101,16 @@ def test_runs_of_blanks_are_stored_as_one() -> None:
 
 NO_CRONTABS = """
 * | * * * * | * * * * * * | * * * * * * * | 0 0 1 1 * root
-@midnight | @reboot | @every 5m | @ | @ hourly | @hourly @daily | @hourly * * * *
+@noon | @reboot | @every 5m | @ | @ hourly | @hourly @daily | @hourly * * * *
 60 * * * * | * 24 * * * | * * 0 * * | * * 32 * * | * * * 0 * | * * * 13 * | * * * * 8
 -1 * * * * | 1- * * * * | 5-1 * * * * | */0 * * * * | 1,,2 * * * * | 1, * * * * | 1//2 * * * * | *-5 * * * *
-*/-5 * * * * | 1.5 * * * * | 0x5 * * * * | +5 * * * * | ٣ * * * * | */99999 * * * *
+*/-5 * * * * | 1.5 * * * * | 0x5 * * * * | +5 * * * * | ٣ * * * *
 5-1/2 * * * * | ** * * * *
 H * * * * | R * * * * | H/15 * * * * | R(1-5) * * * * | h h * * *
-* * ? * * | * * 15W * * | * * LW * * | * * L-3 * * | L * * * * | * * * * L | * * * * L5 | * * * * friL
+* * ? * * | * * 15W * * | * * L-3 * * | L * * * * | * * * * L | * * * * L5 | * * * * friL
 * * * * 8L
-* * * * 1#0 | * * * * 1#6 | * * * * 1#1,3 | * * * * #1 | * * 1#1 * * | * * * * 8#1 | * * * * 1#1/2
-* * * JANUARY * | * * * * MONDAY | * * * MON * | * * * * JAN | JAN * * * * | * * * * sat-sun | * * * * ſun
+* * * * 1#0 | * * * * 1#6 | * * * * #1 | * * 1#1 * * | * * * * 8#1 | * * * * 1#1/2
+* * * JANUAR * | * * * * MOND | * * * MON * | * * * * JAN | JAN * * * * | * * * * sat-sun | * * * * ſun
 * * 31 2 * | 0 0 30 2 * | 0 0 31 4,6,9,11 * | 0 0 30 2 */2 | 0 0 31 4 *
 """
 
@@ -136,8 +143,7 @@ def items(low: int, high: int, names: tuple[str, ...] = ()) -> st.SearchStrategy
     single = st.one_of(value.map(str), named)
     bounds = st.tuples(value, value).map(sorted)
     step = st.integers(1, 25)
-    # N-N/STEP is left out: cronsim reads it as N/STEP.
-    stepped = st.tuples(bounds.filter(lambda pair: pair[0] < pair[1]), step)
+    stepped = st.tuples(bounds, step)
     return st.one_of(
         single,
         bounds.map(lambda pair: f"{pair[0]}-{pair[1]}"),
@@ -158,9 +164,36 @@ WEEKDAYS = ("sun", "MON", "Tue", "wed", "thu", "fri", "sat")
 expressions = st.tuples(
     fields(items(0, 59)),
     fields(items(0, 23)),
-    fields(items(1, 31), "L", "15,L", "31", "29-31"),
+    fields(
+        items(1, 31),
+        "L",
+        "15,L",
+        "31",
+        "29-31",
+        "LW",
+        "L/3",
+        "LW/2",
+        "LW,L",
+        "1,LW",
+        "L,LW,9-11/2",
+        "*,LW",
+        "31,LW",
+    ),
     fields(items(1, 12, MONTHS)),
-    fields(items(0, 7, WEEKDAYS), "1#1", "fri#5", "7#2", "1#1,3#3", "5L", "7L", "1#2,5L"),
+    fields(
+        items(0, 7, WEEKDAYS),
+        "1#1",
+        "fri#5",
+        "7#2",
+        "1#1,3#3",
+        "5L",
+        "7L",
+        "1#2,5L",
+        "1,5L",
+        "sat,SUN#3",
+        "*,1#1",
+        "1-3,7#2,6L",
+    ),
 ).map(" ".join)
 
 
@@ -198,6 +231,15 @@ PIECES: tuple[str, ...] = (
     "L/2",
 )
 PIECES += (
+    "LW/3",
+    "L/0",
+    "LW,L,9",
+    "1,5L",
+    "sat,1#3",
+    "5-5/2",
+    "1#01",
+    "05",
+    "*/100000",
     "5L",
     "L5",
     "15W",
@@ -230,15 +272,50 @@ def cronsim_accepts(expression: str) -> bool:
         return False
 
 
-def test_it_accepts_what_cronsim_accepts_save_for_forms_of_the_last_day() -> None:
+def test_it_accepts_what_cronsim_accepts() -> None:
     everywhere = [
         " ".join("*" if position != other else piece for other in range(5))
         for piece in PIECES
         for position in range(5)
     ]
     differing = [text for text in everywhere if is_accepted(text) != cronsim_accepts(text)]
-    assert differing == ["* * LW * *", "* * L/2 * *"]
+    assert differing == []
     assert sum(map(is_accepted, everywhere)) > 40
+
+
+MINUTES = st.integers(wall("1990-01-01 00:00"), wall("2060-01-01 00:00"))
+anything = st.lists(st.sampled_from(PIECES), min_size=1, max_size=2).map(",".join)
+
+
+@settings(examples, max_examples=600)
+@given(st.tuples(*[anything] * 5).map(" ".join), MINUTES)
+def test_whatever_cronsim_takes_is_taken_and_names_the_same_times(expression: str, reference: int) -> None:
+    try:
+        expected = next(CronSim(expression, EPOCH + reference * MINUTE))
+        before = next(CronSim(expression, EPOCH + reference * MINUTE, reverse=True))
+    except (CronSimError, StopIteration):
+        assert not is_accepted(expression)
+        return
+    crontab = Crontab(normalise(expression))
+    found, found_before = crontab.after(reference), crontab.before(reference)
+    assert found is not None
+    assert found_before is not None
+    assert EPOCH + found * MINUTE == expected
+    assert EPOCH + found_before * MINUTE == before
+
+
+@pytest.mark.parametrize("name", ["MONDAY", "sunday", "Saturday,wednesday", "monday-friday/2", "friday#2"])
+def test_weekdays_may_be_written_in_full(name: str) -> None:
+    short = re.sub(r"[A-Za-z]+", lambda match: match[0][:3], name)
+    assert following(f"0 0 * * {name}", "2025-03-03 00:00", 5) == following(
+        f"0 0 * * {short}", "2025-03-03 00:00", 5
+    )
+
+
+def test_a_calendar_that_goes_backwards_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dataflow.monitors.crontab.croniter.get_next", lambda *_: 600.0)
+    with pytest.raises(CalendarError, match="leap seconds"):
+        Crontab("* * * * *").after(10)
 
 
 @examples

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.monitors.check_in import MINUTE_US
-from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.schedule import Schedule, load_zone, schedule_for
+from dataflow.monitors.schedule import Schedule, schedule_for
 from dataflow.monitors.times import Microseconds, Minute
+from state.zones import load_zone
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEW_YORK, VIENNA, LORD_HOWE, SAO_PAULO = (
@@ -27,7 +27,7 @@ ZONES = (
 
 
 def schedule(text: str, zone: str) -> Schedule:
-    return schedule_for(MonitorConfig("interval" if len(text.split()) == 2 else "crontab", text, zone))
+    return schedule_for("interval" if len(text.split()) == 2 else "crontab", text, zone)
 
 
 def minute_of(moment: datetime) -> int:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.config import MonitorConfig
-from dataflow.monitors.schedule import schedule_for
 from dataflow.monitors.times import Microseconds, Minute
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -26,7 +25,7 @@ def early_for(schedule: str, began: str, expected: str | None, tolerance_s: floa
     """What a run counts for that began then; an empty text if it was not early."""
     config = MonitorConfig("interval" if len(schedule.split()) == 2 else "crontab", schedule, zone)
     expected_minute = us(expected) // MINUTE_US if expected else NO_MINUTE
-    found = schedule_for(config).early_for(
+    found = config.timing().early_for(
         Microseconds(us(began)), Minute(expected_minute), int(tolerance_s * SECOND_US)
     )
     return "" if found == NO_MINUTE else (EPOCH + timedelta(minutes=found)).strftime("%Y-%m-%d %H:%M")
@@ -102,7 +101,7 @@ LONGER_THAN_A_GAP_HOURS = {
     st.integers(1, 7200 * SECOND_US),
 )
 def test_of_a_crontab_it_is_the_nearest_time_within_the_tolerance(schedule, zone, began_us, tolerance_us):
-    rule = schedule_for(MonitorConfig("crontab", schedule, zone))
+    rule = MonitorConfig("crontab", schedule, zone).timing()
     times = [rule.after(began_us - LONGER_THAN_A_GAP_HOURS[schedule] * 3600 * SECOND_US)]
     while times[-1] * MINUTE_US <= began_us:
         times.append(rule.after(times[-1] * MINUTE_US))
@@ -120,7 +119,7 @@ def test_of_a_crontab_it_is_the_nearest_time_within_the_tolerance(schedule, zone
     st.integers(1, 7200 * SECOND_US),
 )
 def test_of_an_interval_it_is_what_was_expected_or_nothing(schedule, expected, ahead_us, tolerance_us):
-    rule = schedule_for(MonitorConfig("interval", schedule))
+    rule = MonitorConfig("interval", schedule).timing()
     gap_us = {"minute": 1, "hour": 60, "day": 1440, "month": 28 * 1440}[schedule.split()[1]] * MINUTE_US
     gap_us *= int(schedule.split()[0])
     is_early = 0 < ahead_us <= min(tolerance_us, gap_us / 2)

@@ -11,11 +11,9 @@ from dataflow.monitors.schedule import (
     LAST_MINUTE,
     CrontabSchedule,
     Schedule,
-    load_zone,
-    schedule_for,
-    zone_names,
 )
 from dataflow.monitors.times import Microseconds, Minute
+from state.zones import load_zone, zone_names
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = ("UTC", "America/New_York", "Europe/Vienna", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
@@ -32,7 +30,7 @@ def shown(found: int) -> str:
 
 def schedule(text: str, zone: str | None = None) -> Schedule:
     schedule_type = "interval" if len(text.split()) == 2 else "crontab"
-    return schedule_for(MonitorConfig(schedule_type, text, zone))
+    return MonitorConfig(schedule_type, text, zone).timing()
 
 
 def after(text: str, reference: str, zone: str | None = None) -> str:
@@ -165,8 +163,8 @@ def test_what_would_come_after_the_end_of_the_calendar_is_said_to_come_then(text
 def test_monitors_with_the_same_schedule_and_zone_share_it() -> None:
     one = MonitorConfig("crontab", "0 0 * * *", None, checkin_margin=3)
     other = MonitorConfig("crontab", "0 0 * * *", "UTC", max_runtime=3)
-    assert schedule_for(one) is schedule_for(other)
-    assert schedule_for(one) is not schedule_for(MonitorConfig("crontab", "0 0 * * *", "Europe/Vienna"))
+    assert one.timing() is other.timing()
+    assert one.timing() is not MonitorConfig("crontab", "0 0 * * *", "Europe/Vienna").timing()
 
 
 @pytest.mark.parametrize(
@@ -181,7 +179,7 @@ def test_monitors_with_the_same_schedule_and_zone_share_it() -> None:
 )
 def test_what_never_was_a_valid_config_has_no_schedule(config: MonitorConfig) -> None:
     with pytest.raises((ValueError, KeyError)):
-        schedule_for(config)
+        config.timing()
 
 
 def test_every_zone_can_be_loaded() -> None:

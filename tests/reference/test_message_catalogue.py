@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from dataflow.monitors.volume_judge import SystemIncident
 from dataflow.wire.message_catalogue import PAYLOADS
 from dataflow.wire.stalls import Stall, stall_message
-from dataflow.wire.system_incidents import SystemIncident, system_incident_message
+from dataflow.wire.system_incidents import system_incident_message
 from tests.builders import check_in, pulse
 from tests.flow.memory import run
 

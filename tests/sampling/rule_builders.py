@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dataflow.sampling.conditions import Subject
-from dataflow.sampling.sampling_rules import OrganizationRules, Rule, parse_rule
+from dataflow.sampling.sampling_rules import OrganizationRules, Rule, RulesState, parse_rule
 
 SECOND_US = 1_000_000
 ALL = {"op": "and", "inner": []}
@@ -48,7 +48,7 @@ def guid(number):
 
 
 def reloaded(rules, base_rate=0.0):
-    saved = msgspec.msgpack.decode(msgspec.msgpack.encode(rules.to_state()))
+    saved = msgspec.msgpack.decode(msgspec.msgpack.encode(rules.to_state()), type=RulesState)
     return OrganizationRules.from_state(saved, base_rate)
 
 

@@ -364,4 +364,4 @@ def test_a_snapshot_is_plain_data():
     state = json.loads(msgspec.json.encode(rules.to_state()))
     assert msgspec.convert(state, RulesState).rules == rules.to_state().rules
     with pytest.raises(msgspec.ValidationError):
-        OrganizationRules.from_state([[["no rule"]], []])
+        msgspec.convert([[["no rule"]], []], RulesState)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dataflow.steps.snapshot_blocks import SMALL_BLOCK, Blocks
 
-LAYOUT = tuple[list[int], list[tuple[int, int]]]
+DECODE = msgspec.msgpack.Decoder(tuple[list[int], list[tuple[int, int]]]).decode
 
 
 class Group:
@@ -20,7 +20,7 @@ class Group:
 
     def __init__(self, saved=()):
         self.blocks: Blocks[Any] = Blocks()
-        self.values = dict(self.blocks.restore(saved, LAYOUT, lambda entry: entry[0]))
+        self.values = dict(self.blocks.restore(saved, DECODE, lambda entry: entry[0]))
         self.encoded = 0
 
     def snapshot(self, changed):

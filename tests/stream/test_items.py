@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.changes import EnvironmentMuted, MonitorChanged, MonitorDeleted
 from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.config import MonitorConfig
@@ -17,7 +18,6 @@ from dataflow.stream.items import (
     Item,
     Message,
     Records,
-    RuleRequested,
     Sampled,
 )
 from state.schema.catalogue import Rows

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.monitors.check_in import CheckIn
+from dataflow.monitors.times import Minute
 from dataflow.steps.decode import Decode
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import Chunk
+from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder, payload_of
 from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts
@@ -76,7 +78,10 @@ def decoded(batch):
 @given(st.lists(lines, min_size=1, max_size=5))
 def test_what_the_source_has_read_of_a_line_changes_nothing(texts):
     decoder = LineDecoder(CheckInDecoder(PROJECTS), "in.jsonl", 0)
-    read = [decoder.read(text, number) for number, text in enumerate(texts, 1)]
+    clock, read = PartitionClock(5), []
+    for number, text in enumerate(texts, 1):
+        read.append(decoder.read(text, number, clock.minute))
+        clock.take(read[-1][0])
     messages = [(number, ts, text) for number, (text, (ts, _)) in enumerate(zip(texts, read, strict=True), 1)]
     plain = SourceBatch(0, "in.jsonl", 0, Format.LINES, 5, messages, 6)
     assert [ts for ts, _ in read] == [read_ts(text) for text in texts]
@@ -89,7 +94,7 @@ def test_the_usual_line_is_read_at_once_and_keeps_its_payload():
     payload = {"check_in_id": GUID, "monitor_slug": "nightly", "status": "ok", "more": [1, 2]}
     message = {"message_type": "check_in", "payload": payload, "start_time": 60, "project_id": 7}
     text = json.dumps({"ts": 60, "message": message}).encode()
-    received_us, check_in = LineDecoder(CheckInDecoder(PROJECTS), "in.jsonl", 0).read(text, 1)
+    received_us, check_in = LineDecoder(CheckInDecoder(PROJECTS), "in.jsonl", 0).read(text, 1, Minute(-1))
     assert received_us == 60_000_000
     assert check_in is not None
     assert check_in.is_line

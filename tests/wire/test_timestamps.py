@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflow.wire.timestamps import LATEST_US, parse_time, read_ts
+from dataflow.monitors.time_texts import LATEST_US, parse_time
+from dataflow.wire.timestamps import read_ts
 
 START_US = 1_740_960_000_000_000  # 2025-03-03T00:00:00Z
 
