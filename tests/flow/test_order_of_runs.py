@@ -82,7 +82,7 @@ def modelled(model: dict[str, Any], lines: list[dict[str, Any]]) -> Naive:
 
 
 def check_in_facts(world: World) -> list[Any]:
-    return sorted(
+    return [
         (
             row["date_added"],
             row["status"],
@@ -92,7 +92,7 @@ def check_in_facts(world: World) -> list[Any]:
             row["duration_ms"],
         )
         for row in world.rows("check_ins")
-    )
+    ]
 
 
 def us(seconds: int | None) -> int | None:
@@ -119,9 +119,7 @@ def assert_agree(world: World, naive: Naive) -> None:
     assert environment["status"] == outcome.status
     assert environment["next_checkin"] == us(naive.next)
     assert environment["last_checkin"] == us(naive.last_checkin)
-    incidents = sorted(
-        (row["starting_timestamp"], row["resolving_timestamp"]) for row in world.rows("incidents")
-    )
+    incidents = [(row["starting_timestamp"], row["resolving_timestamp"]) for row in world.rows("incidents")]
     assert facts(incidents) == facts((us(each["start"]), us(each["end"])) for each in outcome.incidents)
     assert all(end is None or start <= end for start, end in incidents)
     kinds = [row["payload_type"] for row in world.rows("status_changes")]
