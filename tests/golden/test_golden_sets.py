@@ -40,7 +40,7 @@ from tests.state.state_rows import START_US, check_in, environment, monitor, row
 
 SETS = {folder.parent.name: GoldenSet(folder.parent) for folder in sorted(FOLDER.glob("*/set.json"))}
 STOPPED = [(name, int(shards)) for name, each in SETS.items() for shards in each.facts["stopped_behind_line"]]
-NEWEST = "v1"
+NEWEST = "v2"
 """The set of the version that is written now."""
 KEPT = {"check_ins": "check_in_id", "incidents": "incident_id", "status_changes": "message_id"}
 """Tables whose rows stay, and what identifies one; but for those of monitors that the rest of the input deletes."""
@@ -57,6 +57,7 @@ NEVER_AT_A_STOP = {
         "name",
         "config",
     },  # only rules wait
+    "Environment": {"records"},  # for kinds of alarms to come: those of today have fields of their own
     "Held": {"counts"},
     "OrganizationState": {"monitors"},  # of version 1
     "ClockTickRow": {"decided_at"},  # of one that is not decided
