@@ -58,6 +58,15 @@ NEVER_AT_A_STOP = {
         "config",
     },  # only rules wait
     "Environment": {"records"},  # for kinds of alarms to come: those of today have fields of their own
+    "EnvironmentReset": {  # the input has no reset that waits for a tick
+        "project_id",
+        "slug",
+        "environment",
+        "at_us",
+        "clock_minute",
+        "source",
+        "reached_minute",
+    },
     "Held": {"counts"},
     "OrganizationState": {"monitors"},  # of version 1
     "ClockTickRow": {"decided_at"},  # of one that is not decided
