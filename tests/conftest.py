@@ -19,6 +19,7 @@ PROCESS_FOLDERS = (
     "benchmarks",
     "cluster",
     "golden",
+    "commands",
     "bad_input",
     "scenarios",
 )
