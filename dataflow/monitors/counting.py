@@ -140,6 +140,8 @@ def count_success(
         return
     journal.touch(monitor, environment, at_us)
     incident = environment.incident
+    # That it flaps decides about messages alone: a success that is ordinary without that is so with it.
+    is_ordinary = incident is None and environment.failures is None and environment.records is None
     counted = Counted(run, at_us, incident)
     for alarm in ALARMS:
         alarm.before(monitor, environment, at_us // MINUTE_US, journal)
@@ -154,7 +156,8 @@ def count_success(
         for alarm in ALARMS:
             alarm.on_change(monitor, environment, counted)
         _send_recovery(monitor, environment, incident, counted, journal)
-    _decided(monitor, environment, counted, Verdict.SUCCESS, journal)
+    if not is_ordinary:
+        _decided(monitor, environment, counted, Verdict.SUCCESS, journal)
 
 
 def _send_recovery(

@@ -157,7 +157,7 @@ def test_what_became_calm_while_disabled_is_said_when_the_monitor_is_enabled():
 hypothesis_options = st.sampled_from(
     [{"flapping_changes": n, "flapping_window": w} for n in (1, 2, 4) for w in (5, 40, 600)]
 )
-QUIET = ("status_changes", "monitor_environments")
+QUIET = ("status_changes", "monitor_environments", "run_decisions")
 
 
 @several
@@ -197,6 +197,16 @@ def test_only_messages_are_held_back_nothing_that_is_recorded(lines, options):
     for key, row in plain.tables["monitor_environments"].items():
         # Without updated_at and is_flapping: that it is calm changes these.
         assert quiet.tables["monitor_environments"][key][:-2] == row[:-2]
+    plain_decisions, quiet_decisions = _decisions(plain), _decisions(quiet)
+    assert plain_decisions == quiet_decisions
+
+
+def _decisions(world):
+    """What was decided about runs, except what became of the message."""
+    return sorted(
+        ({**row, "message": None} for row in world.rows("run_decisions")),
+        key=lambda row: (row["slug"], row["check_in_id"], row["verdict"]),
+    )
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

@@ -41,7 +41,11 @@ class Shards:
 
     def epoch(self, shard, at, *check_ins, moment=None, **rows):
         self.now = START + (60 * at if moment is None else moment)
-        self.writers[shard].write({"check_ins": list(check_ins), "partitions": [partition(at, at)]} | rows)
+        deletes = [each for each in check_ins if isinstance(each, tuple)]
+        written = [each for each in check_ins if not isinstance(each, tuple)]
+        self.writers[shard].write(
+            {"check_ins": written, "partitions": [partition(at, at)]} | rows, {"check_ins": deletes}
+        )
         self.writers[shard].commit()
         self.histories[shard].maintain()
         return self.publishers[shard].publish()

@@ -20,7 +20,7 @@ from state.schema.catalogue import SCHEMA_VERSION, TABLES
 from state.schema.database import shard_path
 from state.schema.table import Kind
 from state.schema.tables.monitors import BrokenMonitorRow, ConfigRow, MonitorStatusRow, MuteRow
-from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, StatusChangeRow
+from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, RunDecisionRow, StatusChangeRow
 from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
 from state.write.writer import StateWriter
@@ -42,6 +42,21 @@ EVERY_TABLE: dict[str, list[Any]] = {
     "monitors": [monitor()],
     "monitor_environments": [environment()],
     "check_ins": [check_in(1), check_in(2, "error", minute=5)],
+    "run_decisions": [
+        row(
+            RunDecisionRow,
+            guid(2),
+            "failure",
+            1,
+            "backup",
+            "production",
+            START_US,
+            START_US,
+            True,
+            None,
+            "ab" * 16,
+        )
+    ],
     "incidents": [
         row(IncidentRow, "ab" * 16, 1, "backup", "production", "cd" * 16, guid(2), START_US, None, None)
     ],
