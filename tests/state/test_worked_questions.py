@@ -13,6 +13,7 @@ def demo(tmp_path_factory):
     return run_demo(tmp_path_factory.mktemp("demo"))
 
 
+@pytest.mark.process
 def test_every_worked_question_is_answered_as_printed(demo):
     page = PAGE.read_text(encoding="utf-8")
     assert answered(page, demo) == page, "renew it with: python -m tests.state.worked_questions"

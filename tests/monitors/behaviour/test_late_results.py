@@ -6,6 +6,8 @@ from dataflow.monitors.check_in import MAX_DURATION_MS
 from dataflow.monitors.environment import REMEMBERED_GUIDS
 from tests.monitors.behaviour.job import Job, Seen, at
 
+TOO_LONG_S = MAX_DURATION_MS // 1000 + 1
+
 
 def timed_out(**more):
     return Job("0 0 * * *", max_runtime=5, **more).begins(0.5, "a").clock(5)
@@ -124,14 +126,14 @@ def test_a_guid_across_the_border_of_two_others_is_not_known():
 
 def test_a_duration_that_is_too_long_is_refused():
     job = Job("0 0 * * *", max_runtime=40320).begins(0.5, "a")
-    job.ok(1, "a", duration_s=(MAX_DURATION_MS + 1) / 1000)
-    assert job.rejected == [{"type": "CHECKIN_INVALID_DURATION", "duration": str(MAX_DURATION_MS + 1)}]
+    job.ok(1, "a", duration_s=TOO_LONG_S)
+    assert job.rejected == [{"type": "CHECKIN_INVALID_DURATION", "duration": str(1000 * TOO_LONG_S)}]
     assert job.seen("a").status == "in_progress"
-    assert job.ok(2, "a", duration_s=MAX_DURATION_MS / 1000).seen("a").status == "ok"
+    assert job.ok(2, "a", duration_s=TOO_LONG_S - 1).seen("a").status == "ok"
 
 
 def test_a_late_duration_that_is_too_long_is_refused():
-    job = timed_out().ok(7, "a", duration_s=(MAX_DURATION_MS + 1) / 1000)
+    job = timed_out().ok(7, "a", duration_s=TOO_LONG_S)
     assert len(job.rejected) == 1
     assert job.seen("a").updated == 5
 
