@@ -15,13 +15,18 @@ OWN = Path(__file__).parent / "cases"
 CONTRACT = Path(os.environ.get("CRONWAX_SCENARIOS") or PROJECT.parent / "shared" / "scenarios" / "cases")
 """The contract's scenarios; a clone that stands alone has none."""
 
+SUPERSEDED = frozenset({"contract-invalid_guid_and_validation"})
+"""Cases that expect what the contract's text (SPEC, section 3) no longer says: there a negative duration counts as not
+given, and one of 2147483648 ms is taken. The project's own case `durations` follows the text."""
+
 
 def cases() -> Iterator[tuple[str, Path]]:
     if os.environ.get("CRONWAX_SCENARIOS") and not CONTRACT.is_dir():
         raise pytest.UsageError(f"CRONWAX_SCENARIOS: {CONTRACT} is no folder")
     for source, folder in (("own", OWN), ("contract", CONTRACT)):
         for path in sorted(folder.glob("*.json")):
-            yield f"{source}-{path.stem}", path
+            if (name := f"{source}-{path.stem}") not in SUPERSEDED:
+                yield name, path
 
 
 CASES = dict(cases())
