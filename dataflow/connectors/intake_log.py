@@ -58,6 +58,9 @@ class _Marker(msgspec.Struct):
     partitions: int
 
 
+_decode_marker = msgspec.json.Decoder(_Marker).decode
+
+
 def open_log(folder: Path, partitions: int) -> int:
     """Make the log if it is not there yet; returns how many partitions it has. Raises LogError."""
     marker = folder / LOG_MARKER
@@ -75,7 +78,7 @@ def partitions_of(folder: Path) -> int:
     """How many partitions a log has. Raises LogError."""
     marker = folder / LOG_MARKER
     try:
-        found = msgspec.json.decode(marker.read_bytes(), type=_Marker)
+        found = _decode_marker(marker.read_bytes())
     except OSError as error:
         raise LogError(f"{marker}: {error.strerror}") from None
     except msgspec.DecodeError as error:

@@ -77,7 +77,8 @@ class Monitor(msgspec.Struct, gc=False):
             environment.complete()
             monitor.add(environment)
             if monitor.schedule is NEVER:
-                environment.next_minute, environment.latest_minute = NO_MINUTE, FAR_MINUTE
+                environment.next_minute = NO_MINUTE
+                environment.latest_minute = environment.due_minute = FAR_MINUTE
         return monitor
 
     @property

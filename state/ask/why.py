@@ -10,7 +10,7 @@ import duckdb
 
 from state.ask.why_facts import Facts, IncidentFacts, Run, environments_of, facts_of, rejections_of
 from state.errors import StateError
-from state.zones import load_zone
+from state.zones import load_zone, zone_names
 
 COLUMNS = ["project_id", "slug", "environment", "at", "about", "sentence"]
 """Of an answer as rows."""
@@ -80,13 +80,20 @@ def as_text(answer: list[Sentence]) -> Iterator[str]:
 class _Sentences:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
-        self._zone = load_zone(facts.config.timezone)
+        self._has_zone = facts.config.timezone in zone_names()
+        self._zone = load_zone(facts.config.timezone if self._has_zone else "UTC")
 
     def all(self) -> Iterator[tuple[str, str]]:
         """What each sentence is about, and the sentence."""
         facts, incident = self._facts, self._facts.incident
         is_open = incident is not None and incident.resolved is None
         yield "state", f"{facts.project_id}/{facts.slug}, {facts.environment}, {self._state(is_open)}"
+        if not self._has_zone:
+            yield (
+                "state",
+                f"Its time zone, {facts.config.timezone}, is unknown to this release. Local times are in UTC here, and "
+                "no check-in is expected until it is configured again.",
+            )
         if facts.first_seen is None and facts.config.since > facts.at:
             yield (
                 "state",

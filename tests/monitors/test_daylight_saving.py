@@ -171,8 +171,14 @@ def by_cronsim(text: str, zone: str, since: int) -> Iterator[int]:
     return (minute_of(moment) for moment in CronSim(text, local(since, zone)))
 
 
-FIXED = ("30 2 * * *", "0 0 * * *", "0,30 1-3 * * *", "59 23 L * *", "15 1 * * sun", "5 12 */2 * mon-fri")
-ELAPSED = ("*/15 * * * *", "5 * * * *", "* * * * *", "0 */2 * * *", "*/7 0-3 * * *", "30 */6 * * 0")
+FIXED = (
+    *("30 2 * * *", "0 0 * * *", "0,30 1-3 * * *", "59 23 L * *", "15 1 * * sun", "5 12 */2 * mon-fri"),
+    *("30 2 LW * *", "0 1-1/2 31,LW * 2,5L", "45 2 L,15 * sat,sun#5"),
+)
+ELAPSED = (
+    *("*/15 * * * *", "5 * * * *", "* * * * *", "0 */2 * * *", "*/7 0-3 * * *", "30 */6 * * 0"),
+    *("*/20 * LW,L * *", "*/30 1-3 * * sat,7L", "10 * * * 6,sun#1,sun#5"),
+)
 
 
 @pytest.mark.parametrize("zone", ZONES)

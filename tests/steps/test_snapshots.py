@@ -6,20 +6,26 @@ from typing import Any
 
 import msgspec
 import pytest
+import zstandard
 
 from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
 from dataflow.monitors.organization import UNLIMITED, Limits
+from dataflow.monitors.schedule import LAST_MINUTE
 from dataflow.monitors.times import NO_TIME
 from dataflow.process.exit import LastingError
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition
+from dataflow.steps.transition_state import BLOCK, SNAPSHOTS
 from dataflow.steps.upsert import Upsert
 from dataflow.stream.batch import Format, SourceBatch
-from dataflow.stream.items import Chunk
+from dataflow.stream.items import Chunk, Records, Ticks
 from dataflow.wire.timestamps import read_ts
 from state.publish.snapshot import open_snapshot
+from state.schema.catalogue import rows_of
+from state.schema.tables.runs import CheckInRow
 from tests.builders import START_S, as_line, check_in
 from tests.golden.contents import entries_of, state_of
 from tests.golden.sets import FOLDER, GoldenSet, latest_snapshots
@@ -50,6 +56,10 @@ def fed():
     for step in (gate, upsert, transition):
         chunks = [out for out in step.apply(chunks) if isinstance(out, Chunk)]
     return gate, upsert, transition
+
+
+def decompressed(block):
+    return zstandard.ZstdDecompressor().decompress(block)
 
 
 def encoded(version, state):
@@ -140,6 +150,42 @@ def shown(monitor, environment):
         incident.id if incident is not None else None,
         environment.last_checkin_us if environment.last_checkin_us != NO_TIME else None,
     )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        MonitorConfig("crontab", "0 * * * *", "US/Pacific-New"),
+        MonitorConfig("crontab", "0 0 ? * *"),
+        MonitorConfig("fortnightly", "1"),
+    ],
+)
+def test_a_schedule_that_is_accepted_no_more_ends_nothing(config, caplog):
+    """A zone may leave the zone data, and a later release may refuse an expression."""
+    state = fed()[2].state()
+    layout = msgspec.msgpack.Decoder(BLOCK)
+    saved = [entry for block in state.blocks for entry in layout.decode(decompressed(block))[1]]
+    broken, sound = (msgspec.structs.replace(entry, config=config) for entry in saved)
+    sound.config = saved[1].config
+    snapshot = SNAPSHOTS.encode(msgspec.structs.replace(state, monitors=[broken, sound], blocks=[]))
+    step = transition_of(snapshot)
+    assert [record.getMessage() for record in caplog.records if broken.slug in record.getMessage()]
+    assert len(caplog.records) == 1
+    later = START_S // 60 + 10_000
+    ticks: list[Any] = [Ticks(0, [], later, later), Chunk(0, 0, [], later)]
+    records = [out for out in step.apply(ticks) if isinstance(out, Records)]
+    rows = [row for out in records for row in rows_of(out.rows, CheckInRow) if row.status == "missed"]
+    assert {row.slug for row in rows} == {sound.slug}
+    line = as_line(check_in(60, broken.slug, "ok", 7, config=HOURLY))
+    batch = SourceBatch(0, "input", 0, Format.LINES, NO_MINUTE, [(9, read_ts(line), line)], later, 2)
+    chunks = [out for out in Decode({}, 1)([batch]) if isinstance(out, Chunk)]
+    gate = gate_of()
+    for each in (gate, upsert_of()):
+        chunks = [out for out in each.apply(chunks) if isinstance(out, Chunk)]
+    step.apply(chunks)
+    (healed,) = [monitor for monitor in step.group.monitors.values() if monitor.slug == broken.slug]
+    assert healed.config.schedule == "0 * * * *"
+    assert healed.environments()[0].next_minute < LAST_MINUTE
 
 
 @pytest.mark.parametrize("build", [gate_of, upsert_of, transition_of])

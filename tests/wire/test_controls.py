@@ -27,3 +27,17 @@ def test_keys_of_other_controls_mean_nothing_to_a_sampling_rule():
     control = ControlDecoder({7: 70}).decode(text, PLACE)
     assert (control.organization_id, control.project_id, control.slug) == (3, None, None)
     assert control.rule == text
+
+
+def test_a_reset_names_a_monitor_and_maybe_an_environment():
+    decoder = ControlDecoder({7: 70})
+    of_all = {"type": "reset", "project_id": 7, "monitor_slug": "Nightly Job"}
+    found = decoder.decode(json.dumps(of_all).encode(), PLACE)
+    assert (found.kind, found.organization_id, found.slug, found.environment) == (
+        "reset",
+        70,
+        "nightly-job",
+        None,
+    )
+    found = decoder.decode(json.dumps(of_all | {"environment": ""}).encode(), PLACE)
+    assert found.environment == "production"

@@ -1,0 +1,100 @@
+"""In what order check-ins and rules are taken, and what waits for the watermark."""
+
+from __future__ import annotations
+
+import json
+
+from msgspec.structs import replace
+
+from dataflow.monitors.admission import RuleRequested
+from dataflow.monitors.times import MINUTE_US, Microseconds
+from dataflow.sampling.sampler import Sampler
+from tests.monitors.test_organization import check_in, control
+
+
+def sent(minute, number=1, slug="m"):
+    at_us = Microseconds(minute * MINUTE_US)
+    return replace(check_in(slug), guid=bytes([number]) * 16, received_us=at_us, payload=b"{}", offset=number)
+
+
+def requested(minute, number=1, slug="m"):
+    return RuleRequested(1, 1, slug, minute * int(MINUTE_US), "t", 0, number)
+
+
+def kept(decided):
+    return [row.check_in_id[0] for row in decided.samples]
+
+
+def sampler(base_rate=0.0, state=None):
+    return Sampler(base_rate, lambda item: item.payload, state)
+
+
+def test_nothing_is_decided_before_the_watermark_has_passed_it():
+    rules = sampler(1.0)
+    rules.offer(sent(5))
+    assert kept(rules.advance(5)) == []
+    assert kept(rules.advance(6)) == [1]
+    assert kept(rules.finish()) == []
+
+
+def test_the_end_decides_about_all_that_waits():
+    rules = sampler(1.0)
+    rules.offer(sent(5))
+    assert kept(rules.finish()) == [1]
+
+
+def test_they_are_taken_in_the_order_of_their_times_however_they_come():
+    rules = sampler(1.0)
+    for number, minute in ((1, 7), (2, 5), (3, 6)):
+        rules.offer(sent(minute, number))
+    assert kept(rules.finish()) == [2, 3, 1]
+
+
+def test_a_rule_keeps_the_check_in_that_called_for_it_and_none_from_before():
+    rules = sampler()
+    rules.request(requested(5, 2))
+    rules.offer(sent(4, 1))
+    rules.offer(sent(5, 2))
+    decided = rules.finish()
+    assert kept(decided) == [2]
+    assert [row.kept for row in decided.rules] == [1]
+
+
+def test_what_no_rule_can_be_about_is_not_kept_in_memory():
+    rules = sampler()
+    rules.request(requested(5))
+    rules.offer(sent(5, slug="other"))
+    assert len(rules.state().waiting) == 1
+
+
+def test_the_check_in_itself_is_not_changed():
+    rules = Sampler(1.0, lambda item: b"the payload")
+    item = replace(sent(5), is_line=True, payload=b"the line")
+    rules.offer(item)
+    assert (item.payload, item.is_line) == (b"the line", True)
+    (row,) = rules.finish().samples
+    assert row.payload == b"the payload"
+
+
+def test_a_rule_that_a_control_asks_for_in_vain_is_rejected():
+    rule = {"condition": {"op": "and", "inner": []}, "project_ids": [1], "start": 0, "end": 10**9}
+    rule |= {"num_samples": 1, "sample_rate": 1, "query": ""}
+    rules = sampler()
+    for number in range(51):
+        one = rule | {"condition": {"op": "eq", "name": "monitor.slug", "value": f"m{number}"}}
+        asked = control("upsert_sampling_rule", None, rule=json.dumps(one).encode())
+        rules.request(replace(asked, project_id=None, offset=number))
+    decided = rules.finish()
+    assert len(decided.rules) == 50
+    ((refused, errors),) = decided.rejected
+    assert refused.offset == 50
+    assert [str(error["type"]) for error in errors] == ["TOO_MANY_RULES"]
+
+
+def test_what_waits_survives_a_snapshot():
+    rules = sampler()
+    rules.request(requested(5))
+    rules.offer(sent(5))
+    again = sampler(state=rules.state())
+    again.offer(sent(6, 2))
+    assert kept(again.finish()) == [1, 2]
