@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, time, timedelta, tzinfo
-from zoneinfo import ZoneInfo
+
+from state.zones import load_zone
 
 _AGO = re.compile(r"(\d+)\s*(m|min|minutes?|h|hours?|d|days?|w|weeks?)(\s+ago)?", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -17,8 +18,8 @@ def read_zone(name: str) -> tzinfo:
     if name.upper() in ("UTC", "Z"):
         return UTC
     try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
+        return load_zone(name)
+    except KeyError:
         raise ValueError(f"there is no time zone {name}; name one like Europe/Vienna") from None
 
 

@@ -88,7 +88,7 @@ def test_a_config_holds_what_was_named_and_nothing_else():
     [
         (["--guid", "x"], "CHECKIN_INVALID_GUID"),
         (["--slug", "!"], "CHECKIN_VALIDATION_FAILED: monitor_slug: Holds no letter and no digit."),
-        (["--duration", "-1"], "CHECKIN_VALIDATION_FAILED: duration: "),
+        (["--duration", "1e300"], "CHECKIN_VALIDATION_FAILED: duration: "),
         (["--schedule", "* * 31 2 *"], "MONITOR_INVALID_CONFIG: schedule"),
         (["--every", "5 fortnights"], '--every "5 fortnights": must be'),
         (["--margin", "5"], "the options of a config need --schedule or --every"),

@@ -80,7 +80,8 @@ def test_what_is_wrong_with_the_cluster_is_one_line(own_broker, siblings):
         flow.start()
     for words, flow in expected.items():
         (process,) = flow.running
-        assert process.status() == 2
+        # A broker that is away may come back; a topic or a login has to be put right first.
+        assert process.status() == (1 if "does not answer" in words else 2)
         (line,) = process.last_words()
         assert words in line
         assert "hunter2" not in "\n".join(process.said())
