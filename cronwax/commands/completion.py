@@ -20,7 +20,7 @@ def parser() -> OneLineParser:
         description='Print completion for a shell. bash and zsh: eval "$(cronwax completion bash)"; fish: '
         "cronwax completion fish | source.",
     )
-    top.add_argument("shell", choices=_SHELLS)
+    top.add_argument("shell", choices=_SHELLS, help="whose syntax to print")
     return top
 
 

@@ -32,11 +32,11 @@ def parser() -> OneLineParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     one = commands.add_parser("check-in", help="one check-in", description="Send one check-in.")
     _add_monitor(one)
-    one.add_argument("--status", required=True, choices=("ok", "error", "in_progress"))
+    one.add_argument("--status", required=True, choices=("ok", "error", "in_progress"), help="how it went")
     one.add_argument("--environment", metavar="NAME", help="default: production")
     one.add_argument("--guid", metavar="UUID", help="default: a new one; all zeros: the latest in progress")
-    one.add_argument("--duration", type=_number, metavar="SECONDS")
-    one.add_argument("--trace-id", metavar="UUID")
+    one.add_argument("--duration", type=_number, metavar="SECONDS", help="how long the run took")
+    one.add_argument("--trace-id", metavar="UUID", help="the trace that the run belongs to")
     _add_config(one)
     _add_controls(commands.add_parser("control", help="a control, by its type"))
     rule = commands.add_parser("rule", help="a sampling rule (the control upsert_sampling_rule)")
@@ -72,24 +72,26 @@ def _add_controls(control: argparse.ArgumentParser) -> None:
     _add_config(upsert)
     status = add("set_monitor_status", "disable a monitor, or enable it")
     _add_monitor(status)
-    status.add_argument("--status", required=True, choices=("active", "disabled"))
+    status.add_argument("--status", required=True, choices=("active", "disabled"), help="what it shall be")
     mute = add("mute", "send no failures of a monitor or environment, or send them again")
     _add_monitor(mute)
     mute.add_argument("--environment", metavar="NAME", help="default: the whole monitor")
-    mute.add_argument("--muted", required=True, type=_truth, metavar="true|false")
+    mute.add_argument("--muted", required=True, type=_truth, metavar="true|false", help="what shall hold")
     delete = add("delete_monitor", "delete a monitor or an environment")
     _add_monitor(delete)
     delete.add_argument("--environment", metavar="NAME", help="default: the whole monitor")
     killswitch = add("set_killswitch", "reject all check-ins of an organization, or no longer")
-    killswitch.add_argument("--organization", required=True, type=int, metavar="ID")
-    killswitch.add_argument("--enabled", required=True, type=_truth, metavar="true|false")
+    killswitch.add_argument("--organization", required=True, type=int, metavar="ID", help="its number")
+    killswitch.add_argument(
+        "--enabled", required=True, type=_truth, metavar="true|false", help="what shall hold"
+    )
     seats = add("set_seats", "how many monitors of an organization are watched")
-    seats.add_argument("--organization", required=True, type=int, metavar="ID")
+    seats.add_argument("--organization", required=True, type=int, metavar="ID", help="its number")
     seats.add_argument("--seats", required=True, type=_seats, metavar="N|none", help="none: no limit")
 
 
 def _add_monitor(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--project", required=True, type=int, metavar="ID")
+    command.add_argument("--project", required=True, type=int, metavar="ID", help="its number")
     command.add_argument("--slug", required=True, help="of the monitor")
 
 

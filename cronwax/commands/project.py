@@ -22,14 +22,14 @@ def parser() -> OneLineParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = commands.add_parser("add", help="add a project, with a key and a ping key")
     add.add_argument("project", type=int, nargs="?", help="its number; else the next one")
-    add.add_argument("--name", default="")
-    add.add_argument("--organization", type=int, default=1, help="(%(default)s)")
+    add.add_argument("--name", default="", help="what people see of it")
+    add.add_argument("--organization", type=int, default=1, help="whose project it is (%(default)s)")
     commands.add_parser("list", help="show projects and keys")
     rotate = commands.add_parser("rotate", help="give a project another key; those before hold until revoked")
-    rotate.add_argument("project", type=int)
+    rotate.add_argument("project", type=int, help="its number")
     revoke = commands.add_parser("revoke", help="take a key or a ping key from a project")
-    revoke.add_argument("project", type=int)
-    revoke.add_argument("key")
+    revoke.add_argument("project", type=int, help="its number")
+    revoke.add_argument("key", help="as list shows it")
     return top
 
 

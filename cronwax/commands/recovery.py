@@ -14,7 +14,7 @@ def parser() -> OneLineParser:
         prog=f"{program()} recovery",
         description="Make a recovery store. Without PARTS: pack one that is there, of a flow that is stopped.",
     )
-    top.add_argument("store", metavar="DIR", type=Path)
+    top.add_argument("store", metavar="DIR", type=Path, help="the folder of the store")
     top.add_argument("parts", metavar="PARTS", type=int, nargs="?", help="for the life of the store")
     return top
 

@@ -17,7 +17,7 @@ _NUMBERS = {"project_id": int, "duration": float}
 def add_rule_options(rule: argparse.ArgumentParser) -> None:
     """What `send rule` takes."""
     rule.description = "Keep raw check-ins that match, from now on or between two times."
-    rule.add_argument("--organization", required=True, type=int, metavar="ID")
+    rule.add_argument("--organization", required=True, type=int, metavar="ID", help="whose check-ins")
     rule.add_argument(
         "--project", action="append", default=[], type=int, metavar="ID", help="again for each; default: all"
     )
@@ -37,7 +37,7 @@ def add_rule_options(rule: argparse.ArgumentParser) -> None:
     rule.add_argument("--num-samples", type=int, default=100, metavar="N", help="at most (%(default)s)")
     rule.add_argument("--sample-rate", type=float, default=1.0, metavar="SHARE", help="0 to 1 (%(default)s)")
     rule.add_argument("--query", help="what people see of it; default: made from the condition")
-    rule.add_argument("--created-by", type=int, metavar="ID")
+    rule.add_argument("--created-by", type=int, metavar="ID", help="the user who asks for it")
 
 
 def rule_body(options: argparse.Namespace, now: datetime) -> dict[str, Any]:

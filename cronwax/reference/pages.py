@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from cronwax.reference.commands import commands_page
 from cronwax.reference.errors import errors_page
 from cronwax.reference.limits import limits_page
 from cronwax.reference.messages import messages_page
@@ -13,6 +14,7 @@ from cronwax.reference.settings import settings_page
 
 FOLDER = Path("docs") / "reference"
 PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands_page,
     "settings.md": settings_page,
     "metrics.md": metrics_page,
     "errors.md": errors_page,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cronwax.reference.commands import commands_page
 from cronwax.reference.markdown import attribute_docstrings
 from cronwax.reference.pages import FOLDER, PAGES, write_pages
 from dataflow.monitors.errors import ErrorType
@@ -35,3 +36,16 @@ def test_every_error_type_says_what_it_means():
 def test_pages_are_written_once(tmp_path):
     assert {path.name for path in write_pages(tmp_path)} == set(PAGES)
     assert write_pages(tmp_path) == []
+
+
+def test_every_argument_of_a_command_says_what_it_means():
+    assert [
+        line for line in commands_page().splitlines() if line.startswith("|") and line.endswith("|  |")
+    ] == []
+
+
+def test_the_page_of_commands_does_not_depend_on_who_makes_it(monkeypatch):
+    monkeypatch.setenv("CRONWAX_PROGRAM", "./run.sh")
+    monkeypatch.setenv("CRONWAX_DATA_DIR", "elsewhere")
+    monkeypatch.setenv("COLUMNS", "30")
+    assert commands_page() == (ROOT / FOLDER / "commands.md").read_text(encoding="utf-8")
