@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     batch_size: int = Field(default=4_096, ge=1, le=100_000)
     """Messages that a source partition hands on at once."""
 
+    accept_other_data: bool = False
+    """Go on although data folder, recovery store and published snapshot do not belong together, or the data folder is
+    older than they are: what is missing stays missing, and the snapshot is replaced by one that knows less."""
+    umask: str = Field(default="077", pattern=r"^0?0[0-7]{2}$")
+    """The rights that files and folders made by the flow do not have, in octal. `027` lets a group read them."""
     publish_interval: float = Field(default=10.0, ge=0.0)
     """Shortest time between two published snapshots, in seconds."""
     history_hot_rows: int = Field(default=500_000, ge=100)

@@ -64,6 +64,7 @@ def start() -> Dataflow:
     check_metrics(os.environ)
     try:
         settings = Settings.load()
+        os.umask(int(settings.umask, 8))  # before anything is made
         check_workers(arguments.workers, settings)
         endpoints = open_endpoints(settings)
     except (SettingsError, SourceError) as error:

@@ -14,6 +14,7 @@ from dataflow.connectors.unwritten_records import Encoded, decoded, encoded_bloc
 from dataflow.process.exit import at_border
 from dataflow.process.stopping import stopping
 from dataflow.stream.items import Records
+from state.write.data_mark import DataMark
 
 MAX_UNWRITTEN_BYTES = 32_000_000
 """Bytes of compressed records that may wait to be written; with more, the flow waits for them."""
@@ -28,6 +29,14 @@ class EpochPartition(StatefulSinkPartition[Records, None]):
     @abstractmethod
     def end_epoch(self, ended_at: float) -> None:
         """Write what came in an epoch that ended at this time, in seconds since the epoch."""
+
+    def mark(self) -> DataMark | None:
+        """Which file the tables are in, and of what age; any thread may call it. None: not known."""
+        return None
+
+    def check(self, mark: DataMark) -> None:
+        """See that this is the file, and not an older state of it, that a recovery store knows by `mark`. Raises
+        StartError."""
 
     def snapshot(self) -> None:
         """The engine's call, for an epoch that ends now."""
@@ -64,9 +73,13 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
         """The partition, once what its predecessor may not have written is written."""
         part = self._sink.build_part(step_id, for_part, None)
         assert isinstance(part, EpochPartition)
-        if resume_state and (records := decoded(resume_state)):
-            part.write_batch(records)
-            part.snapshot()
+        if resume_state:
+            records, mark = decoded(resume_state)
+            if mark is not None:
+                part.check(mark)
+            if records:
+                part.write_batch(records)
+                part.snapshot()
         self._parts.append(DeferredPartition(for_part, part, self._written))
         return self._parts[-1]
 
@@ -106,7 +119,8 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
             self._records, self._encoded = [], Encoded()
         if stopping() or sum(epoch.encoded.size_bytes for epoch in self._unwritten) > MAX_UNWRITTEN_BYTES:
             self._wait()
-        return encoded_blocks([block for epoch in self._unwritten for block in epoch.encoded.blocks])
+        blocks = [block for epoch in self._unwritten for block in epoch.encoded.blocks]
+        return encoded_blocks(blocks, self._part.mark())
 
     def close(self) -> None:
         """Wait until everything is written; then the other sink's close, unless the flow broke off."""

@@ -22,6 +22,7 @@ from state.history.history import History, Limits
 from state.publish.publish import Published, Publisher
 from state.publish.shared_publish import SharedPublisher
 from state.publish.snapshot_views import SNAPSHOT
+from state.write.data_mark import DataMark, check_mark
 from state.write.writer import StateWriter
 
 
@@ -30,6 +31,7 @@ class _ShardPartition(EpochPartition):
 
     def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
         self._data_dir = settings.data_dir
+        self._accepts_other_data = settings.accept_other_data
         self._bounded = bounded
         self._shard = shard
         self._in_epoch = False
@@ -42,9 +44,21 @@ class _ShardPartition(EpochPartition):
             self._writer = StateWriter.open(self._data_dir, shard, shards)
             self._history = History(self._writer, self._data_dir, limits, time.time)
             self._publisher = _publisher(self._writer, settings)
+            if not self._accepts_other_data:
+                self._publisher.check_published()
         except StateError as error:
             raise StartError(str(error)) from None
         show_what_was_left(self._writer.connection, shard, self._data_dir / SNAPSHOT)
+
+    def mark(self) -> DataMark:
+        return self._writer.mark
+
+    def check(self, mark: DataMark) -> None:
+        if not self._accepts_other_data:
+            try:
+                check_mark(self._writer.path, self._writer.mark, mark, "the recovery store")
+            except StateError as error:
+                raise StartError(str(error)) from None
 
     def write_batch(self, items: list[Records]) -> None:
         self._in_epoch = True

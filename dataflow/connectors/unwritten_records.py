@@ -10,11 +10,13 @@ import zstandard
 
 from dataflow.process.exit import LastingError
 from dataflow.stream.items import PackedRecords, Records, unpacked
-from state.schema.catalogue import TABLES
+from state.schema.catalogue import TABLES, Rows
 from state.schema.table import Kind, Row, Table
+from state.write.data_mark import DataMark
 
-VERSION = 2
-"""Of the layout. In version 1 the columns of a row's identity came first, and a delete was a row of only these."""
+VERSION = 3
+"""Of the layout. Until version 2 it was the blocks alone. In version 1 the columns of a row's identity came first, and
+a delete was a row of only these."""
 _BLOCK_BYTES = 256_000
 """Records are compressed in blocks of about this size, as they come."""
 
@@ -47,25 +49,35 @@ class Encoded:
             self._block, self._block_bytes = [], 0
 
 
-def encoded_blocks(blocks: list[tuple[int, bytes]]) -> bytes:
-    """Blocks as one snapshot."""
-    return _encode((VERSION, blocks))
+class Unwritten(msgspec.Struct, array_like=True):
+    """What a snapshot holds."""
+
+    blocks: list[tuple[int, bytes]]
+    """Each with its size before it was compressed."""
+    mark: DataMark | None = None
+    """Of the file that everything else is in."""
 
 
-def decoded(snapshot: bytes) -> list[Records]:
-    """The records in a snapshot of this or an earlier release. Raises LastingError if it is of a later one."""
-    version, blocks = _decode_version(snapshot)
+def encoded_blocks(blocks: list[tuple[int, bytes]], mark: DataMark | None) -> bytes:
+    """Blocks as one snapshot, with the mark of the file that everything else is in."""
+    return _encode((VERSION, Unwritten(blocks, mark)))
+
+
+def decoded(snapshot: bytes) -> tuple[list[Records], DataMark | None]:
+    """The records in a snapshot of this or an earlier release, and the mark. Raises LastingError if it is of a later
+    one."""
+    version, raw = _decode_version(snapshot)
     if version > VERSION:
         raise LastingError(
             f"recovery store: what was still to be written is of a newer release (version {version})"
         )
     decode = _decode_version_1 if version == 1 else _decode
+    unwritten = Unwritten(_decode_blocks(raw)) if version < 3 else _decode_unwritten(raw)
     decompress = zstandard.ZstdDecompressor().decompress
-    return [
-        each
-        for size, block in _decode_blocks(blocks)
-        for each in decode(decompress(block, max_output_size=size))
+    records = [
+        each for size, block in unwritten.blocks for each in decode(decompress(block, max_output_size=size))
     ]
+    return records, unwritten.mark
 
 
 class _Version1(msgspec.Struct, array_like=True):
@@ -81,12 +93,35 @@ def _compress(block: bytes) -> bytes:
 _encode = msgspec.msgpack.Encoder().encode
 _decode_version = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
 _decode_blocks = msgspec.msgpack.Decoder(list[tuple[int, bytes]]).decode
+_decode_unwritten = msgspec.msgpack.Decoder(Unwritten).decode
+_decode_values = msgspec.msgpack.Decoder(list[list[Any]]).decode
 _packed_records = msgspec.msgpack.Decoder(list[PackedRecords]).decode
 _records_of_version_1 = msgspec.msgpack.Decoder(list[_Version1]).decode
 
 
 def _decode(block: bytes) -> list[Records]:
-    return [unpacked(packed) for packed in _packed_records(block)]
+    return [_unpacked(packed) for packed in _packed_records(block)]
+
+
+def _unpacked(packed: PackedRecords) -> Records:
+    try:
+        return unpacked(packed)
+    except msgspec.ValidationError:  # of a release whose tables had fewer columns
+        rows: Rows = {
+            name: [_padded(TABLES[name], values) for values in _decode_values(some)]
+            for name, some in packed.rows.items()
+        }
+        return Records(packed.shard, rows, packed.sent_at, packed.deletes)
+
+
+def _padded(table: Table, values: list[Any]) -> Row:
+    """A row of an earlier release: the columns that came since have what an upgrade gives to the rows before them."""
+    named = {column.name: _FILLS[column.since.fill] for column in table.columns[len(values) :]}
+    return table.row(**dict(zip(table.names, values, strict=False)), **named)
+
+
+_FILLS = {"NULL": None, "false": False}
+"""What `Since.fill` is as a value."""
 
 
 def _decode_version_1(block: bytes) -> list[Records]:
@@ -112,6 +147,7 @@ def _row_of_version_1(table: Table, values: list[Any]) -> Row:
     names = [*table.identity, *(name for name in table.names if name not in table.identity)]
     named = dict(zip(names, values, strict=False))
     for column in table.columns:
+        named.setdefault(column.name, _FILLS[column.since.fill])
         if column.kind is Kind.JSON and isinstance(named[column.name], str):
             named[column.name] = named[column.name].encode("utf-8", "surrogatepass")
     return table.row(**named)

@@ -149,6 +149,12 @@ def check_recovery_store(
                 f"recovery store {folder}: its input {', '.join(missing)} is no longer there; "
                 "put it back or begin with an empty store"
             )
+    shards = 1 + max(map(int, stored.get("tables", ())), default=0)
+    if shards > settings.state_shards:
+        raise StartError(
+            f"recovery store {folder}: its tables were split into at least {shards} shards, now it is "
+            f"{settings.state_shards}; CRONWAX_STATE_SHARDS is fixed for the life of a store and its data folder"
+        )
     expected = {
         "gate": group_keys(settings.gate_groups),
         "sample": group_keys(settings.gate_groups),

@@ -89,9 +89,17 @@ def hold_store(folder: Path, process: str) -> None:
 
 
 def make(folder: Path, parts: int) -> None:
-    """Make a store of this many parts. Raises StoreError."""
+    """Make a store of this many parts, for this user alone. Raises StoreError."""
     if not 1 <= parts <= MAX_PARTS:
         raise StoreError(f"PARTS must be from 1 to {MAX_PARTS:,}, not {parts}")
+    others = os.umask(0o077)
+    try:
+        _make(folder, parts)
+    finally:
+        os.umask(others)
+
+
+def _make(folder: Path, parts: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if _parts(folder):

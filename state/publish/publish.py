@@ -16,6 +16,7 @@ from state.publish.assemble import assemble, opened
 from state.publish.snapshot_views import SNAPSHOT, hot_name
 from state.schema.catalogue import LEDGER, TABLES
 from state.schema.sql import quoted
+from state.write.data_mark import check_mark, published_mark
 from state.write.writer import StateWriter
 
 HOLD_SECONDS = 600.0
@@ -55,6 +56,13 @@ class Publisher:
         self.was_last = True
         """What was published last completed the snapshot: there is no other writer."""
         self._clean_up()
+
+    def check_published(self) -> None:
+        """See that the published snapshot is of this writer's file, and not of a later state of it: it is not to be
+        replaced by one that knows less. Raises StateError."""
+        published = published_mark(self._writer.connection, self._snapshot, self._writer.shard)
+        if published is not None:
+            check_mark(self._writer.path, self._writer.mark, published, str(self._snapshot))
 
     def _clean_up(self) -> None:
         """Remove what a process that died has left."""

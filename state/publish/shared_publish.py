@@ -32,7 +32,7 @@ KEPT_COPIES = 8
 """A shard that is ahead of another one keeps so many copies for it; while it is further ahead, nothing can be
 published."""
 
-_JOINED = [*(name for name in TABLES if name != "partitions"), *LEDGER]
+_JOINED = [*(name for name in TABLES if name != "partitions"), *LEDGER, "data_info"]
 """The tables of which each shard has rows of its own."""
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from state.schema.table import History, Row, Table
 from state.schema.tables.internal import (
+    DataInfoRow,
     HistoryFileRow,
     HistoryProgressRow,
     PartitionRow,
@@ -58,8 +59,8 @@ _RECORDS: tuple[type[Row], ...] = (
 
 TABLES: dict[str, Table] = {row.TABLE.name: Table(row) for row in _RECORDS}
 """The tables that records change, by name."""
-INFO: dict[str, Table] = {row.TABLE.name: Table(row) for row in (SchemaInfoRow, SnapshotInfoRow)}
-"""Tables of one row about the file itself."""
+INFO: dict[str, Table] = {row.TABLE.name: Table(row) for row in (SchemaInfoRow, SnapshotInfoRow, DataInfoRow)}
+"""Tables about the file itself."""
 FILES: dict[str, Table] = {row.TABLE.name: Table(row) for row in (HistoryFileRow, HistoryProgressRow)}
 """What says where the history is. `late_` and `deleted_` tables, which go with them, are made from TABLES."""
 COLD_TABLES: dict[str, History] = {

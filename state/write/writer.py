@@ -18,6 +18,7 @@ from state.schema.table import Row
 from state.schema.tables.internal import PartitionRow
 from state.write.arrow import rows_to_arrow, values_to_arrow
 from state.write.changes import Changes, Prefix
+from state.write.data_mark import read_mark
 from state.write.input_positions import Positions
 from state.write.late_rows import LateRows
 from state.write.statements import DELETE_REPLACED, INSERT, delete_starting_with
@@ -43,6 +44,8 @@ class StateWriter:
         self._late = LateRows(connection, shard)
         self._changes = {name: Changes(table) for name, table in TABLES.items()}
         self._positions = Positions(_reached(connection))
+        self.mark = read_mark(connection, shard)
+        """Which file this is, and how often records were committed to it."""
         self.commits = 0
         """How many transactions this writer has committed."""
         # Kept open as long as the database: closing any descriptor of a file drops the process's locks on it,
@@ -79,12 +82,14 @@ class StateWriter:
         try:
             self.connection.begin()
             written = sum(self._apply(name, changes) for name, changes in self._changes.items() if changes)
+            self.connection.execute("UPDATE data_info SET commits = commits + 1")
             self.connection.commit()
         except duckdb.Error as error:
             raise self._error(error) from None
         for changes in self._changes.values():
             changes.clear()
         self.commits += 1
+        self.mark = self.mark._replace(commits=self.mark.commits + 1)
         return written
 
     def history_moved(self) -> None:

@@ -11,7 +11,7 @@ from dataflow.process import exit as exit_of_process
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.items import Records
 from state.schema.tables.sampling import SamplingRuleRow
-from tests.state.state_rows import START_US, check_in, guid, monitor, partition, row
+from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, row
 
 PATIENCE_SECONDS = 30
 
@@ -195,8 +195,23 @@ def test_a_snapshot_of_the_first_version_is_read_as_it_was_meant():
     ]
 
 
+def test_a_row_that_is_shorter_than_its_table_gets_what_an_upgrade_would_give():
+    """Columns that came since the snapshot was taken, of a table and in the middle of its rows."""
+    whole = {"monitor_environments": [environment(1)], "check_ins": [check_in(1), check_in(2, "error")]}
+    assert [each.is_flapping for each in whole["monitor_environments"]] == [False]
+    assert [each.trace_id for each in whole["check_ins"]] == [None, None]
+    short = {name: [msgspec.to_builtins(each, builtin_types=(bytes,))[:-1] for each in rows] for name, rows in whole.items()}
+    deletes = {"check_ins": [(1, "backup")]}
+    block = msgspec.msgpack.encode([(3, short, 0.5, deletes), (3, whole, 0.5, {})])
+    compressed = pyarrow.compress(block, codec="zstd", asbytes=True)
+    assert resumed(msgspec.msgpack.encode((2, [(len(block), compressed)]))) == [
+        Records(3, whole, 0.5, deletes),
+        Records(3, whole, 0.5),
+    ]
+
+
 def test_a_snapshot_of_a_newer_release_is_refused(tables):
-    with pytest.raises(LastingError, match=r"newer release \(version 3\)"):
+    with pytest.raises(LastingError, match=r"newer release \(version 4\)"):
         build(tables, msgspec.msgpack.encode((unwritten_records.VERSION + 1, [])))
 
 

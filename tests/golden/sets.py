@@ -25,7 +25,7 @@ UNWRITTEN = "unwritten.msgpack"
 """A snapshot of the sink of the tables, of records that were not written yet."""
 LEVEL = 19
 """Of zstd, for all that is compressed here."""
-_INTERNAL = ("schema_info", "snapshot_info")
+_INTERNAL = ("schema_info", "snapshot_info", "data_info")
 """Tables that no record changes."""
 
 

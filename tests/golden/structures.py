@@ -34,7 +34,7 @@ What recovery stores hold has changed. Fields are known by their place, and stor
 - A new name of a field or structure changes nothing that is stored: write the description again.
 - Anything else (another order, a field less, another type or tag) needs a higher version of the step's CODEC, which
   goes on reading what earlier versions wrote; then also a new golden set: python -m tests.golden.make set vN
-- A column of a table counts too: rows that are not in DuckDB yet are stored, and a row shorter than its table deletes.
+- A column of a table counts too: rows that are not in DuckDB yet are stored, and shorter ones get what `Since` says.
 tests/golden/README.md says more."""
 
 STORED: dict[str, tuple[int, dict[str, Any]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from state.schema.table import Positions, Row, Since, SmallInt, Spec, TimeUs
+from state.schema.table import Positions, Row, Since, SmallInt, Spec, TimeUs, Uuid
 
 
 class PartitionRow(Row, frozen=True, kw_only=True):
@@ -65,6 +65,17 @@ class SnapshotInfoRow(Row, frozen=True, kw_only=True):
         "The size of this file in bytes; the Parquet files of the history are not in it.",
         Since(2),
     ]
+
+
+class DataInfoRow(Row, frozen=True, kw_only=True):
+    """Internal: which files of which age this is made of, one row a shard. Recovery store and published snapshot
+    know it too, so that it is noticed if they do not belong together."""
+
+    TABLE: ClassVar = Spec("data_info", since=5)
+
+    shard: Annotated[SmallInt, "The shard of the state."]
+    data_id: Annotated[Uuid, "Made with the shard's file; no other has it."]
+    commits: Annotated[int, "How often records were committed to it."]
 
 
 class HistoryFileRow(Row, frozen=True, kw_only=True):
