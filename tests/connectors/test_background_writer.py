@@ -1,4 +1,5 @@
 import threading
+from typing import Any
 
 import msgspec
 import pyarrow
@@ -10,6 +11,7 @@ from dataflow.connectors.background_writer import DeferredSink, EpochPartition
 from dataflow.process import exit as exit_of_process
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.stream.items import Records
+from state.schema.catalogue import Deletes
 from state.schema.tables.sampling import SamplingRuleRow
 from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, row
 
@@ -197,11 +199,17 @@ def test_a_snapshot_of_the_first_version_is_read_as_it_was_meant():
 
 def test_a_row_that_is_shorter_than_its_table_gets_what_an_upgrade_would_give():
     """Columns that came since the snapshot was taken, of a table and in the middle of its rows."""
-    whole = {"monitor_environments": [environment(1)], "check_ins": [check_in(1), check_in(2, "error")]}
+    whole: dict[str, Any] = {
+        "monitor_environments": [environment(1)],
+        "check_ins": [check_in(1), check_in(2, "error")],
+    }
     assert [each.is_flapping for each in whole["monitor_environments"]] == [False]
     assert [each.trace_id for each in whole["check_ins"]] == [None, None]
-    short = {name: [msgspec.to_builtins(each, builtin_types=(bytes,))[:-1] for each in rows] for name, rows in whole.items()}
-    deletes = {"check_ins": [(1, "backup")]}
+    short = {
+        name: [msgspec.to_builtins(each, builtin_types=(bytes,))[:-1] for each in rows]
+        for name, rows in whole.items()
+    }
+    deletes: Deletes = {"check_ins": [(1, "backup")]}
     block = msgspec.msgpack.encode([(3, short, 0.5, deletes), (3, whole, 0.5, {})])
     compressed = pyarrow.compress(block, codec="zstd", asbytes=True)
     assert resumed(msgspec.msgpack.encode((2, [(len(block), compressed)]))) == [
