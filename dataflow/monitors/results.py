@@ -26,7 +26,9 @@ def begin(
 ) -> None:
     """A new check-in."""
     duration_ms, start_us, status = check_in.duration_ms, check_in.start_us, check_in.status
-    added_us = max(start_us - duration_ms * 1000, Microseconds(0)) if duration_ms else start_us
+    added_us = start_us - duration_ms * 1000 if duration_ms else start_us
+    if added_us < 0:
+        added_us = Microseconds(0)
     first_tick = first_tick_after(check_in, monitor.tuning.clock_delay_us)
     # By position: it is made for nearly every message, and keywords would cost a sixth of a microsecond.
     run = Run(
@@ -77,7 +79,7 @@ def update(monitor: Monitor, environment: Environment, run: Run, check_in: Check
         run.status = check_in.status
         run.timeout_minute = FAR_MINUTE
     journal.run(monitor, environment, run)
-    if check_in.status == IN_PROGRESS or _end_moves(monitor, environment, check_in):
+    if check_in.status == IN_PROGRESS or monitor.ends_move or _end_moves(environment, check_in):
         _move(monitor, environment, run, check_in, check_in.start_us, first_tick, journal)
     if run.status != IN_PROGRESS:
         _judge(monitor, environment, run, check_in, journal)
@@ -95,7 +97,7 @@ def late_result(
     run.duration_ms = duration_ms
     run.date_updated_us = check_in.start_us
     journal.run(monitor, environment, run)
-    if _end_moves(monitor, environment, check_in):
+    if monitor.ends_move or _end_moves(environment, check_in):
         first_tick = first_tick_after(check_in, monitor.tuning.clock_delay_us)
         _move(monitor, environment, run, check_in, check_in.start_us, first_tick, journal)
     if run.status == TIMEOUT:
@@ -122,13 +124,13 @@ def _duration(run: Run, check_in: CheckIn, journal: Journal) -> int | None:
     return duration_ms
 
 
-def _end_moves(monitor: Monitor, environment: Environment, check_in: CheckIn) -> bool:
-    """Whether the message that ends a run whose begin was seen moves the next times.
+def _end_moves(environment: Environment, check_in: CheckIn) -> bool:
+    """Whether the message that ends a run of a crontab, whose begin was seen, moves the next times.
 
-    Of an interval, which counts from the last sign of life. Of a crontab only if the same message changes what is asked
-    of the job: what ended is over, and the run that is due by then must still come.
+    (Of an interval it does: that counts from the last sign of life.) Only if the same message changes what is asked of
+    the job: what ended is over, and the run that is due by then must still come.
     """
-    return monitor.ends_move or environment.changed_us == check_in.received_us
+    return environment.changed_us == check_in.received_us
 
 
 def _move(

@@ -8,7 +8,7 @@ timestamp, topic, partition, offset).
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -80,6 +80,17 @@ class Sampler:
         """What a snapshot holds."""
         rules = {key: rules.to_state() for key, rules in self._rules.items()}
         return SamplerState(self._minute, rules, self._waiting)
+
+    def take_all(self, items: Iterable[object]) -> None:
+        """Take in check-ins and requests for rules, in order. Of most check-ins the organization says enough."""
+        configured, keeps_any = self._configured, self._base_rate > 0
+        watched = self._watched
+        for item in items:
+            if type(item) is CheckIn:
+                if keeps_any or configured or item.organization_id in watched:
+                    self.offer(item)
+            elif isinstance(item, Control | RuleRequested):
+                self.request(item)
 
     def offer(self, item: CheckIn) -> None:
         """Take in a check-in if any rule might want it."""

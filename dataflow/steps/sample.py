@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dataflow.monitors.admission import RuleRequested
-from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.sampling.sampler import Decided, Sampler, SamplerState
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
@@ -36,11 +34,7 @@ class Sample(KeyGroup[Chunk, Records]):
         self._group = chunks[0].target
         rules = self._rules
         for chunk in chunks:
-            for item in chunk.items:
-                if type(item) is CheckIn:
-                    rules.offer(item)
-                elif isinstance(item, Control | RuleRequested):
-                    rules.request(item)
+            rules.take_all(chunk.items)
         return self._records(rules.advance(max(chunk.clock_minute for chunk in chunks)))
 
     def on_eof(self) -> tuple[list[Records], bool]:
