@@ -1,7 +1,7 @@
 """Broken monitors: an incident that stays open for weeks is recorded, and in the end muted, so that it stops being
 noise.
 
-Times are whole minutes of event time; what is due by itself fires at a tick (`Incident.due_minute`).
+Times are whole minutes of event time, and go by when something was noticed; what is due by itself fires at a tick (`Incident.due_minute`).
 """
 
 from __future__ import annotations
@@ -124,7 +124,8 @@ class Broken(AlarmPolicy):
 
 
 def _watched_from(incident: Incident) -> Minute:
-    """From when on an incident counts as open: its start, or the newest success that did not resolve it."""
+    """From when on an incident counts as open: when its first failure was noticed (a `start_time` can be of any year),
+    or the newest success that did not resolve it."""
     if incident.watched_minute == NO_MINUTE:
         return (incident.starting_us + (MINUTE_US - 1)) // MINUTE_US
     return incident.watched_minute

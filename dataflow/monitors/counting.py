@@ -13,7 +13,7 @@ from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
 from dataflow.monitors.thresholds import Thresholds
-from dataflow.monitors.times import MINUTE_US, Microseconds, Minute
+from dataflow.monitors.times import MINUTE_US, NO_TIME, Microseconds, Minute
 
 ALARMS: tuple[AlarmPolicy, ...] = (
     FlappingDetection(),
@@ -80,12 +80,18 @@ def _open(monitor: Monitor, environment: Environment, counted: Counted, journal:
         fingerprint=identity.fingerprint(*names, first.guid),
         starting_guid=first.guid,
         starting_us=first.date_added_us,
+        watched_minute=_whole_minute(first.noticed_us if first.noticed_us != NO_TIME else counted.at_us),
     )
     environment.incident = counted.incident = incident
     environment.status = EnvironmentStatus.ERROR
     journal.incident(monitor, environment, incident, None)
     for alarm in ALARMS:
         alarm.on_change(monitor, environment, counted)
+
+
+def _whole_minute(time_us: Microseconds) -> Minute:
+    """The first whole minute at or after a time."""
+    return (time_us + (MINUTE_US - 1)) // MINUTE_US
 
 
 def _send_failure(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:

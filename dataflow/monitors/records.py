@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE, Microseconds, Minute
+from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE, NO_TIME, Microseconds, Minute
 
 
 class Incident(msgspec.Struct, array_like=True, gc=False):
@@ -17,7 +17,7 @@ class Incident(msgspec.Struct, array_like=True, gc=False):
     failing: int = 0
     """Its newest check-ins in a row that fail, as far as `monitors.broken` counts."""
     watched_minute: Minute = NO_MINUTE
-    """From when on it counts as open for that; NO_MINUTE: from its start."""
+    """From when on it counts as open for that; NO_MINUTE, in older snapshots: from its start."""
     broken_minute: Minute = NO_MINUTE
     """When it was found to be of a broken monitor; NO_MINUTE: it was not."""
     muted_minute: Minute = NO_MINUTE
@@ -34,6 +34,8 @@ class Failure(msgspec.Struct, array_like=True, gc=False):
     guid: bytes
     date_added_us: Microseconds
     status: int
+    noticed_us: Microseconds = NO_TIME
+    """When its message was received, or the tick that found it; NO_TIME, in older snapshots: not known."""
 
 
 class Flapping(msgspec.Struct, array_like=True, gc=False):

@@ -32,7 +32,7 @@ class Thresholds(AlarmPolicy):
             counted.kinds = (run.status,)  # (b)
             return
         row = environment.failures = environment.failures or []
-        row.append(Failure(run.guid, run.date_added_us, run.status))
+        row.append(Failure(run.guid, run.date_added_us, run.status, counted.at_us))
         threshold = monitor.config.failure_threshold
         if len(row) >= threshold:
             row = row[-threshold:]

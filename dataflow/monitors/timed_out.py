@@ -20,7 +20,8 @@ def time_out(
     Whether it counts goes by when runs began (`monitors.counting`). The next times are computed from the tick unless
     the job has been seen since: then they are those of a later run.
     """
-    heard_minute = run.date_updated_us // MINUTE_US
+    # Not by what the job says of its start alone: no end of it was lost before its beginning was received.
+    heard_minute = max(run.date_updated_us // MINUTE_US, run.first_tick - 1)
     environment.end(run)
     run.status = TIMEOUT
     run.timeout_minute = run.due_minute = FAR_MINUTE

@@ -52,19 +52,19 @@ def is_muted(world):
     return row["is_muted"]
 
 
-@pytest.mark.parametrize(("days", "rows"), [(14.9999, []), (15, [(15.0, None, None)])])
-def test_an_incident_of_14_days_with_its_newest_check_ins_failing_is_recorded(days, rows):
-    assert record(run([FIRST, pulse(days * DAY)])) == rows
+@pytest.mark.parametrize(("seconds", "rows"), [(15 * DAY, []), (15 * DAY + 60, [(15.0007, None, None)])])
+def test_an_incident_of_14_days_with_its_newest_check_ins_failing_is_recorded(seconds, rows):
+    assert record(run([FIRST, pulse(seconds)])) == rows
 
 
 def test_the_message_says_who_and_since_when():
-    world = run([FIRST, pulse(15 * DAY)])
+    world = run([FIRST, pulse(15 * DAY + 60)])
     (row,) = [row for row in world.rows("status_changes") if row["payload_type"] == "monitor_broken"]
     (incident,) = world.rows("incidents")
     message = json.loads(world.messages[row["message_id"]])
     assert message["fingerprint"] == [incident["fingerprint"]]
     assert (message["monitor"]["slug"], message["environment"]) == ("m", "production")
-    assert message["since"] == START_S + DAY
+    assert message["since"] == START_S + DAY + 60
     assert message["text"] == (
         "m (production) has failed for 14 days, since 2025-03-04: mend it, or delete it; in 14 days it will be muted"
     )
@@ -73,16 +73,16 @@ def test_the_message_says_who_and_since_when():
 
 def test_after_14_further_days_it_is_muted_and_no_longer_told():
     world = run([FIRST, pulse(40 * DAY)])
-    assert record(world) == [(15.0, 29.0, None)]
-    assert own(world) == [(15.0, "monitor_broken"), (29.0, "monitor_muted")]
+    assert record(world) == [(15.0007, 29.0007, None)]
+    assert own(world) == [(15.0007, "monitor_broken"), (29.0007, "monitor_muted")]
     assert is_muted(world)
     told = [row["created_at"] for row in world.rows("status_changes") if row["payload_type"] == "occurrence"]
-    assert len(told) == 28  # the miss of day 29 is noticed a minute after it was muted
+    assert len(told) == 29  # the miss of day 29 is noticed in the minute in which it is muted, before that
 
 
 def test_a_success_takes_everything_back():
     world = run([FIRST, pulse(30 * DAY), check_in(30 * DAY + 100, number=2), pulse(33 * DAY)])
-    assert record(world) == [(15.0, 29.0, 30.0007)]
+    assert record(world) == [(15.0007, 29.0007, 30.0007)]
     assert own(world)[2:] == [(30.0012, "monitor_unmuted")]
     assert not is_muted(world)
     assert sum(row["payload_type"] == "occurrence" for row in world.rows("status_changes")) > 29
@@ -93,7 +93,7 @@ def test_a_success_that_does_not_resolve_the_incident_takes_it_back_too_and_the_
     first = check_in(10, number=1, config=config)
     world = run([first, check_in(20 * DAY + 100, number=2), pulse(34 * DAY), pulse(36 * DAY)])
     assert len(world.rows("incidents")) == 1
-    assert record(world) == [(15.0, None, 20.0007), (34.0007, None, None)]
+    assert record(world) == [(15.0007, None, 20.0007), (34.0007, None, None)]
 
 
 def test_fewer_failing_check_ins_in_a_row_are_not_enough():
@@ -106,7 +106,7 @@ def test_fewer_failing_check_ins_in_a_row_are_not_enough():
 def test_where_a_person_has_muted_it_it_is_recorded_quietly_and_stays_as_the_person_wants():
     mute = control(100, "mute", **NAMES, environment="production", muted=True)
     world = run([FIRST, mute, pulse(40 * DAY), check_in(40 * DAY + 100, number=2), pulse(40 * DAY + 200)])
-    assert record(world) == [(15.0, None, 40.0007)]
+    assert record(world) == [(15.0007, None, 40.0007)]
     assert own(world) == []
     assert is_muted(world)
 
@@ -114,7 +114,7 @@ def test_where_a_person_has_muted_it_it_is_recorded_quietly_and_stays_as_the_per
 def test_what_a_person_mutes_after_it_was_muted_is_not_unmuted_by_a_success():
     mute = control(30 * DAY, "mute", **NAMES, environment="production", muted=True)
     world = run([FIRST, pulse(30 * DAY), mute, check_in(31 * DAY + 5, number=2)])
-    assert record(world) == [(15.0, 29.0, 31.0)]
+    assert record(world) == [(15.0007, 29.0007, 31.0)]
     assert is_muted(world)
     assert len(own(world)) == 2
 

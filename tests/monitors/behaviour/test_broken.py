@@ -6,7 +6,8 @@ import pytest
 
 from dataflow.monitors.broken import BROKEN_FAILURES, BROKEN_MINUTES, MUTE_MINUTES
 from dataflow.monitors.journal import BrokenNotice
-from tests.monitors.behaviour.job import Job, at
+from dataflow.monitors.times import NO_TIME
+from tests.monitors.behaviour.job import START, Job, at
 
 DAY = 24 * 60
 BROKEN_AT = 1 + BROKEN_MINUTES
@@ -67,6 +68,61 @@ def test_a_part_of_a_minute_at_the_start_does_not_count():
         job.error(1.5 + n, f"run {n}")
     assert kinds(job.clock(BROKEN_AT)) == []
     assert kinds(job.clock(BROKEN_AT + 1)) == ["monitor_broken"]
+
+
+IN_1970 = -float(START)
+"""Seconds taken for milliseconds, as a `start_time`."""
+
+
+def errors_of_1970() -> Job:
+    job = Job("0 0 1 1 *")
+    for n in range(1, BROKEN_FAILURES + 1):
+        job.error(n, f"run {n}", stamped=IN_1970 + n)
+    return job
+
+
+def time_outs_of_1970() -> Job:
+    job = Job("0 0 1 1 *")
+    for n in range(BROKEN_FAILURES):
+        job.begins(n + 1, f"run {n}", stamped=IN_1970 + n)
+    return job
+
+
+def misses_of_1970() -> Job:
+    return Job("0 0 * * *").ok(1, "z", stamped=IN_1970)
+
+
+def a_row_that_begins_in_1970() -> Job:
+    job = Job("0 0 1 1 *", failure_issue_threshold=BROKEN_FAILURES).error(0.9, "run 0", stamped=IN_1970)
+    for n in range(1, BROKEN_FAILURES):
+        job.error(n, f"run {n}")
+    return job
+
+
+@pytest.mark.parametrize(
+    "fail", [errors_of_1970, time_outs_of_1970, misses_of_1970, a_row_that_begins_in_1970]
+)
+def test_it_is_not_broken_since_a_start_time_that_cannot_be_true(fail):
+    job = fail().clock(BROKEN_AT - 1)
+    assert job.status == "error"
+    assert min(began for began, _ in job.incidents) < START * -0.9
+    assert kinds(job) == []
+    job.clock(BROKEN_AT)
+    assert kinds(job) == ["monitor_broken"]
+    notice = job.journal.notices[-1]
+    assert isinstance(notice, BrokenNotice)
+    assert notice.since_us == at(1)
+
+
+def test_a_failure_that_an_older_release_noted_counts_from_when_the_incident_was_opened():
+    job = Job("0 0 1 1 *", failure_issue_threshold=3).error(0.9, "run 0", stamped=IN_1970)
+    for failure in job.environment().failures or ():  # this one, and the miss of 1971
+        failure.noticed_us = NO_TIME
+    assert job.incidents == []
+    for n in range(5, 5 + BROKEN_FAILURES):
+        job.error(n, f"run {n}")
+    assert kinds(job.clock(4 + BROKEN_AT - 1)) == []
+    assert kinds(job.clock(4 + BROKEN_AT)) == ["monitor_broken"]
 
 
 def test_fourteen_days_later_it_is_muted():

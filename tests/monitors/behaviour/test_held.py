@@ -144,6 +144,13 @@ def test_it_is_the_same_after_a_restart():
         assert job.messages == messages
 
 
+def test_an_end_was_not_lost_before_the_begin_was_received():
+    """Whatever the job says of when it began."""
+    job = Job("0 0 * * *", judged=True, max_runtime=5).ok(0.5, "z").clock(8)
+    job.decide(9, INCIDENT, 9, INCIDENT, begin=7).clock(20).begins(20.5, "a", stamped=6).clock(30)
+    assert (job.seen("a").status, job.messages) == ("timeout", ["failed timeout"])
+
+
 def test_a_miss_in_a_known_incident_is_unknown_at_once():
     job = Job("*/10 * * * *", judged=True).ok(0.5, "z").clock(8)
     job.decide(9, INCIDENT, 9, INCIDENT, begin=7).clock(11)
