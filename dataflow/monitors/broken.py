@@ -1,7 +1,8 @@
 """Broken monitors: an incident that stays open for weeks is recorded, and in the end muted, so that it stops being
 noise.
 
-Times are whole minutes of event time, and go by when something was noticed; what is due by itself fires at a tick (`Incident.due_minute`).
+Times are whole minutes of event time, and go by when something was noticed; what is due by itself fires at a tick
+(`Incident.due_minute`).
 """
 
 from __future__ import annotations
