@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.intake.running import KEY, PING_KEY, Machine
+from tests.intake.running import CHECK, KEY, PING_KEY, Machine
 from tests.processes import PROJECT
 
 pytestmark = pytest.mark.process
@@ -24,6 +24,7 @@ CLIENTS = Path(__file__).parent / "clients"
 CACHE = PROJECT / ".cache" / "clients"
 OLDEST_PYTHON, NEWEST_PYTHON = "1.17.0", "2.75.0"
 NODE, CLI, GO = "11.12.0", "3.8.0", "v0.50.0"
+HEALTHCHECKS_PYTHON, HEALTHCHECKS_RUST = "0.5.0", "3.3.0"
 INSTALL_SECONDS = 600
 IN_CI = os.environ.get("CI") == "true"
 
@@ -32,7 +33,8 @@ IN_CI = os.environ.get("CI") == "true"
 def machine(tmp_path_factory):
     made = Machine(tmp_path_factory.mktemp("clients"))
     made.serve()
-    for slug in ("by-python-1-17-0", "by-healthchecks"):  # these send no config
+    # These send no config.
+    for slug in ("by-python-1-17-0", "by-healthchecks", "decorated-well", "decorated-badly", "checked"):
         made.cron(slug, "status=ok&schedule=1+day")
     yield made
     made.close()
@@ -72,14 +74,13 @@ def call(*command: str | Path, folder: Path | None = None, **variables: str) -> 
     )
 
 
-def python_with(version: str) -> Path:
+def python_with(name: str, *packages: str) -> Path:
     def install(folder: Path) -> None:
         call(sys.executable, "-m", "venv", folder / "venv")
         python = folder / "venv/bin/python"
-        packages = (f"sentry-sdk=={version}", "setuptools")
         call(python, "-m", "pip", "-q", "--disable-pip-version-check", "install", *packages)
 
-    return installed(f"sentry-python-{version}", sys.executable, install) / "venv/bin/python"
+    return installed(name, sys.executable, install) / "venv/bin/python"
 
 
 def npm_package(name: str, *packages: str) -> Path:
@@ -100,6 +101,16 @@ def go_client() -> Path:
     return installed(f"sentry-go-{GO}", "go", install) / "client"
 
 
+def rust_client() -> Path:
+    def install(folder: Path) -> None:
+        call("cargo", "init", "--quiet", "--vcs", "none", "--name", "client", folder=folder)
+        shutil.copy(CLIENTS / "main.rs", folder / "src")
+        call("cargo", "add", "--quiet", f"healthchecks@={HEALTHCHECKS_RUST}", folder=folder)
+        call("cargo", "build", "--quiet", folder=folder)
+
+    return installed(f"healthchecks-rs-{HEALTHCHECKS_RUST}", "cargo", install) / "target/debug/client"
+
+
 def dsn(machine: Machine) -> str:
     return f"http://{KEY}@127.0.0.1:{machine.port}/42"
 
@@ -112,7 +123,7 @@ def assert_ran(machine: Machine, slug: str, environment: str = "live", status: s
 
 @pytest.mark.parametrize("version", [OLDEST_PYTHON, NEWEST_PYTHON])
 def test_sentry_sdk(machine, version):
-    python = python_with(version)
+    python = python_with(f"sentry-python-{version}", f"sentry-sdk=={version}", "setuptools")
     slug = f"by-python-{version.replace('.', '-')}"
     if (
         version == OLDEST_PYTHON
@@ -160,3 +171,19 @@ def test_healthchecks_pings(machine):
     call("curl", "-fsS", "-m", "10", "--retry", "5", f"{address}/start")
     call("curl", "-fsS", "-m", "10", "--retry", "5", "--data-raw", "all went well", f"{address}/3")
     assert_ran(machine, "by-healthchecks", "production", "error")
+
+
+def test_healthchecks_decorator(machine):
+    package = f"healthchecks-decorator=={HEALTHCHECKS_PYTHON}"
+    python = python_with(package.replace("==", "-"), package)
+    address = f"http://127.0.0.1:{machine.port}/ping/{PING_KEY}"
+    call(python, CLIENTS / "python_pings.py", CRONWAX_PING=address)
+    machine.wait_for_rows(
+        "FROM check_ins WHERE slug = 'decorated-well' AND status = 'ok'", 2
+    )  # one is the fixture's
+    assert_ran(machine, "decorated-badly", "production", "error")
+
+
+def test_healthchecks_in_rust(machine):
+    call(rust_client(), CRONWAX_PING=f"http://127.0.0.1:{machine.port}/ping", CRONWAX_CHECK=CHECK)
+    assert_ran(machine, "checked", "production", "error")
