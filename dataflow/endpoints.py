@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 
 from dataflow.connectors.announcer import Announcer
 from dataflow.connectors.background_writer import DeferredSink
-from dataflow.connectors.demo_source import DEMO_PROJECTS, DemoSource
+from dataflow.connectors.demo_source import DEMO_PROJECTS, STORIES, DemoSource
 from dataflow.connectors.duckdb_sink import TablesSink
 from dataflow.connectors.instrumented_sinks import WatchedSink, WatchedTables
 from dataflow.connectors.intake_log import FOLDER, open_log
@@ -25,7 +25,8 @@ from dataflow.connectors.kafka_sinks import DeadLettersSink, OccurrencesSink
 from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.connectors.progress import Progress
 from dataflow.operations.logs import configure_logs, log_start
-from dataflow.operations.metrics import count_dead_letters
+from dataflow.operations.metrics import count_dead_letters, show_disk_left
+from dataflow.operations.probes import Probes, serve_probes
 from dataflow.operations.vitals import Vitals
 from dataflow.operations.watchdog import FOLDER as STALLED_FOLDER
 from dataflow.operations.watchdog import Watchdog, WatchdogThread
@@ -81,7 +82,8 @@ def open_endpoints(settings: Settings) -> Endpoints:
         )
     else:
         progress = Progress.create(None, "messages")
-        source = DemoSource(settings.batch_size, stopping, progress, settings.clock_delay_us)
+        story = STORIES[settings.demo_story]
+        source = DemoSource(settings.batch_size, stopping, progress, settings.clock_delay_us, story)
         projects = {**DEMO_PROJECTS, **projects}
     return Endpoints(
         {settings.source: source},
@@ -145,6 +147,10 @@ def _watch(settings: Settings) -> Vitals:
     thread = WatchdogThread(watchdog, poll)
     thread.start()
     atexit.register(thread.end)
+    show_disk_left(settings.data_dir)
+    if settings.probe_address is not None:
+        probes = Probes(vitals, settings.stall_seconds, settings.data_dir)
+        atexit.register(serve_probes(settings.probe_address, probes))
     return vitals
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -26,21 +27,25 @@ class Project(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Of the pings that name a check by its UUID: which monitor's slug that is."""
 
 
-ProjectsFile = dict[ProjectId, ProjectId | Project]
+_entries = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_entry = msgspec.json.Decoder(ProjectId | Project).decode
 """A project is its organization's number, or an object that says more."""
-
-_decode = msgspec.json.Decoder(ProjectsFile).decode
+_number = msgspec.json.Decoder(ProjectId).decode
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark that some editors put first."""
 
 
 def parse_projects(text: bytes) -> dict[int, Project]:
-    """The projects of a file. Raises ValueError, whose text says what is wrong in one line."""
+    """The projects of a file. Raises ValueError, whose text says what is wrong, and of which project, in one line."""
+    text = text.removeprefix(_MARK)
     try:
-        found = _decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+        entries = _entries(text)
+        json.loads(text, object_pairs_hook=_once)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    projects = {
-        number: entry if isinstance(entry, Project) else Project(entry) for number, entry in found.items()
-    }
+    projects = dict(_project(name, entry) for name, entry in entries.items())
+    if len(projects) < len(entries):
+        raise ValueError("two keys are the same project's number")
     owners: dict[str, int] = {}
     for number, project in projects.items():
         for secret in (*project.ping_keys, *project.checks):
@@ -49,3 +54,25 @@ def parse_projects(text: bytes) -> dict[int, Project]:
                     f"projects {owners[secret]} and {number} have a ping key or a check in common"
                 )
     return projects
+
+
+def _project(name: str, entry: msgspec.Raw) -> tuple[int, Project]:
+    try:
+        number = _number(name.encode("utf-8", "replace"))
+    except msgspec.DecodeError:
+        raise ValueError(f"the key {json.dumps(name[:100])} is not a project's number") from None
+    try:
+        found = _entry(entry)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(f"project {number}: {error}") from None
+    return number, found if isinstance(found, Project) else Project(found)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object in which no key is given twice: it would not be clear which one holds."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {json.dumps(twice[:100])} is given twice")
+    return found

@@ -57,6 +57,19 @@ def _retained(name: str) -> str:
     return name
 
 
+def _address(value: str | None) -> str | None:
+    host, _, port = (value or "").rpartition(":")
+    if value is not None and not (host and port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:3031")
+    return value
+
+
+def _at_home(path: Path) -> Path:
+    return Path(os.path.expanduser(path))
+
+
+HomePath = Annotated[Path, AfterValidator(_at_home)]
+"""A path; `~` is the home folder, though a variable's value has seen no shell."""
 RetainedTable = Annotated[str, AfterValidator(_retained)]
 """Tables that grow for as long as check-ins come."""
 
@@ -74,11 +87,13 @@ class Settings(BaseSettings):
 
     source: Literal["demo", "file", "kafka", "intake"] = "demo"
     """Where check-ins come from; `intake`: from the log that `cronwax intake` writes in the data folder."""
-    checkins_path: Path | None = None
+    demo_story: Literal["day", "troubles"] = "day"
+    """What `demo` simulates: a day of some hundred monitors, or two weeks of ten jobs in trouble (docs/troubles.md)."""
+    checkins_path: HomePath | None = None
     """With `file`: a JSON Lines file, a folder of them (one partition per file), or a copy of the intake's log."""
-    data_dir: Path = Path("data")
+    data_dir: HomePath = Path("data")
     """Folder for the DuckDB files, messages and dead letters."""
-    projects_path: Path | None = None
+    projects_path: HomePath | None = None
     """A JSON file `{project id: organization id}`; a project that it does not name belongs to organization 1.
     The keys that open the intake are in it too (docs/intake.md)."""
 
@@ -146,7 +161,7 @@ class Settings(BaseSettings):
     """Brokers as `HOST:PORT,HOST:PORT`; needed with `kafka`."""
     kafka_config: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict)
     """Further client options (librdkafka's names) as one JSON object: TLS, SASL, compression."""
-    kafka_config_file: Path | None = None
+    kafka_config_file: HomePath | None = None
     """The same from a file; an option in the file overrides the one in `KAFKA_CONFIG`."""
     kafka_start: Literal["earliest", "latest"] = "earliest"
     """Where reading starts in a partition that the recovery store does not know."""
@@ -171,6 +186,9 @@ class Settings(BaseSettings):
     `max.message.bytes` is lower, that holds."""
     stall_seconds: float = Field(default=120.0, ge=1.0)
     """A clock or a sink that is late by more than this counts as stalled."""
+    probe_address: Annotated[str | None, AfterValidator(_address)] = None
+    """`HOST:PORT` at which a process with `kafka` or `intake` answers /healthz, /readyz and /metrics; one for each
+    process. Unset: nowhere."""
 
     intake_partitions: int = Field(default=4, ge=1, le=MAX_LOG_PARTITIONS)
     """Partitions of the intake's log, when it is made."""
@@ -218,6 +236,13 @@ class Settings(BaseSettings):
             flapping_changes=self.flapping_changes or 0,
             flapping_window_minutes=self.flapping_window,
         )
+
+    @property
+    def demo_story_topic(self) -> str | None:
+        """The topic of what the demo simulates; None: the source is another."""
+        if self.source != "demo":
+            return None
+        return "demo" if self.demo_story == "day" else self.demo_story
 
     @property
     def reads_log(self) -> bool:

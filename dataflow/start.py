@@ -12,6 +12,7 @@ from bytewax.dataflow import Dataflow
 from dataflow.process.engine_output import reopen_standard_files
 from dataflow.process.engine_stderr import report_in_one_line
 from dataflow.process.exit import StartError, end_process
+from dataflow.process.log import warn
 from dataflow.process.stopping import watch_signals
 
 _COLLECTOR_THRESHOLDS = (50_000, 50, 1_000)
@@ -58,6 +59,7 @@ def start() -> Dataflow:
         read_arguments,
     )
     from dataflow.process.recovery_store import hold_store
+    from dataflow.process.unused import said_at_start
     from dataflow.settings import Settings, SettingsError
 
     arguments = read_arguments(sys.argv, os.environ)
@@ -72,6 +74,8 @@ def start() -> Dataflow:
     except OSError as error:
         raise StartError(f"{error.filename}: {error.strerror}") from None
     check_data_dir(settings.data_dir)
+    for line in said_at_start(settings):
+        warn("unused", text=f"cronwax: {line}")
     if settings.source == "kafka":
         allow_open_files(len(endpoints.sources["kafka"].list_parts()), len(arguments.addresses or "1"))
     parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}

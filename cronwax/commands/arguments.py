@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -41,7 +41,12 @@ class UsageError(Exception):
 
 def data_dir() -> Path:
     """The data folder when no option names one."""
-    return Path(os.environ.get("CRONWAX_DATA_DIR") or "data")
+    return path(os.environ.get("CRONWAX_DATA_DIR") or "data")
+
+
+def path(word: str) -> Path:
+    """A path as it was typed; `~` is the home folder, also where the shell has left it (`--out=~/page.html`)."""
+    return Path(os.path.expanduser(word))
 
 
 def near(word: str, names: Iterable[str]) -> str:
@@ -77,9 +82,35 @@ def complain(message: str) -> None:
     print(f"cronwax: {message}", file=sys.stderr, flush=True)
 
 
-def show_warnings() -> None:
-    """Let what the Kafka client reports by itself come out like every other complaint."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("cronwax: %(message)s"))
-    handler.setLevel(logging.WARNING)
+class _Warnings(logging.StreamHandler[Any]):
+    """Shows warnings like every other complaint; until `let_out`, holds them back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("cronwax: %(message)s"))
+        self.setLevel(logging.WARNING)
+        self._held: list[logging.LogRecord] | None = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hold it, or show it."""
+        if self._held is None:
+            super().emit(record)
+        else:
+            self._held.append(record)
+
+    def let_out(self) -> None:
+        """Show what was held, and from now on what comes."""
+        held, self._held = self._held or [], None
+        for record in held:
+            super().emit(record)
+
+
+def show_warnings() -> Callable[[], None]:
+    """Let what the Kafka client reports by itself come out like every other complaint, once what is returned is called.
+
+    To be called when the cluster has answered: where it does not, the error says why, and the client's own lines before
+    it would say the same.
+    """
+    handler = _Warnings()
     logging.getLogger("cronwax").addHandler(handler)
+    return handler.let_out

@@ -8,11 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, tzinfo
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from cronwax.commands.arguments import UsageError, check_setting_names, complain, near
+from cronwax.commands.shown import watch
 from state.ask.age import Age, age_of
 from state.ask.moments import read_moment
 from state.ask.prompt import statements
@@ -34,18 +36,24 @@ def ask(options: argparse.Namespace, converse: Converse) -> int:
     """Answer a checked command line; returns the exit status. `converse` answers one without a question."""
     try:
         check_setting_names()
-        with open_snapshot(options.data_dir) as connection:
-            answer_all(connection, options, converse)
-            return 0
+        if options.watch:
+            return watch(lambda: _ask_once(options, converse), options.every)
+        _ask_once(options, converse)
+        return 0
     except StateError as error:
         complain(str(error))
         return 1
     except (UsageError, duckdb.ProgrammingError, duckdb.NotSupportedError, duckdb.DataError) as error:
-        complain(_wrong(error))
+        show_error(error)
         return 2
     except duckdb.Error as error:
-        complain(_wrong(error))
+        show_error(error)
         return 2 if "read-only" in str(error) else 1
+
+
+def _ask_once(options: argparse.Namespace, converse: Converse) -> None:
+    with open_snapshot(options.data_dir) as connection:
+        answer_all(connection, options, converse)
 
 
 def answer_all(
@@ -63,7 +71,9 @@ def answer_all(
         converse(connection, options)
 
 
-def renderer(options: argparse.Namespace, optional: tuple[str, ...] = ()) -> Renderer:
+def renderer(
+    options: argparse.Namespace, optional: tuple[str, ...] = (), heading: tuple[str, ...] = ()
+) -> Renderer:
     """How answers are shown: as it was asked for, else as a table for a person and plain for a pipe."""
     zone: tzinfo = options.zone or UTC
     if options.json:
@@ -71,7 +81,7 @@ def renderer(options: argparse.Namespace, optional: tuple[str, ...] = ()) -> Ren
     if options.csv:
         return partial(render_csv, zone=zone)
     if options.record or sys.stdout.isatty():
-        return partial(render_table, zone=zone, optional=optional, as_records=options.record)
+        return partial(render_table, zone=zone, optional=optional, as_records=options.record, heading=heading)
     return partial(render_plain, zone=zone)
 
 
@@ -125,7 +135,31 @@ def _answer_question(connection: duckdb.DuckDBPyConnection, name: str, options: 
         check_slug(connection, by)
     if name in _CURRENT and sys.stdout.isatty() and not (options.json or options.csv):
         print(clean(age.headline(datetime.now(UTC), options.zone or UTC)))
-    answer(connection, query, parameters, renderer(options, question.optional))
+    render = renderer(options, question.optional, question.heading)
+    if name == "lag":
+        _answer_lag(connection, query, parameters, render, options.data_dir)
+    else:
+        answer(connection, query, parameters, render)
+
+
+def _answer_lag(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    parameters: Parameters,
+    render: Renderer,
+    data_dir: Path,
+) -> None:
+    """How far the flow has read, and how much there is still to read, where that can be found out."""
+    from cronwax.commands.unread import unread  # slow to import
+
+    result = connection.execute(query, parameters or None)
+    columns = [column[0] for column in result.description]
+    rows: list[tuple[Any, ...]] = result.fetchall()
+    left = unread(data_dir, [(row[0], row[1]) for row in rows])
+    if left is not None:
+        columns.append(left.column)
+        rows = [(*row, left.of((row[0], row[1]), row[2])) for row in rows]
+    render(columns, rows, sys.stdout)
 
 
 def asked(
@@ -222,8 +256,14 @@ def _width() -> int:
     return shutil.get_terminal_size().columns
 
 
-def _wrong(error: Exception) -> str:
-    return clean(reason(error))
+def show_error(error: Exception) -> None:
+    """What is wrong, in one line; for a person also where: DuckDB gives the line and a caret."""
+    complain(clean(reason(error)))
+    if sys.stderr.isatty():
+        for block in str(error).split("\n\n")[1:]:
+            if "^" in block:
+                for line in block.splitlines():
+                    print(clean(line), file=sys.stderr)
 
 
 def work_off(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace) -> None:

@@ -7,8 +7,11 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
+import duckdb
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from rich.console import Console
@@ -16,12 +19,14 @@ from rich.text import Text
 
 from cronwax.commands.arguments import ToolError, complain, show_warnings
 from cronwax.commands.sending import kafka_settings
-from cronwax.commands.sentences import Reader, Sentence, iso
+from cronwax.commands.sentences import Known, LookUp, Reader, Sentence, iso
 from dataflow.connectors.jsonl_sink import dead_letter_line
 from dataflow.connectors.kafka_client import Kafka, is_transient
 from dataflow.settings import Settings, SettingsError
 from dataflow.stream.items import DeadLetter
 from state.ask.terminal import clean
+from state.errors import StateError
+from state.publish.snapshot import open_snapshot
 
 SHOWN_BYTES = 200
 """So much of a dead letter is shown on its line."""
@@ -31,15 +36,15 @@ _COLOURS = {"failed": "red", "resolved": "green"}
 
 def follow(options: argparse.Namespace) -> int:
     """Show messages until Ctrl-C (status 0) or until nobody reads; returns the exit status."""
-    show_warnings()
+    answered = show_warnings()
     try:
         # A shell's background job ignores it; SIGTERM ends a tail in the same way.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
         settings = kafka_settings()
         topic = settings.dead_letter_topic if options.dead_letters else settings.occurrences_topic
-        show = _form(options.dead_letters, options.json)
-        for message in _messages(settings, topic, options.from_start, not options.no_follow):
+        show = _form(options.dead_letters, options.json, settings)
+        for message in _messages(settings, topic, options.from_start, not options.no_follow, answered):
             show(message)
     except (ToolError, SettingsError) as error:
         complain(str(error))
@@ -53,16 +58,32 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _form(dead_letters: bool, as_json: bool) -> Callable[[KafkaMessage], None]:
+def _form(dead_letters: bool, as_json: bool, settings: Settings) -> Callable[[KafkaMessage], None]:
     if dead_letters:
         return _dead_letter_as_json if as_json else _dead_letter_as_line
-    return _JsonLines() if as_json else _Lines()
+    return _JsonLines() if as_json else _Lines(partial(look_up, settings.data_dir))
 
 
-def _messages(settings: Settings, topic: str, from_start: bool, follow: bool) -> Iterator[KafkaMessage]:
+def look_up(data_dir: Path, fingerprint: str) -> Known | None:
+    """Whose incident this is, as far as a snapshot in the data folder knows."""
+    try:
+        with open_snapshot(data_dir) as connection:
+            row = connection.execute(
+                "SELECT project_id || '/' || slug, environment, incident_id FROM incidents WHERE fingerprint = ?",
+                [fingerprint],
+            ).fetchone()
+    except (StateError, duckdb.Error):
+        return None
+    return None if row is None else Known(*row)
+
+
+def _messages(
+    settings: Settings, topic: str, from_start: bool, follow: bool, answered: Callable[[], None]
+) -> Iterator[KafkaMessage]:
     """The messages of a topic, for ever or as far as there are some. Raises ToolError and KafkaStartError."""
     kafka = Kafka(settings)
     partitions = kafka.partitions(topic)[topic]
+    answered()
     reports = kafka.reports()
     consumer = kafka.consumer(reports)
     start = OFFSET_BEGINNING if from_start else OFFSET_END
@@ -89,8 +110,8 @@ def _messages(settings: Settings, topic: str, from_start: bool, follow: bool) ->
 class _Lines:
     """A sentence a line: with colours on a terminal, separated by tabs elsewhere."""
 
-    def __init__(self) -> None:
-        self._reader = Reader()
+    def __init__(self, look_up: LookUp) -> None:
+        self._reader = Reader(look_up)
         self._console = Console(highlight=False, soft_wrap=True) if sys.stdout.isatty() else None
 
     def __call__(self, message: KafkaMessage) -> None:

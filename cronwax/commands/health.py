@@ -6,9 +6,8 @@ import json
 import os
 import shutil
 import time
-from pathlib import Path
 
-from cronwax.commands.arguments import OneLineParser, complain, data_dir, whole_number
+from cronwax.commands.arguments import OneLineParser, complain, data_dir, path, whole_number
 from state.program import program
 
 UNWELL = 1
@@ -22,7 +21,7 @@ def parser() -> OneLineParser:
         description="Say in one line whether the flow is well, from the published snapshot: the flow itself is not "
         "asked. Exit status 0: well; 1: not; 2: a wrong command line. A limit of 0 is not looked at.",
     )
-    top.add_argument("--data-dir", type=Path, default=data_dir(), help="the flow's data folder (%(default)s)")
+    top.add_argument("--data-dir", type=path, default=data_dir(), help="the flow's data folder (%(default)s)")
     top.add_argument("--json", action="store_true", help="one JSON object")
     seconds, count = whole_number(0, _YEAR_SECONDS), whole_number(0, 10**12)
 

@@ -29,6 +29,7 @@ def parser() -> OneLineParser:
     top = OneLineParser(
         prog=f"{program()} send", description="Write check-ins and controls to the flow's topics."
     )
+    top.add_argument("--json", action="store_true", help="say what was sent where as JSON, one object a line")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     one = commands.add_parser("check-in", help="one check-in", description="Send one check-in.")
     _add_monitor(one)
@@ -80,6 +81,9 @@ def _add_controls(control: argparse.ArgumentParser) -> None:
     delete = add("delete_monitor", "delete a monitor or an environment")
     _add_monitor(delete)
     delete.add_argument("--environment", metavar="NAME", help="default: the whole monitor")
+    reset = add("reset", "forget failures and successes in a row, and resolve the open incident")
+    _add_monitor(reset)
+    reset.add_argument("--environment", metavar="NAME", help="default: all of the monitor")
     killswitch = add("set_killswitch", "reject all check-ins of an organization, or no longer")
     killswitch.add_argument("--organization", required=True, type=int, metavar="ID", help="its number")
     killswitch.add_argument(

@@ -24,11 +24,11 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 from cronwax.commands.arguments import complain, near
-from cronwax.commands.asking import answer, renderer
+from cronwax.commands.asking import answer, renderer, show_error
+from cronwax.commands.shown import Shown
 from state.ask.prompt import QUIT, command_of, is_complete
 from state.ask.questions import QUESTIONS
 from state.ask.terminal import clean
-from state.errors import reason
 
 _HELP = """\
 SQL, up to a semicolon; it may go over several lines. Ctrl-C drops what was typed, or stops the query.
@@ -105,7 +105,7 @@ class Prompt:
             if stopped.is_set():
                 complain("stopped")
             else:
-                _show_error(error)
+                show_error(error)
         except KeyboardInterrupt:
             complain("stopped")
 
@@ -121,7 +121,7 @@ class Prompt:
         """Show answers, in a pager where they are longer than the terminal."""
         out, real = io.StringIO(), sys.stdout
         render = renderer(self._options)
-        sys.stdout = _Shown(out, real)
+        sys.stdout = Shown(out, real)
         try:
             answer(self._connection, query, parameters, render)
         finally:
@@ -136,31 +136,6 @@ class Prompt:
     def _set_form(self, word: str) -> None:
         for form in ("json", "csv", "record"):
             setattr(self._options, form, word == f".{form}")
-
-
-class _Shown(io.TextIOBase):
-    """Takes what is shown, and stands for the terminal."""
-
-    def __init__(self, out: io.StringIO, terminal: object) -> None:
-        self._out = out
-        self._terminal = terminal
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        """The terminal's."""
-        return str(getattr(self._terminal, "encoding", "utf-8"))
-
-    def isatty(self) -> bool:
-        """It is one."""
-        return True
-
-    def fileno(self) -> int:
-        """The terminal's."""
-        return 1
-
-    def write(self, text: str) -> int:
-        """Keep it."""
-        return self._out.write(text)
 
 
 def _keys() -> KeyBindings:
@@ -243,13 +218,3 @@ def _show_help() -> None:
     for name, question in QUESTIONS.items():
         print(f"  {name:22} {question.help}")
     print(f"  {'why SLUG':22} in sentences, why a monitor is in its state")
-
-
-def _show_error(error: Exception) -> None:
-    """What is wrong, and where: DuckDB gives the line and a caret."""
-    _, *others = str(error).split("\n\n")
-    complain(clean(reason(error)))
-    for block in others:
-        if "^" in block:
-            for line in block.splitlines():
-                print(clean(line), file=sys.stderr)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
-from cronwax.commands.arguments import OneLineParser, complain
+from cronwax.commands.arguments import OneLineParser, complain, path
 from state.program import program
 
 
@@ -14,8 +15,9 @@ def parser() -> OneLineParser:
         prog=f"{program()} recovery",
         description="Make a recovery store. Without PARTS: pack one that is there, of a flow that is stopped.",
     )
-    top.add_argument("store", metavar="DIR", type=Path, help="the folder of the store")
+    top.add_argument("store", metavar="DIR", type=path, help="the folder of the store")
     top.add_argument("parts", metavar="PARTS", type=int, nargs="?", help="for the life of the store")
+    top.add_argument("--json", action="store_true", help="say what was done as one JSON object")
     return top
 
 
@@ -29,10 +31,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.parts is None:
             before, after = pack(store)
-            print(f"cronwax: {store}: {before / 1e6:,.0f} MB, packed {after / 1e6:,.0f} MB")
+            done = {"store": str(store), "bytes_before": before, "bytes": after}
+            said = f"cronwax: {store}: {before / 1e6:,.0f} MB, packed {after / 1e6:,.0f} MB"
         else:
             make(store, options.parts)
-            print(f"cronwax: {store}: made, {options.parts} part{'s' if options.parts > 1 else ''}")
+            done = {"store": str(store), "parts": options.parts}
+            said = f"cronwax: {store}: made, {options.parts} part{'s' if options.parts > 1 else ''}"
+        print(json.dumps(done) if options.json else said)
     except (StoreError, StartError) as error:
         complain(str(error))
         return 2

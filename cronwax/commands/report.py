@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import json
 from pathlib import Path
 
-from cronwax.commands.arguments import OneLineParser, complain
+from cronwax.commands.arguments import OneLineParser, complain, data_dir, path
 from state.errors import StateError, reason
 from state.program import program
 
@@ -15,9 +15,9 @@ def parser() -> OneLineParser:
     top = OneLineParser(
         prog=f"{program()} report", description="Write one HTML page about the published snapshot."
     )
-    default = Path(os.environ.get("CRONWAX_DATA_DIR") or "data")
-    top.add_argument("--data-dir", type=Path, default=default, help="the flow's data folder (%(default)s)")
-    top.add_argument("--out", type=Path, help="the file to write (report.html in the data folder)")
+    top.add_argument("--data-dir", type=path, default=data_dir(), help="the flow's data folder (%(default)s)")
+    top.add_argument("--out", type=path, help="the file to write (report.html in the data folder)")
+    top.add_argument("--json", action="store_true", help="say what was written as one JSON object")
     return top
 
 
@@ -45,7 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:
         complain(f"{out}: cannot write: {reason(error)}")
         return 1
-    print(f"{out}: {len(page) / 1024:,.0f} KB, open it in any browser")
+    if options.json:
+        print(json.dumps({"file": str(out), "bytes": len(page.encode())}))
+    else:
+        print(f"{out}: {len(page) / 1024:,.0f} KB, open it in any browser")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -50,10 +51,34 @@ def parser() -> OneLineParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the flow until it ends; returns the exit status."""
-    words = sys.argv[1:] if arguments is None else arguments
-    parser().parse_args(words)
+    words = [_at_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    top = parser()
+    options = top.parse_args(words)
+    has_store = options.recovery_directory is not None or os.environ.get("BYTEWAX_RECOVERY_DIRECTORY")
+    for name, (short, variable, meaning) in _WITH_A_STORE.items():
+        if has_store and getattr(options, name) is None and not os.environ.get(variable):
+            top.error(f"a recovery store (-r) needs {short} SECONDS: {meaning}")
     run_flow(words)
     return 0
+
+
+_WITH_A_STORE = {
+    "snapshot_interval": ("-s", "BYTEWAX_SNAPSHOT_INTERVAL", "how long an epoch is, 10 for example"),
+    "backup_interval": (
+        "-b",
+        "BYTEWAX_RECOVERY_BACKUP_INTERVAL",
+        "how long older epochs are kept in the store, 60 for example",
+    ),
+}
+"""What the engine wants beside a recovery store; its own answer is a link to its web site."""
+
+
+def _at_home(word: str) -> str:
+    """A word with its path from the home folder, where the shell has left the `~`."""
+    option, separator, value = word.partition("=")
+    if option.startswith("--") and value.startswith("~"):
+        return option + separator + os.path.expanduser(value)
+    return os.path.expanduser(word)
 
 
 def run_flow(arguments: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -25,15 +26,31 @@ class Sentence(NamedTuple):
     happened: str
 
 
+class Known(NamedTuple):
+    """Whose incident a fingerprint is."""
+
+    monitor: str
+    """Project and slug."""
+    environment: str
+    incident: str
+    """Its id, as the tables have it."""
+
+
+LookUp = Callable[[str], Known | None]
+"""Finds what a fingerprint is about; None if nobody knows."""
+
+
 class Reader:
     """Puts messages into words.
 
-    A `status_change` names its incident only: the monitor is known from the incident's occurrence, if that was read
-    before.
+    A `status_change` has a fingerprint only: what it is about is known from the incident's occurrence, if that was read
+    before, else from the snapshot, if one is at hand. (Of a muted monitor no occurrence was sent.)
     """
 
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[str, str]] = {}
+    def __init__(self, look_up: LookUp = lambda fingerprint: None) -> None:
+        """`look_up` finds what was sent before this began: the snapshot's incidents."""
+        self._known: dict[str, Known] = {}
+        self._look_up = look_up
 
     def read(self, value: bytes, sent_ms: int) -> Sentence:
         """A message that the broker took at `sent_ms` since the epoch."""
@@ -58,9 +75,16 @@ class Reader:
             return self._occurrence(body)
         if kind == "status_change":
             fingerprint = body["fingerprint"][0]
-            monitor, environment = self._known.get(fingerprint, (f"{body['project_id']}/?", "-"))
+            known = self._known.get(fingerprint) or self._look_up(fingerprint)
+            if known is None:
+                known = Known(f"{body['project_id']}/?", "-", f"of fingerprint {fingerprint}")
             # It has no time of its own.
-            return iso(sent_ms / 1000), monitor, environment, f"resolved: incident {fingerprint}"
+            return (
+                iso(sent_ms / 1000),
+                known.monitor,
+                known.environment,
+                f"resolved: incident {known.incident}",
+            )
         monitor = f"{body['project_id']}/{body['monitor']['slug']}" if "monitor" in body else "-"
         return iso(body["detection_time"]), monitor, body.get("environment", "-"), f"{kind}: {body['text']}"
 
@@ -71,7 +95,9 @@ class Reader:
         self._known.pop(fingerprint, None)
         if len(self._known) >= MAX_KNOWN:
             del self._known[next(iter(self._known))]
-        self._known[fingerprint] = monitor, environment
+        self._known[fingerprint] = Known(
+            monitor, environment, str(event.get("tags", {}).get("monitor.incident", "unknown"))
+        )
         evidence = body["evidence_display"][0]
         what = "flapping" if evidence["name"] == FLAPPING_EVIDENCE else "failed"
         return iso(body["detection_time"]), monitor, environment, f"{what}: {evidence['value']}"

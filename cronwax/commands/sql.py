@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cronwax.commands.arguments import OneLineParser, UsageError, complain, data_dir, near, whole_number
+from cronwax.commands.arguments import OneLineParser, UsageError, complain, data_dir, near, path, whole_number
 from state.ask.questions import QUESTIONS
 from state.errors import StateError
 from state.program import program
@@ -40,11 +39,15 @@ def parser() -> OneLineParser:
         "by the clock of the data, in UTC or --zone. In SLUG and WHO, * stands for any letters.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--data-dir", type=Path, default=data_dir(), help="the flow's data folder (%(default)s)")
+    top.add_argument("--data-dir", type=path, default=data_dir(), help="the flow's data folder (%(default)s)")
     form = top.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="comma-separated values (RFC 4180)")
     form.add_argument("--record", action="store_true", help="each row as lines of name and value")
+    top.add_argument("--watch", action="store_true", help="show the answer again and again, until Ctrl-C")
+    top.add_argument(
+        "--every", type=whole_number(1, 86_400), default=5, metavar="SECONDS", help="of --watch (%(default)s)"
+    )
     top.add_argument("--zone", type=_zone, metavar="NAME", help="show and read times in this time zone (UTC)")
     only = top.add_argument_group("narrowing a question")
     only.add_argument("--project", type=int, metavar="ID", help="only this project")
@@ -70,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     1: there is no snapshot that can be read. 2: the question is wrong.
     """
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     try:
         check(options)
     except UsageError as error:
@@ -99,8 +102,10 @@ def _ask_at_prompt(
     from cronwax.commands.asking import answer_all, work_off
 
     try:
-        options = parser().parse_args(words)
+        options = parser().parse_intermixed_args(words)
         check(options)
+        if options.watch:
+            raise UsageError("--watch belongs to the command line")
         for name in ("json", "csv", "record", "zone"):
             setattr(options, name, getattr(options, name) or getattr(shown, name))
         answer_all(connection, options, work_off)
@@ -114,6 +119,8 @@ def check(options: argparse.Namespace) -> None:
     """Refuse what cannot be meant. Raises UsageError."""
     words: list[str] = options.question
     named = QUESTIONS.get(words[0]) if words else None
+    if options.watch and not words:
+        raise UsageError("--watch needs a question, such as status")
     if options.at and words[:1] != [WHY]:
         raise UsageError(f"--at belongs to {WHY}")
     if words[:1] == [WHY]:
@@ -124,6 +131,8 @@ def check(options: argparse.Namespace) -> None:
         fits = named.is_required <= len(words) - 1 <= (named.parameter is not None)
         if (options.open and not named.flag) or (options.days and not named.days) or not fits:
             raise UsageError(f"usage: {program()} {words[0]} {named.usage}".rstrip())
+    elif words and not words[0].strip("; \n\t"):
+        raise UsageError("there is no question and no SQL in that")
     elif words and (len(words) > 1 or len(words[0].split()) == 1):
         hint = near(words[0], [*QUESTIONS, WHY])
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The demo's source: one simulated day of some hundred monitors, read as fast as the flow can take it.
+"""The demo's source: a simulated story, such as a day of some hundred monitors, read as fast as the flow can take it.
 
 `python -m dataflow.connectors.demo_source --write FOLDER` writes the day as JSON Lines files, with the projects'
 organizations beside them.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from dataflow.connectors.demo_day import DAY_VERSION, PARTITIONS, lines_of_day
 from dataflow.connectors.demo_jobs import PROJECTS
+from dataflow.connectors.demo_troubles import TROUBLES_VERSION, lines_of_troubles
 from dataflow.connectors.progress import Progress
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.process.exit import LastingError
@@ -26,12 +28,29 @@ DEMO_PROJECTS = {project.project_id: project.organization_id for project in PROJ
 """The organizations of the demo's projects."""
 TOPIC = "demo"
 
+
+class Story(NamedTuple):
+    """What a demo simulates."""
+
+    topic: str
+    partitions: int
+    version: int
+    """To be raised with every change of what it holds: a position in one is none in another."""
+    lines: Callable[[], Sequence[list[bytes]]]
+    """The lines of each partition by their time; the same each time."""
+
+
+DAY = Story(TOPIC, PARTITIONS, DAY_VERSION, lines_of_day)
+TROUBLES = Story("troubles", 1, TROUBLES_VERSION, lines_of_troubles)
+STORIES = {"day": DAY, "troubles": TROUBLES}
+"""By the setting CRONWAX_DEMO_STORY."""
+
 DemoState = tuple[int, int, int]
 """Where a partition is read on: the version of the day, lines before it, clock in minutes."""
 
 
 class DemoSource(FixedPartitionedSource[SourceBatch, DemoState]):
-    """The day in partitions `demo-0` and so on, in the encoding of JSON Lines files; it is the same every
+    """A story in partitions `demo-0` and so on, in the encoding of JSON Lines files; it is the same every
     time."""
 
     def __init__(
@@ -40,12 +59,14 @@ class DemoSource(FixedPartitionedSource[SourceBatch, DemoState]):
         stopping: Callable[[], bool] = lambda: False,
         progress: Progress | None = None,
         clock_delay_us: int = 0,
+        story: Story = DAY,
     ) -> None:
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
         self._clock_delay_us = clock_delay_us
-        self.origins = [f"{TOPIC}-{partition}" for partition in range(PARTITIONS)]
+        self._story = story
+        self.origins = [f"{story.topic}-{partition}" for partition in range(story.partitions)]
         """The partitions in the order of their `SourceBatch.origin`."""
 
     def list_parts(self) -> list[str]:
@@ -56,16 +77,23 @@ class DemoSource(FixedPartitionedSource[SourceBatch, DemoState]):
         """Begin one partition, where it was left."""
         partition = self.origins.index(for_part)
         return DemoPartition(
-            partition, self._batch_size, self._stopping, self._progress, resume_state, self._clock_delay_us
+            self._story,
+            partition,
+            self._batch_size,
+            self._stopping,
+            self._progress,
+            resume_state,
+            self._clock_delay_us,
         )
 
 
 class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
-    """One partition of the day; its last batch is marked `ended`, also when a resumed run finds nothing
+    """One partition of a story; its last batch is marked `ended`, also when a resumed run finds nothing
     new."""
 
     def __init__(
         self,
+        story: Story,
         partition: int,
         batch_size: int,
         stopping: Callable[[], bool],
@@ -77,12 +105,13 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         self._batch_size = batch_size
         self._stopping = stopping
         self._progress = progress
-        version, self._position, clock_minute = resume_state or (DAY_VERSION, 0, NO_MINUTE)
+        self._story = story
+        version, self._position, clock_minute = resume_state or (story.version, 0, NO_MINUTE)
         self._clock = PartitionClock(clock_minute, clock_delay_us)
-        if version != DAY_VERSION:
+        if version != story.version:
             raise LastingError("the recovery store is of another release's demo; start with an empty one")
-        self._lines = lines_of_day()[partition]
-        self._name = f"{TOPIC}-{partition}"
+        self._lines = story.lines()[partition]
+        self._name = f"{story.topic}-{partition}"
         self._ended = False
         if progress is not None:
             progress.start(self._name, len(self._lines), self._position)
@@ -104,7 +133,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         return [
             SourceBatch(
                 origin=self._partition,
-                topic=TOPIC,
+                topic=self._story.topic,
                 partition=self._partition,
                 format=Format.LINES,
                 clock_before=before,
@@ -117,7 +146,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
 
     def snapshot(self) -> DemoState:
         """Where to read on."""
-        return DAY_VERSION, self._position, self._clock.minute
+        return self._story.version, self._position, self._clock.minute
 
     def close(self) -> None:
         """Say that no more is read."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -48,6 +50,7 @@ HOST_CLOCK_AHEAD = Gauge(
     "cronwax_host_clock_ahead_seconds",
     "How far this host's clock is ahead of the broker's (negative: late), as fresh messages show; 0 if they agree.",
 )
+DISK_FREE = Gauge("cronwax_disk_free_bytes", "What is left of the disk that holds the data folder.")
 
 _open_incidents: dict[int, int] = {}
 """By shard."""
@@ -95,6 +98,18 @@ def show_what_was_left(connection: duckdb.DuckDBPyConnection, shard: int, snapsh
         file = snapshot.stat()
         PUBLISHED_BYTES.set(file.st_size)
         PUBLISHED_TIME.set(file.st_mtime)
+
+
+def show_disk_left(data_dir: Path) -> None:
+    """From now on, each look at the metrics shows what is left of the data folder's disk; NaN if it cannot be seen."""
+
+    def free_bytes() -> float:
+        try:
+            return shutil.disk_usage(data_dir).free
+        except OSError:
+            return math.nan
+
+    DISK_FREE.set_function(free_bytes)
 
 
 def count_open_incidents(connection: duckdb.DuckDBPyConnection, shard: int) -> None:

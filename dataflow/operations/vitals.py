@@ -90,6 +90,10 @@ class Vitals(Collector):
         """A sink has nothing more to do."""
         self._sinks.pop(name, None)
 
+    def last_asked_us(self) -> int | None:
+        """When the engine last asked an input of this process for more; None: it has not yet, or reads none."""
+        return max((seen_us for _, _, seen_us in self._partitions.copy().values()), default=None)
+
     def signs(self, now_us: int) -> list[Sign]:
         """How everything is doing."""
         signs = []

@@ -95,7 +95,7 @@ class Decode:
         try:
             line = decode_line(message)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedMessage(str(error)) from None
+            raise MalformedMessage(_placed(error)) from None
         if line.message is not UNSET:
             return self._check_ins.unpacked(line.message, place)
         if line.control is not UNSET:
@@ -110,8 +110,15 @@ def _without_time(message: bytes, format_: int) -> str:
     try:
         decode_line(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return str(error)
+        return _placed(error)
     return "no ts that is a time"
+
+
+def _placed(error: Exception) -> str:
+    """What is wrong in a line, and where: msgspec names the place of all but the outermost value."""
+    if isinstance(error, msgspec.ValidationError) and " - at `" not in str(error):
+        return f"the line as a whole: {error}"
+    return str(error)
 
 
 def _progress(batch: SourceBatch, errors: list[ProcessingErrorRow]) -> Records:

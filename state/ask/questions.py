@@ -66,6 +66,8 @@ class Question(NamedTuple):
     """The column that --from and --to mean."""
     optional: tuple[str, ...] = ()
     """Columns that a narrow terminal may leave out, the first one first."""
+    heading: tuple[str, ...] = ()
+    """Columns that a terminal shows once, over the rows that have them in common."""
     takes_slug: bool = False
     """The query itself has $project and $slug."""
 
@@ -117,20 +119,45 @@ class Question(NamedTuple):
 
 QUESTIONS: dict[str, Question] = {
     "status": Question(
-        "every monitor environment and how it is doing, failing ones first",
+        "every monitor environment and how it is doing, failing ones first, those together that began together",
         """
-        SELECT s.project_id, s.slug, s.environment, s.status, s.since, s.last_run, s.next_expected, s.overdue_by,
-            nullif(concat_ws(', ', CASE WHEN s.is_muted THEN 'muted' END, CASE WHEN e.is_flapping THEN 'flapping' END,
-                CASE WHEN b.detected_at IS NOT NULL THEN 'broken' END), '') AS notes, s.schedule, s.owner
-        FROM monitor_status AS s
-        JOIN monitor_environments AS e
-            ON e.project_id = s.project_id AND e.slug = s.slug AND e.environment = s.environment
-        LEFT JOIN broken_monitors AS b ON b.recovered_at IS NULL
-            AND b.project_id = s.project_id AND b.slug = s.slug AND b.environment = s.environment
+        WITH states AS (
+            SELECT s.project_id, s.slug, s.environment, s.status, s.since, s.last_run, s.next_expected, s.overdue_by,
+                nullif(concat_ws(', ', CASE WHEN s.is_muted THEN 'muted' END,
+                    CASE WHEN e.is_flapping THEN 'flapping' END,
+                    CASE WHEN b.detected_at IS NOT NULL THEN 'broken' END), '') AS notes, s.schedule, s.owner,
+                s.status = 'error' AND coalesce(s.since > lag(s.since) OVER w + INTERVAL 2 MINUTE, true) AS is_first
+            FROM monitor_status AS s
+            JOIN monitor_environments AS e
+                ON e.project_id = s.project_id AND e.slug = s.slug AND e.environment = s.environment
+            LEFT JOIN broken_monitors AS b ON b.recovered_at IS NULL
+                AND b.project_id = s.project_id AND b.slug = s.slug AND b.environment = s.environment
+            WINDOW w AS (PARTITION BY s.status = 'error' ORDER BY s.since)
+        ),
+        groups AS (
+            SELECT *, CASE WHEN status = 'error' THEN
+                sum(is_first::INT) OVER (PARTITION BY status = 'error' ORDER BY since) END AS place
+            FROM states
+        )
+        SELECT * EXCLUDE (is_first, place),
+            CASE WHEN place IS NOT NULL AND count(*) OVER g > 1 THEN min(since) OVER g END AS began,
+            CASE WHEN place IS NOT NULL AND count(*) OVER g > 1 THEN count(*) OVER g END AS together
+        FROM groups WINDOW g AS (PARTITION BY place)
         """,
-        "status <> 'error', CASE status WHEN 'error' THEN since END, project_id, slug, environment",
+        "status <> 'error', together DESC NULLS LAST, began, CASE status WHEN 'error' THEN since END, project_id, "
+        "slug, environment",
         moment="since",
-        optional=("owner", "schedule", "last_run", "next_expected", "notes", "project_id", "overdue_by"),
+        optional=(
+            "owner",
+            "schedule",
+            "last_run",
+            "next_expected",
+            "notes",
+            "project_id",
+            "overdue_by",
+            "since",
+        ),
+        heading=("began", "together"),
     ),
     "incidents": Question(
         "incidents, newest first; with --open only those that are not resolved",
@@ -310,12 +337,12 @@ QUESTIONS: dict[str, Question] = {
         optional=("check_in_id",),
     ),
     "changes": Question(
-        "what was changed: schedules and configs, mutes, disabled and enabled monitors, newest first",
+        "what was changed: monitors created, configs, mutes, disabled and enabled monitors, newest first",
         """
         WITH configs AS (
             SELECT project_id, slug, replaced_at, concat_ws(' ', schedule_type, schedule, timezone, 'margin',
-                checkin_margin, 'runtime', max_runtime, 'thresholds', failure_issue_threshold,
-                recovery_threshold) AS config
+                coalesce(checkin_margin, 1), 'runtime', coalesce(max_runtime, 30), 'thresholds',
+                coalesce(failure_issue_threshold, 1), coalesce(recovery_threshold, 1)) AS config
             FROM (
                 SELECT * FROM monitor_config_history
                 UNION ALL BY NAME SELECT project_id, slug, schedule_type, schedule, timezone, checkin_margin,
@@ -331,6 +358,7 @@ QUESTIONS: dict[str, Question] = {
             CASE WHEN is_muted THEN 'muted' ELSE 'unmuted' END || CASE WHEN is_by_person THEN '' ELSE ' by the flow' END
         FROM mute_history
         UNION ALL SELECT changed_at, project_id, slug, NULL, 'status', NULL, status FROM monitor_status_history
+        UNION ALL SELECT created_at, project_id, slug, NULL, 'created', NULL, status FROM monitors
         """,
         "changed_at DESC, project_id, slug, what",
         limit=200,

@@ -13,8 +13,9 @@ from itertools import islice
 from typing import Any, TextIO
 
 from rich.console import Console
+from rich.text import Text
 
-from state.ask.terminal import clean, print_records, print_table
+from state.ask.terminal import clean, print_records, print_table, wrapped
 
 Rows = Iterable[Sequence[Any]]
 Renderer = Callable[[list[str], Rows, TextIO], None]
@@ -30,8 +31,12 @@ def render_table(
     zone: tzinfo = UTC,
     optional: Sequence[str] = (),
     as_records: bool = False,
+    heading: Sequence[str] = (),
 ) -> None:
-    """For a terminal: the first 1,000 rows as a table that fits, or as records."""
+    """For a terminal: the first 1,000 rows as a table that fits, or as records.
+
+    Columns of `heading` stand over the rows that have them in common, instead of in each.
+    """
     rows = iter(rows)
     values = list(islice(rows, MAX_SHOWN))
     cells = _cells(len(columns), values, zone)
@@ -41,7 +46,8 @@ def render_table(
     if as_records:
         print_records(console, names, cells)
     else:
-        left_out = print_table(console, names, cells, optional)
+        headings = _taken_out(names, cells, heading)
+        left_out = print_table(console, names, cells, optional, headings)
     notes = [f"{len(values):,} row{'' if len(values) == 1 else 's'}"]
     if next(rows, None) is not None:
         notes = [f"{len(values):,} rows shown, there are more: pipe the answer somewhere to have them all"]
@@ -49,7 +55,7 @@ def render_table(
         notes.append(f"times in {zone_name(zone)}")
     if left_out:
         notes.append(f"no room for {', '.join(left_out)} (--record shows all)")
-    console.print("; ".join(notes), style="dim", soft_wrap=True)
+    console.print(Text(wrapped("; ".join(notes), console.width), "dim"), soft_wrap=True)
 
 
 def render_plain(columns: list[str], rows: Rows, out: TextIO, zone: tzinfo = UTC) -> None:
@@ -147,6 +153,17 @@ def _cells(count: int, rows: Sequence[Sequence[Any]], zone: tzinfo) -> list[list
     """The values as a terminal shows them, times in the shortest form that a column of them allows."""
     forms = [_time_form([row[at] for row in rows]) for at in range(count)]
     return [[_cell(value, form, zone) for value, form in zip(row, forms, strict=True)] for row in rows]
+
+
+def _taken_out(names: list[str], cells: list[list[str]], heading: Sequence[str]) -> list[str]:
+    """Take the columns of a heading out of names and cells; the heading of each row, empty where it has none."""
+    places = [names.index(name) for name in heading if name in names]
+    headings = [", ".join(f"{names[at]} {row[at]}" for at in places if row[at]) for row in cells]
+    for at in sorted(places, reverse=True):
+        del names[at]
+        for row in cells:
+            del row[at]
+    return headings
 
 
 def _time_form(values: Sequence[Any]) -> str:

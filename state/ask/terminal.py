@@ -34,10 +34,16 @@ def _escaped(character: str) -> str:
 
 
 def print_table(
-    console: Console, columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str] = ()
+    console: Console,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    optional: Sequence[str] = (),
+    headings: Sequence[str] = (),
 ) -> list[str]:
     """Show rows as wide as the terminal is: as a table with whole values, without optional columns where there is no
     room for them, with prose wrapped, or as records. Returns the columns that were left out.
+
+    `headings`, one a row, are shown where they change.
     """
     shown = list(range(len(columns)))
     left_out: list[str] = []
@@ -51,7 +57,7 @@ def print_table(
             shown.remove(columns.index(name))
             left_out.append(name)
         if (fitted := _fit(shown, widths, prose, console.width)) is not None:
-            _print_columns(console, columns, rows, shown, fitted)
+            _print_columns(console, columns, rows, shown, fitted, headings)
             return left_out
     print_records(console, columns, rows)
     return []
@@ -111,21 +117,26 @@ def _print_columns(
     rows: Sequence[Sequence[str]],
     shown: list[int],
     fitted: dict[int, int],
+    headings: Sequence[str],
 ) -> None:
     rule = "-" if console.options.ascii_only else "\u2500"
     _print_line(console, [(columns[at], fitted[at], "bold") for at in shown])
     console.print(
         Text(rule * (sum(fitted[at] for at in shown) + _GAP * (len(shown) - 1)), "dim"), soft_wrap=True
     )
-    for row in rows:
+    before = ""
+    for number, row in enumerate(rows):
+        if headings and headings[number] != before:
+            before = headings[number]
+            console.print(Text(f"{rule * 2} {before}" if before else rule * 2, "bold"), soft_wrap=True)
         lines = [
             [row[at]] if cell_len(row[at]) <= fitted[at] else _words(row[at], fitted[at]) for at in shown
         ]
-        for number in range(max((len(each) for each in lines), default=0)):
+        for line in range(max((len(each) for each in lines), default=0)):
             _print_line(
                 console,
                 [
-                    (each[number] if number < len(each) else "", fitted[at], _STYLES.get(row[at], ""))
+                    (each[line] if line < len(each) else "", fitted[at], _STYLES.get(row[at], ""))
                     for at, each in zip(shown, lines, strict=True)
                 ],
             )

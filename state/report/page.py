@@ -83,6 +83,7 @@ def _totals(day: Day) -> list[tuple[str, str, str]]:
         (f"{statuses['ok']:,}", "well", "ok"),
         (f"{statuses['active']:,}", "nothing finished yet", "unknown"),
         (f"{statuses['disabled']:,}", "disabled", "unknown"),
+        (f"{sum(job.is_muted for job in day.jobs):,}", "muted", "unknown"),
         (words.percent(mean), "mean uptime", "text"),
         (f"{check_ins:,}", "check-ins", "text"),
         (f"{failed:,}", "of them failed", "error" if failed else "ok"),

@@ -20,7 +20,7 @@ MOST_JOBS = 10
 
 _JOBS = """
     SELECT s.project_id, s.slug, s.environment, s.status, s.since, s.last_run, s.next_expected, s.overdue_by, s.owner,
-        u.uptime, u.unknown
+        s.is_muted, u.uptime, u.unknown
     FROM monitor_status AS s
     JOIN uptime($begins, $ends) AS u USING (project_id, slug, environment)
     ORDER BY s.project_id, s.slug, s.environment"""
@@ -65,6 +65,7 @@ class Job:
     next_expected: datetime | None
     overdue_by: timedelta | None
     owner: str | None
+    is_muted: bool
     uptime: float | None
     known_from: float
     disabled: list[tuple[float, float]] = field(default_factory=list)
@@ -132,8 +133,11 @@ def _jobs(connection: duckdb.DuckDBPyConnection, span: dict[str, datetime]) -> l
         return min(max((moment - span["begins"]) / DAY, 0.0), 1.0)
 
     jobs: dict[Key, Job] = {}
-    for *key, status, since, last_run, due, overdue, owner, uptime, unknown in _rows(connection, _JOBS, span):
-        job = Job(_key(key), status, since, last_run, due, overdue, owner, uptime, unknown / DAY)
+    for *key, status, since, last_run, due, overdue, owner, is_muted, uptime, unknown in _rows(
+        connection, _JOBS, span
+    ):
+        known = (status, since, last_run, due, overdue, owner, is_muted, uptime, unknown / DAY)
+        job = Job(_key(key), *known)
         jobs[job.key] = job
     for *key, disabled_at, enabled_at in _rows(connection, _DISABLED, span):
         job = jobs[_key(key)]

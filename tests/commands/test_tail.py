@@ -3,7 +3,8 @@ import json
 import pytest
 
 from cronwax.commands import sentences
-from cronwax.commands.sentences import Reader, Sentence
+from cronwax.commands.following import look_up
+from cronwax.commands.sentences import Known, Reader, Sentence
 from dataflow.monitors import identity
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import EnvironmentStatus
@@ -11,6 +12,7 @@ from dataflow.monitors.journal import FailureNotice, RecoveryNotice
 from dataflow.monitors.records import Incident
 from dataflow.monitors.times import NO_TIME, Microseconds
 from dataflow.wire.occurrences import message_of
+from tests.commands.terminal import INCIDENT, SLUG
 
 GUID = bytes(15) + b"\1"
 AT_US = 1_740_960_300_000_000
@@ -57,13 +59,22 @@ def test_a_resolution_names_the_monitor_whose_failure_was_read():
     reader = Reader()
     reader.read(failure("other"), SENT_MS)
     reader.read(failure(), SENT_MS)
-    resolved = f"resolved: incident {incident().fingerprint}"
+    resolved = f"resolved: incident {incident().id}"
     assert reader.read(recovery(), SENT_MS) == Sentence(SENT, "1/nightly", "eu", resolved)
 
 
 def test_a_resolution_of_something_older_names_the_project():
-    resolved = f"resolved: incident {incident().fingerprint}"
+    resolved = f"resolved: incident of fingerprint {incident().fingerprint}"
     assert Reader().read(recovery(), SENT_MS) == Sentence(SENT, "1/?", "-", resolved)
+
+
+def test_a_resolution_of_what_was_sent_before_is_looked_up_in_the_snapshot(data):
+    found = look_up(data, INCIDENT)
+    assert found == Known(f"1/{SLUG}", "production", INCIDENT)
+    assert look_up(data, "cd" * 16) is None
+    assert look_up(data / "none", INCIDENT) is None
+    told = Reader(lambda fingerprint: found).read(recovery(), SENT_MS)
+    assert told == Sentence(SENT, f"1/{SLUG}", "production", f"resolved: incident {INCIDENT}")
 
 
 def test_only_the_newest_incidents_are_remembered(monkeypatch):

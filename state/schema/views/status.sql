@@ -42,13 +42,22 @@ states AS (
     LEFT JOIN disabled_periods AS d
         ON d.project_id = e.project_id AND d.slug = e.slug AND d.enabled_at IS NULL
 ),
+never_came AS (
+    SELECT e.project_id, e.slug, e.environment, min(c.date_added) AS first_missed
+    FROM monitor_environments AS e
+    JOIN check_ins AS c ON c.project_id = e.project_id AND c.slug = e.slug AND c.environment = e.environment
+    WHERE c.status = 'missed' AND c.date_added > coalesce(e.last_checkin, '-infinity'::TIMESTAMPTZ)
+    GROUP BY e.project_id, e.slug, e.environment
+),
 missing AS (
-    SELECT *, CASE
-        WHEN status = 'disabled' THEN NULL
-        WHEN starting_timestamp > coalesce(last_checkin, '-infinity'::TIMESTAMPTZ) THEN starting_timestamp
-        ELSE next_checkin
+    SELECT s.*, CASE
+        WHEN s.status = 'disabled' THEN NULL
+        WHEN s.starting_timestamp > coalesce(s.last_checkin, '-infinity'::TIMESTAMPTZ) THEN s.starting_timestamp
+        ELSE least(n.first_missed, s.next_checkin)
     END AS due_at
-    FROM states
+    FROM states AS s
+    LEFT JOIN never_came AS n
+        ON n.project_id = s.project_id AND n.slug = s.slug AND n.environment = s.environment
 )
 SELECT project_id, slug, environment, name, status,
     CASE status WHEN 'disabled' THEN disabled_at WHEN 'error' THEN starting_timestamp ELSE settled_at END AS since,
@@ -69,7 +78,7 @@ COMMENT ON COLUMN monitor_status.since IS
 COMMENT ON COLUMN monitor_status.last_run IS 'When the latest run began that counts; misses are no runs.';
 COMMENT ON COLUMN monitor_status.next_expected IS 'When the job is due next; NULL while disabled.';
 COMMENT ON COLUMN monitor_status.overdue_by IS
-    'How long a run has been due at the event clock: since the open incident began if that was with a miss and nothing has run since, else since next_expected. NULL if none is overdue.';
+    'How long a run has been due at the event clock: since the first one that never came after the last run, else since next_expected. NULL if none is overdue.';
 COMMENT ON COLUMN monitor_status.open_incident_id IS 'The incident that is open now; NULL if none is.';
 COMMENT ON COLUMN monitor_status.owner IS 'user:... or team:..., NULL if nobody owns the monitor.';
 COMMENT ON COLUMN monitor_status.is_muted IS 'True: monitor or environment is muted, no occurrence is sent.';
