@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -150,15 +151,16 @@ def _answer_lag(
     data_dir: Path,
 ) -> None:
     """How far the flow has read, and how much there is still to read, where that can be found out."""
-    from cronwax.commands.unread import unread  # slow to import
-
     result = connection.execute(query, parameters or None)
     columns = [column[0] for column in result.description]
     rows: list[tuple[Any, ...]] = result.fetchall()
-    left = unread(data_dir, [(row[0], row[1]) for row in rows])
-    if left is not None:
-        columns.append(left.column)
-        rows = [(*row, left.of((row[0], row[1]), row[2])) for row in rows]
+    if os.environ.get("CRONWAX_KAFKA_BOOTSTRAP_SERVERS") or (data_dir / "intake").is_dir():
+        from cronwax.commands.unread import unread  # slow to import
+
+        left = unread(data_dir, [(row[0], row[1]) for row in rows])
+        if left is not None:
+            columns.append(left.column)
+            rows = [(*row, left.of((row[0], row[1]), row[2])) for row in rows]
     render(columns, rows, sys.stdout)
 
 

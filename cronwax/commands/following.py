@@ -84,6 +84,8 @@ def _messages(
     kafka = Kafka(settings)
     partitions = kafka.partitions(topic)[topic]
     answered()
+    if follow and sys.stderr.isatty():
+        complain(f"following {topic} at {kafka.bootstrap}; Ctrl-C ends that")
     reports = kafka.reports()
     consumer = kafka.consumer(reports)
     start = OFFSET_BEGINNING if from_start else OFFSET_END

@@ -7,7 +7,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from cronwax.commands.arguments import OneLineParser
+from cronwax.commands.arguments import OneLineParser, complain
 from state.program import program
 
 
@@ -86,6 +86,8 @@ def run_flow(arguments: list[str]) -> None:
 
     The engine imports what it is told by its path, so that no folder of the caller's can take the package's place.
     """
+    if sys.stderr.isatty():
+        complain("starting")  # what follows takes a second or two of imports
     package = Path(__file__).resolve().parents[2] / "dataflow" / "__init__.py"
     sys.argv = ["bytewax.run", f"{package}:flow", *arguments]
     runpy.run_module("bytewax.run", run_name="__main__", alter_sys=True)

@@ -45,6 +45,7 @@ Output
     nothing shows for seconds
         test_help_answers_at_once
         test_an_answer_takes_less_than_a_second_of_a_processor
+        test_a_terminal_shows_something_before_a_second_of_a_processor_is_used
     report takes seconds to say nothing is there
         test_a_report_about_nothing_says_so_at_once
     report without HOME

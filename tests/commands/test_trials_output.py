@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import duckdb
 import pexpect
@@ -202,6 +203,25 @@ MAX_SECONDS = 1.0
 def test_an_answer_takes_less_than_a_second_of_a_processor(demo, tmp_path, arguments):
     best = min(_seconds(demo, arguments) for _ in range(3))
     assert best < MAX_SECONDS
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo"], ["run"], ["sql"], ["serve", "--port", "0"]], ids=lambda words: words[0]
+)
+def test_a_terminal_shows_something_before_a_second_of_a_processor_is_used(demo, tmp_path, arguments):
+    child = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], *arguments],
+        env=variables(demo if arguments == ["sql"] else tmp_path / "data"),
+        timeout=60,
+        cwd=PROJECT,
+    )
+    child.expect(".")
+    fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+    child.kill(signal.SIGTERM)
+    child.close(force=True)
+    user, system = int(fields[11]), int(fields[12])
+    assert (user + system) / os.sysconf("SC_CLK_TCK") < MAX_SECONDS
 
 
 def test_a_report_about_nothing_says_so_at_once(tmp_path):

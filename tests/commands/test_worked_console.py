@@ -13,7 +13,7 @@ import pytest
 from cronwax.commands.table import COMMANDS, question_names
 from dataflow.connectors.demo_troubles import lines_of_troubles
 from dataflow.monitors.errors import ErrorType
-from tests.commands.worked_console import PAGES, answered, prepare
+from tests.commands.worked_console import PAGES, answered, prepare, run
 from tests.processes import PROJECT
 
 pytestmark = pytest.mark.process
@@ -35,6 +35,13 @@ def folder(tmp_path_factory):
 def test_every_answer_is_what_is_printed(page, folder):
     text = page.read_text(encoding="utf-8")
     assert answered(text, folder).splitlines() == text.splitlines()
+
+
+@pytest.mark.parametrize("command", ["./run.sh health", "./run.sh version"])
+def test_what_answers_otherwise_each_time_is_run_as_well(command, folder):
+    assert command in RUNBOOK.splitlines()
+    shown = run(f"{command} || true", folder)
+    assert re.match(r"unhealthy: the event clock is \d+ days old|cronwax \d", shown), shown
 
 
 @pytest.mark.parametrize("command", re.findall(r"^(?!\$)(?:\./run\.sh) .*$", RUNBOOK, re.MULTILINE))

@@ -25,6 +25,13 @@ def prepare(folder: Path) -> Path:
     """Run the story, and make a log for controls, in `folder`/data; returns the folder to stand in."""
     command = [sys.executable, "-P", "-m", "cronwax", "demo", "troubles", "--data-dir", "data"]
     subprocess.run(command, cwd=folder, env=_environment(folder), capture_output=True, check=True)
+    subprocess.run(
+        [sys.executable, "-P", "-m", "cronwax", "recovery", "recovery", "8"],
+        cwd=folder,
+        env=_environment(folder),
+        capture_output=True,
+        check=True,
+    )
     (folder / "data" / "intake" / "controls").mkdir(parents=True)
     (folder / "data" / "intake" / "log.json").write_text('{"version": 1, "partitions": 1}')
     (folder / "run.sh").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m cronwax "$@"\n')
