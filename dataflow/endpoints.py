@@ -137,13 +137,13 @@ def _watch(settings: Settings) -> Vitals:
     With Kafka, stalls are sent as messages too.
     """
     vitals = Vitals(settings)
-    tell: Callable[[Stall, Callable[[], None]], None] = _only_logged
+    send: Callable[[Stall, Callable[[], None]], None] = _only_logged
     poll = _nothing
     if settings.source == "kafka":
         announcer = Announcer(settings)
-        tell, poll = announcer.tell, announcer.poll
+        send, poll = announcer.send, announcer.poll
     REGISTRY.register(vitals)
-    watchdog = Watchdog(vitals, settings.stall_seconds, settings.data_dir / STALLED_FOLDER, tell)
+    watchdog = Watchdog(vitals, settings.stall_seconds, settings.data_dir / STALLED_FOLDER, send)
     thread = WatchdogThread(watchdog, poll)
     thread.start()
     atexit.register(thread.end)

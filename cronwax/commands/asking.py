@@ -238,7 +238,7 @@ def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace)
     assert by.slug is not None
     at = _moment("--at", options.at, age, options.zone or UTC)
     if at is not None and age.event_clock is not None and at > age.event_clock:
-        complain(f"there is nothing after {text(age.event_clock, options.zone or UTC)} yet: as of then")
+        complain(f"the data ends at {text(age.event_clock, options.zone or UTC)}: the answer is as of then")
         at = None
     try:
         sentences = why(connection, by.slug, by.project, by.environment, at)

@@ -19,7 +19,7 @@ def parser() -> OneLineParser:
     top = OneLineParser(
         prog=f"{program()} health",
         description="Say in one line whether the flow is well, from the published snapshot: the flow itself is not "
-        "asked. Exit status 0: well; 1: not; 2: a wrong command line. A limit of 0 is not looked at.",
+        "asked. Exit status 0: well; 1: not; 2: a wrong command line. A limit of 0 is not checked.",
     )
     top.add_argument("--data-dir", type=path, default=data_dir(), help="the flow's data folder (%(default)s)")
     top.add_argument("--json", action="store_true", help="one JSON object")
@@ -33,7 +33,7 @@ def parser() -> OneLineParser:
     limit("--max-partition-age", seconds, 600, "SECONDS", "of the slowest partition's clock")
     limit("--max-held", count, 0, "N", "misses and time-outs that wait for a decision about lost check-ins")
     limit("--max-dead-letters", count, 0, "N", "messages that could not be read, in the last hour")
-    limit("--min-disk-free", count, 1_000, "MB", "left where the data folder is")
+    limit("--min-disk-free", count, 1_000, "MB", "free on the disk of the data folder")
     return top
 
 

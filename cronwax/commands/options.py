@@ -73,21 +73,21 @@ def _add_controls(control: argparse.ArgumentParser) -> None:
     _add_config(upsert)
     status = add("set_monitor_status", "disable a monitor, or enable it")
     _add_monitor(status)
-    status.add_argument("--status", required=True, choices=("active", "disabled"), help="what it shall be")
+    status.add_argument("--status", required=True, choices=("active", "disabled"), help="the new status")
     mute = add("mute", "send no failures of a monitor or environment, or send them again")
     _add_monitor(mute)
     mute.add_argument("--environment", metavar="NAME", help="default: the whole monitor")
-    mute.add_argument("--muted", required=True, type=_truth, metavar="true|false", help="what shall hold")
+    mute.add_argument("--muted", required=True, type=_truth, metavar="true|false", help="true: mute it")
     delete = add("delete_monitor", "delete a monitor or an environment")
     _add_monitor(delete)
     delete.add_argument("--environment", metavar="NAME", help="default: the whole monitor")
     reset = add("reset", "forget failures and successes in a row, and resolve the open incident")
     _add_monitor(reset)
     reset.add_argument("--environment", metavar="NAME", help="default: all of the monitor")
-    killswitch = add("set_killswitch", "reject all check-ins of an organization, or no longer")
+    killswitch = add("set_killswitch", "reject all check-ins of an organization, or accept them again")
     killswitch.add_argument("--organization", required=True, type=int, metavar="ID", help="its number")
     killswitch.add_argument(
-        "--enabled", required=True, type=_truth, metavar="true|false", help="what shall hold"
+        "--enabled", required=True, type=_truth, metavar="true|false", help="true: reject them"
     )
     seats = add("set_seats", "how many monitors of an organization are watched")
     seats.add_argument("--organization", required=True, type=int, metavar="ID", help="its number")
@@ -183,7 +183,7 @@ def _number(word: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):  # JSON has no word for it
-        raise argparse.ArgumentTypeError(f"{word!r} is no number")
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number")
     return number
 
 

@@ -22,7 +22,7 @@ def parser() -> OneLineParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add = commands.add_parser("add", help="add a project, with a key and a ping key")
     add.add_argument("project", type=int, nargs="?", help="its number; else the next one")
-    add.add_argument("--name", default="", help="what people see of it")
+    add.add_argument("--name", default="", help="its name, for people")
     add.add_argument("--organization", type=int, default=1, help="whose project it is (%(default)s)")
     commands.add_parser("list", help="show projects and keys")
     rotate = commands.add_parser("rotate", help="give a project another key; those before hold until revoked")

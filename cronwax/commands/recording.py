@@ -34,15 +34,15 @@ _value = msgspec.json.Decoder().decode
 def read_recording(lines: Iterable[bytes]) -> Iterator[tuple[int, Letter]]:
     """Letters in order, each with its broker timestamp in µs.
 
-    A check-in goes out as it was recorded, valid or not. Raises ToolError for a line that is no message, or a control
-    that the flow would reject; it names the line.
+    A check-in goes out as it was recorded, valid or not. Raises ToolError for a line that is not a message, or a
+    control that the flow would reject; it names the line.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         at_us = read_ts(line)
         if at_us is None:
-            raise ToolError(f"line {number}: no JSON object with a ts that is a time")
+            raise ToolError(f"line {number}: not a JSON object with a time in ts")
         try:
             yield at_us, _letter(_line(line))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -55,8 +55,8 @@ def read_dead_letters(lines: Iterable[bytes], topics: Sequence[str]) -> Iterator
     """The original bytes of dead letters (as `cronwax tail --dead-letters --json` shows them), for the partitions
     that they came from.
 
-    `topics` are those of check-ins and of controls. Raises ToolError for a line that is no dead letter of theirs; it
-    names the line.
+    `topics` are those of check-ins and of controls. Raises ToolError for a line that is not a dead letter of theirs;
+    it names the line.
     """
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -66,7 +66,9 @@ def read_dead_letters(lines: Iterable[bytes], topics: Sequence[str]) -> Iterator
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ToolError(f"line {number}: {error}") from None
         if found.topic not in topics:
-            raise ToolError(f"line {number}: came from {found.topic}, which is none of {', '.join(topics)}")
+            raise ToolError(
+                f"line {number}: came from {found.topic}, which is not one of {', '.join(topics)}"
+            )
         if not isinstance(found.payload_base64, UnsetType):
             value = found.payload_base64
         elif not isinstance(found.payload, UnsetType):

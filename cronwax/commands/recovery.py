@@ -13,10 +13,12 @@ def parser() -> OneLineParser:
     """The command line."""
     top = OneLineParser(
         prog=f"{program()} recovery",
-        description="Make a recovery store. Without PARTS: pack one that is there, of a flow that is stopped.",
+        description="Make a recovery store. Without PARTS: pack an existing one while its flow is stopped.",
     )
     top.add_argument("store", metavar="DIR", type=path, help="the folder of the store")
-    top.add_argument("parts", metavar="PARTS", type=int, nargs="?", help="for the life of the store")
+    top.add_argument(
+        "parts", metavar="PARTS", type=int, nargs="?", help="how many parts; fixed for the store's life"
+    )
     top.add_argument("--json", action="store_true", help="say what was done as one JSON object")
     return top
 

@@ -62,5 +62,5 @@ def _refused(out: Path) -> str | None:
     except OSError:
         return None  # not there, or writing says what is wrong
     if begin and not begin.startswith((b"<!doctype html", b"<html")):
-        return f"{out}: is there already, and is not a page; name another file, or delete it"
+        return f"{out}: exists already and is not a page; name another file, or delete it"
     return None

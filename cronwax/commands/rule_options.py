@@ -66,7 +66,7 @@ def _condition(options: argparse.Namespace) -> Any:
     try:
         return json.loads(options.condition)
     except (ValueError, RecursionError):
-        raise ToolError("--condition: is no JSON") from None
+        raise ToolError("--condition: is not JSON") from None
 
 
 def _test(text: str) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def _test(text: str) -> dict[str, Any]:
     try:
         return {"op": "eq", "name": name, "value": _finite(_NUMBERS[name](value))}
     except ValueError:
-        raise ToolError(f"--where {text}: {value} is no number") from None
+        raise ToolError(f"--where {text}: {value} is not a number") from None
 
 
 def _finite(number: float) -> float:

@@ -84,7 +84,7 @@ def _at_home(word: str) -> str:
 def run_flow(arguments: list[str]) -> None:
     """Run the flow in this process, with the engine's arguments, until its end.
 
-    The engine imports what it is told by its path, so that no folder of the caller's can take the package's place.
+    The engine imports what it is given by its path, so that no folder of the caller's can take the package's place.
     """
     if sys.stderr.isatty():
         complain("starting")  # what follows takes a second or two of imports

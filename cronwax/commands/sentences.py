@@ -21,7 +21,7 @@ class Sentence(NamedTuple):
     time: str
     """When it happened, ISO 8601 in UTC."""
     monitor: str
-    """Project and slug; `-` if the message does not tell."""
+    """Project and slug; `-` if the message does not say."""
     environment: str
     happened: str
 
@@ -65,9 +65,7 @@ class Reader:
             TypeError,
             AttributeError,
         ):
-            return Sentence(
-                iso(sent_ms / 1000), "-", "-", f"a message that is none of Cronwax: {len(value)} bytes"
-            )
+            return Sentence(iso(sent_ms / 1000), "-", "-", f"not a message of Cronwax: {len(value)} bytes")
 
     def _words(self, body: dict[str, Any], sent_ms: int) -> tuple[object, object, object, object]:
         kind = body["payload_type"]

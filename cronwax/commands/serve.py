@@ -12,7 +12,7 @@ def parser() -> OneLineParser:
     top = OneLineParser(
         prog=f"{program()} serve",
         description="Take check-ins over HTTP and judge them: the intake and the flow, kept running together until "
-        "SIGTERM or Ctrl-C. Needs no broker; with CRONWAX_SOURCE=kafka the one that is set lies between them.",
+        "SIGTERM or Ctrl-C. Needs no broker; with CRONWAX_SOURCE=kafka they use the broker that is set.",
     )
     add_listening(top)
     return top

@@ -11,12 +11,16 @@ def parser() -> OneLineParser:
     top = OneLineParser(
         prog=f"{program()} tail", description="Show the messages that the flow sends to Kafka, until Ctrl-C."
     )
-    top.add_argument("--from-start", action="store_true", help="also those that are there already")
-    top.add_argument("--json", action="store_true", help="the messages as they are, and where, a line each")
     top.add_argument(
-        "--dead-letters", action="store_true", help="what could not be read, from its topic, instead"
+        "--from-start", action="store_true", help="begin with the oldest messages, not with new ones"
     )
-    top.add_argument("--no-follow", action="store_true", help="end after what is there now")
+    top.add_argument(
+        "--json", action="store_true", help="the messages unchanged, each with its place, one a line"
+    )
+    top.add_argument(
+        "--dead-letters", action="store_true", help="show the dead letters (what could not be read) instead"
+    )
+    top.add_argument("--no-follow", action="store_true", help="end after the newest message")
     return top
 
 

@@ -64,7 +64,7 @@ def _message(project_id: int, line: bytes, latest: float) -> Message:
         raise Dropped(f"project_id must be {project_id}, as in the address")
     ts_us = parse_time(decoded.ts)
     if ts_us is None:
-        raise Dropped("no ts that is a time")
+        raise Dropped("ts is missing or not a time")
     start = ts_us / 1_000_000 if given.start_time is None else given.start_time
     if not 0 <= start < MAX_SECONDS:
         raise Dropped("start_time must be seconds since 1970")

@@ -23,7 +23,7 @@ class Announcer:
         self._reports: Reports | None = None
         self._producer: Producer | None = None
 
-    def tell(self, stall: Stall, delivered: Callable[[], None]) -> None:
+    def send(self, stall: Stall, delivered: Callable[[], None]) -> None:
         """Hand a message over; `delivered` is called, by `poll`, once it is in the topic."""
         message = stall_message(stall)
 
@@ -61,4 +61,4 @@ class Announcer:
 
     def _undelivered(self, stall: Stall, error: KafkaError) -> None:
         text = error.str() if self._reports is None else self._reports.redact(error.str())
-        warn("not_told", subject=stall.subject, payload_type=stall.payload_type, reason=text)
+        warn("not_sent", subject=stall.subject, payload_type=stall.payload_type, reason=text)

@@ -109,7 +109,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
         version, self._position, clock_minute = resume_state or (story.version, 0, NO_MINUTE)
         self._clock = PartitionClock(clock_minute, clock_delay_us)
         if version != story.version:
-            raise LastingError("the recovery store is of another release's demo; start with an empty one")
+            raise LastingError("the recovery store was made by another release's demo; use an empty one")
         self._lines = story.lines()[partition]
         self._name = f"{story.topic}-{partition}"
         self._ended = False

@@ -110,6 +110,6 @@ class HostClock:
                 warn(
                     "host_clock",
                     ahead_seconds=ahead_us / 1e6,
-                    text=f"this host's clock is {abs(ahead_us) / 1e6:.0f} s {where} the broker's: put it right (NTP). "
+                    text=f"this host's clock is {abs(ahead_us) / 1e6:.0f} s {where} the broker's: correct it (NTP). "
                     "Idle partitions follow the earlier of the two until then",
                 )

@@ -84,7 +84,7 @@ def partitions_of(folder: Path) -> int:
     except msgspec.DecodeError as error:
         raise LogError(f"{marker}: {error}") from None
     if found.version != _VERSION or not 1 <= found.partitions <= MAX_LOG_PARTITIONS:
-        raise LogError(f"{marker}: a log of another release")
+        raise LogError(f"{marker}: another release wrote this log")
     return found.partitions
 
 
@@ -138,7 +138,9 @@ class LogReader:
         self._file = -1
         first = next(iter(segments_of(folder)), None)
         if start is not None and start.offset and first is not None and start.segment < first:
-            raise LogError(f"{segment_path(folder, start.segment)}: gone, and it was not read to its end")
+            raise LogError(
+                f"{segment_path(folder, start.segment)}: is missing, and it was not read to its end"
+            )
         self.position = start or Position(first or 0, 0)
         self.at_end = False
         """The last `read` found nothing more, and no later segment."""

@@ -209,7 +209,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         the flow; so whatever was handed on is with the sinks when one has been taken since."""
         if not self._unsafe:
             self._settle()
-            after = f" behind line {self._line}" if self._line else ""
+            after = f" after line {self._line}" if self._line else ""
             raise LastingError(f"{self._path} {self._reader.problem}{after}")
 
     def _report(self, messages: int) -> None:

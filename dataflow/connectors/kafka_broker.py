@@ -18,7 +18,7 @@ from dataflow.process.log import warn
 ASK_SECONDS = 1.0
 """The pause between two questions to the broker about one partition, at least."""
 QUIET_SECONDS = 5.0
-"""After so long without a word from the broker it is asked, and may take so long to answer."""
+"""After this long without a word from the broker it is asked, and has as long to answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class PartitionBroker:
         self._consumer.assign([TopicPartition(self._part.topic, self._part.partition, offset)])
 
     def consume(self, count: int) -> list[KafkaMessage]:
-        """What has arrived, at most so many, without waiting."""
+        """What has arrived, at most this many messages, without waiting."""
         try:
             received = self._consumer.consume(count, 0)
         except KafkaException as error:
@@ -105,7 +105,7 @@ class PartitionBroker:
         if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
             raise LastingError(
                 f"Kafka: {self._name}: offset {position}, which is to be read next, is not in the topic "
-                "(deleted by retention, or the topic was made anew): what stood there cannot be read; "
+                "(deleted by retention, or the topic was created again): what was there cannot be read; "
                 "start with a new recovery store to go on with what there is"
             )
         raise FlowError(f"Kafka: {self._name}: {self._reports.redact(error.str())}")

@@ -95,7 +95,7 @@ _SECRET = re.compile("pass|secret|key|pem|token|oauthbearer|username")
 _SHORT = 4
 """A secret of fewer letters is only taken for one where it is a word."""
 _UNTOLD = ("CONFWARN", "GETPID")
-"""Kinds of log lines that tell nobody anything: an option for producers given to a consumer, or the other way
+"""Kinds of log lines that help nobody: an option for producers given to a consumer, or the other way
 round; and that a broker which has just started is asked once more."""
 _REFUSED_LOGIN = {
     KafkaError._AUTHENTICATION,
@@ -179,7 +179,7 @@ class Reports:
         self._logged[kind] = now, 0
         more = f" ({left_out} more like it)" if left_out else ""
         text = self.redact(message % parts if parts else message)
-        # No error yet: librdkafka tries on, and what does not mend ends the flow with a line of its own.
+        # Not an error yet: librdkafka retries, and what is not transient ends the flow with a line of its own.
         write(min(level, logging.WARNING), "kafka", text=f"{text}{more}")
 
     def redact(self, text: str) -> str:
@@ -301,19 +301,19 @@ def _options_of_file(settings: Settings) -> dict[str, Any]:
     except OSError as error:
         raise KafkaStartError(f"{where}: {error.strerror}") from None
     except ValueError:  # its text may quote the file
-        raise KafkaStartError(f"{where}: is no JSON") from None
+        raise KafkaStartError(f"{where}: is not JSON") from None
     if not isinstance(options, dict):
         raise KafkaStartError(f"{where}: must hold one JSON object")
     return options
 
 
 def is_transient(error: KafkaError) -> bool:
-    """Whether librdkafka mends an error by itself; if it cannot, the broker counts as away after a while."""
+    """Whether an error is transient: librdkafka retries by itself. After a while of that the broker counts as away."""
     return error.code() in _TRANSIENT
 
 
 def patiently(call: Callable[[], Answer], seconds: float) -> Answer:
-    """Call until it succeeds. Raises KafkaException for what does not mend, and for what did not in time."""
+    """Call until it succeeds. Raises KafkaException for what is not transient, and when time is up."""
     deadline = time.monotonic() + seconds
     while True:
         try:

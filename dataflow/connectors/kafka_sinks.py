@@ -348,7 +348,7 @@ def _read_ids(
         raise FlowError(f"Kafka: cannot read back topic {topic} at {kafka.bootstrap}: {reason}") from None
     finally:
         consumer.close()
-    log("kafka", text=f"{topic}: {len(ids)} messages behind the last snapshot")
+    log("kafka", text=f"{topic}: {len(ids)} messages after the last snapshot")
     return ids, found
 
 
@@ -390,6 +390,6 @@ def _decode(topic: str, snapshot: bytes) -> SinkSnapshot:
     version = msgspec.msgpack.decode(snapshot)[0]
     if version > SinkSnapshot().version:
         raise LastingError(
-            f"recovery store: the position in topic {topic} is of a newer release (version {version})"
+            f"recovery store: a newer release stored the position in topic {topic} (version {version})"
         )
     return _snapshot(snapshot)

@@ -69,7 +69,7 @@ def decoded(snapshot: bytes) -> tuple[list[Records], DataMark | None]:
     version, raw = _decode_version(snapshot)
     if version > VERSION:
         raise LastingError(
-            f"recovery store: what was still to be written is of a newer release (version {version})"
+            f"recovery store: a newer release stored the rows that are still to be written (version {version})"
         )
     decode = _decode_version_1 if version == 1 else _decode
     unwritten = Unwritten(_decode_blocks(raw)) if version < 3 else _decode_unwritten(raw)

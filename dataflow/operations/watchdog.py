@@ -19,7 +19,7 @@ CHECK_SECONDS = 1.0
 FOLDER = "stalled"
 """The folder below the data folder that holds what is stalled."""
 
-Tell = Callable[[Stall, Callable[[], None]], None]
+Send = Callable[[Stall, Callable[[], None]], None]
 """Sends a message about a stall; calls back once it is delivered."""
 
 
@@ -37,19 +37,19 @@ class SignsOfLife(Protocol):
 class Watchdog:
     """Compares signs of life with a limit.
 
-    1. Something further behind than the limit is stalled: that is logged, shown as a metric and told.
+    1. Something further behind than the limit is stalled: that is logged, shown as a metric and sent as a message.
     2. It has recovered when it is less than half the limit behind, not whenever it crosses the limit.
     3. A process that has just begun may take as long as the limit to catch up.
-    4. What is stalled is kept in the data folder until its end is told: the process may end before, and the
-       next one says so.
+    4. What is stalled is noted in the data folder until the message about its end is delivered: if the process
+       ends before, the next one sends it.
     """
 
-    def __init__(self, vitals: SignsOfLife, limit_seconds: float, folder: Path, tell: Tell) -> None:
+    def __init__(self, vitals: SignsOfLife, limit_seconds: float, folder: Path, send: Send) -> None:
         self._vitals = vitals
         self._limit_seconds = limit_seconds
         self._limit_us = int(limit_seconds * SECOND_US)
         self._folder = folder
-        self._tell = tell
+        self._send = send
         self._stalled: dict[str, int] = {}
         self._inherited: dict[str, int | None] = {}
 
@@ -83,14 +83,14 @@ class Watchdog:
             behind_seconds=sign.age_us / SECOND_US,
             text=stall.text,
         )
-        self._tell(stall, _nothing)
+        self._send(stall, _nothing)
 
     def _recovered(self, sign: Sign, since_us: int, now_us: int) -> None:
         self._inherited[sign.subject] = None
         STALLED.labels(sign.subject).set(0)
         stall = Stall(sign.kind, sign.subject, since_us, now_us, self._limit_seconds, is_over=True)
         log("recovered", subject=sign.subject, text=stall.text)
-        self._tell(stall, lambda: self._forget(sign.subject, since_us))
+        self._send(stall, lambda: self._forget(sign.subject, since_us))
 
     def _file(self, subject: str) -> Path:
         return self._folder / f"{quote(subject, safe='')}.json"
@@ -111,7 +111,7 @@ class Watchdog:
             warn("not_remembered", subject=subject, reason=error.strerror)
 
     def _forget(self, subject: str, since_us: int) -> None:
-        if self._recall(subject) == since_us:  # else it has stalled anew since
+        if self._recall(subject) == since_us:  # else it has stalled again since
             self._file(subject).unlink(missing_ok=True)
 
 
@@ -137,4 +137,4 @@ class WatchdogThread(threading.Thread):
 
 
 def _nothing() -> None:
-    """A stall that was told stays remembered."""
+    """A stall stays remembered when its message is delivered."""

@@ -42,7 +42,7 @@ class EngineOutput(threading.Thread):
         """Read what the engine writes, until `release`."""
 
     def pass_on(self, text: bytes) -> None:
-        """Write to where the descriptor went before. What cannot be written is dropped: nobody can be told."""
+        """Write to where the descriptor went before. What cannot be written is dropped: nowhere to report it."""
         with contextlib.suppress(OSError):
             os.write(self._real, text)
 

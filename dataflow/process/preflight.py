@@ -28,7 +28,7 @@ _OPTIONS: dict[str, tuple[str, Any]] = {
 
 @dataclass(frozen=True)
 class Arguments:
-    """What the engine was told on its command line, or in its environment."""
+    """The engine's options, from its command line or its environment."""
 
     recovery_store: Path | None
     workers: int
@@ -92,7 +92,7 @@ def check_metrics(environment: Mapping[str, str]) -> None:
     port = environment.get("BYTEWAX_DATAFLOW_API_PORT", "3030")
     if not (port.isdecimal() and 0 < int(port) < 65536):
         raise StartError(
-            f"BYTEWAX_DATAFLOW_API_PORT: {port!r} is no port; it must be a number from 1 to 65535"
+            f"BYTEWAX_DATAFLOW_API_PORT: {port!r} is not a port; it must be a number from 1 to 65535"
         )
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -199,7 +199,7 @@ def _check_keys(value: _Json, op: str, place: str) -> None:
     unknown = sorted(str(key) for key in value if key not in _KEYS[op])
     if unknown:
         name = unknown[0][:_MAX_NAMED].encode(errors="replace").decode()
-        raise InvalidCondition(f"{place}.{name}", f"is no key of {op}")
+        raise InvalidCondition(f"{place}.{name}", f"is not a key of {op}")
 
 
 def _normal_comparison(op: str, name: object, value: object, place: str) -> _Json:

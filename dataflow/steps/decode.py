@@ -111,7 +111,7 @@ def _without_time(message: bytes, format_: int) -> str:
         decode_line(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return _placed(error)
-    return "no ts that is a time"
+    return "ts is missing or not a time"
 
 
 def _placed(error: Exception) -> str:

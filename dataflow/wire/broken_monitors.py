@@ -1,4 +1,4 @@
-"""Messages about broken monitors: nobody has mended an incident for weeks."""
+"""Messages about broken monitors: an incident has been open for weeks."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def _text(notice: BrokenNotice) -> str:
     if notice.kind == "monitor_muted":
         return f"{subject} has failed since {since} and is muted now, until it succeeds"
     return (
-        f"{subject} has failed for {BROKEN_MINUTES // _DAY_MINUTES} days, since {since}: mend it, or delete it; "
+        f"{subject} has failed for {BROKEN_MINUTES // _DAY_MINUTES} days, since {since}: fix it or delete it; "
         f"in {MUTE_MINUTES // _DAY_MINUTES} days it will be muted"
     )

@@ -31,7 +31,7 @@ _GUID_DIGITS = 32
 _GUID_BYTES = 16
 _MAX_SECONDS = 253_402_300_800.0
 _ENVIRONMENT_KEPT = Limit.ENVIRONMENT_CHARACTERS + 1
-"""One character more than may be tells that a name is too long."""
+"""One character more than allowed: that is enough to see that a name is too long."""
 _MESSAGE_TYPES = ("check_in", "clock_pulse")
 DROPPED = "dropped_check_in"
 """The message type by which the intake says what it could not take, so that whoever sent it can find it."""
@@ -226,7 +226,7 @@ class CheckInDecoder:
         is_line: bool,
     ) -> CheckIn:
         slug, environment, guid, status, duration_ms, trace_id, config = fields
-        # From here on mypy tells times apart.
+        # From here on mypy knows which unit a time has.
         received_us: Microseconds = place.received_us  # type: ignore[assignment]
         clock_minute: Minute = place.clock_minute  # type: ignore[assignment]
         start_us = received_us
@@ -258,7 +258,7 @@ class CheckInDecoder:
 
 
 def _raise_dropped(wrapper: Wrapper | _PackedWrapper, payload: bytes) -> None:
-    """Raise DroppedCheckIn if that is what the message tells."""
+    """Raise DroppedCheckIn if that is what the message says."""
     project_id = wrapper.project_id
     if wrapper.message_type == DROPPED and project_id is not UNSET and 0 <= project_id <= MAX_PROJECT_ID:
         raise DroppedCheckIn(project_id, wrapper.slug, wrapper.reason, payload)
@@ -285,7 +285,7 @@ def _read(payload: _Payload) -> _Fields | None:
         if duration_ms == NOT_GIVEN:
             duration_ms = None
     if payload.monitor_config is not _NO_CONFIG:
-        config = bytes(payload.monitor_config)[: Limit.CONFIG_BYTES + 1]  # one more tells that it is too long
+        config = bytes(payload.monitor_config)[: Limit.CONFIG_BYTES + 1]  # one more shows that it is too long
         if config == b"null" or (
             config[0] == _BRACE and (len(config) == len(b"{}") or config[1:-1].isspace())
         ):
@@ -314,7 +314,7 @@ def _read_loosely(check_in: CheckIn, payload: bytes) -> None:
     try:
         fields = _object(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise MalformedMessage("payload: no JSON object") from None
+        raise MalformedMessage("payload: not a JSON object") from None
     guid = parse_guid(fields.get("check_in_id"))
     errors = field_errors(fields)
     if guid is None:

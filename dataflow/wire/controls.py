@@ -1,4 +1,4 @@
-"""Controls in: JSON objects that tell the flow what people decided (SPEC, section 8), validated with pydantic."""
+"""Controls in: JSON objects that say what people decided (SPEC, section 8), validated with pydantic."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class ControlDecoder:
 
 
 def _valid_config(text: bytes) -> bytes:
-    """The config as it stands in the control's text: written anew, a number of a key that is ignored might not fit."""
+    """The config as it stands in the control's text: written again, a number of a key that is ignored might not fit."""
     config = bytes(_config(text).monitor_config)
     parsed = parse_config(config)
     if isinstance(parsed, InvalidConfig):

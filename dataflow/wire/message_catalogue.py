@@ -36,7 +36,7 @@ _BROKEN = {
     "project_id": "the monitor's project",
     "monitor": "`id` (UUID), `slug` and `name` of the monitor",
     "environment": "name of the environment",
-    "incident_id": "the incident that has been open for so long",
+    "incident_id": "the incident that has been open for this long",
     "since": "epoch seconds: when that incident began",
     "detection_time": _DETECTED,
     "text": _TEXT,

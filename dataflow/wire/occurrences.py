@@ -103,7 +103,7 @@ def _occurrence(notice: FailureNotice) -> dict[str, Any]:
 
 
 def _said(notice: FailureNotice) -> tuple[str, str, str, dict[str, Any]]:
-    """What tells an ordinary failure and the beginning of flapping apart: kind, title, subtitle, first evidence."""
+    """Kind, title, subtitle and first evidence: an ordinary failure and the beginning of flapping differ in these."""
     if notice.changes:
         reason = f"{notice.changes} changes between ok and error within {notice.window_minutes} minutes"
         evidence = {"name": FLAPPING_EVIDENCE, "value": reason, "important": True}

@@ -15,13 +15,13 @@ KEY = "cronwax"
 _BLIND = {
     "clock": "misses and time-outs after that are not noticed",
     "partition": "what came after that has not been seen",
-    "sink": "what was found since does not come out",
+    "sink": "what was found since then is not delivered",
 }
 """What it means that something is stalled."""
 
 
 class Stall(NamedTuple):
-    """Something does not go on, or is further behind than it may be; or no longer."""
+    """Something has stopped or is too far behind; or that is over."""
 
     kind: str
     """`clock`, `partition` or `sink`."""
@@ -44,15 +44,15 @@ class Stall(NamedTuple):
         name = self.subject if self.kind == "clock" else f"{self.kind} {self.subject}"
         since = f"{_moment(self.since_us):%Y-%m-%dT%H:%M:%SZ}"
         if self.is_over:
-            return f"the {name} goes on; it had come to {since}"
+            return f"the {name} has caught up; it was stalled at {since}"
         return (
-            f"the {name} has come to {since} and is more than {self.limit_seconds:g} s behind: "
+            f"the {name} has reached {since} and is more than {self.limit_seconds:g} s behind: "
             f"{_BLIND[self.kind]}"
         )
 
 
 def stall_message(stall: Stall) -> Message:
-    """The message about it. Its id says what, and since when: told again, it has the same one."""
+    """The message about it. Its id derives from what stalled and since when: sent again, it has the same id."""
     about = "\x1f".join((stall.payload_type, stall.subject, str(stall.since_us)))
     body: dict[str, Any] = {
         "payload_type": stall.payload_type,

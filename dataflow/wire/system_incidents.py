@@ -53,12 +53,13 @@ def _text(incident: SystemIncident) -> str:
     since = _moment(incident.start_minute)
     if incident.end_minute != NO_MINUTE:
         return (
-            f"check-ins come as usual again since {_moment(incident.end_minute)}; what was due since {since} and did "
-            "not come is unknown, not missed"
+            f"check-ins have come as usual again since {_moment(incident.end_minute)}; runs that were due since "
+            f"{since} and did not report are unknown, not missed"
         )
     return (
-        f"check-ins are being lost since {since}: {incident.volume} came in a minute that has {incident.expected:g} "
-        "on other days; misses and time-outs are not told until that is over, failures that jobs report are"
+        f"check-ins have been lost since {since}: {incident.volume} came in a minute that usually has "
+        f"{incident.expected:g}; misses and time-outs are not reported until this is over, failures that jobs "
+        "report still are"
     )
 
 

@@ -25,7 +25,7 @@ _decode_any = msgspec.json.Decoder(_Spelled).decode
 
 
 def read_ts(line: bytes) -> int | None:
-    """The broker's timestamp of a line of JSON, in µs; None if the line is no JSON object or has no `ts`
+    """The broker's timestamp of a line of JSON, in µs; None if the line is not a JSON object or has no `ts`
     that is a time (see `parse_time`)."""
     try:
         ts = _decode_usual(line).ts

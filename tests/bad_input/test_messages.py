@@ -28,7 +28,7 @@ def body(number, rest):
 MALFORMED = {
     "no JSON": "{no message",
     "10 MB of nothing": "x" * BYTES_10_MB,
-    "a payload of 10 MB that is no JSON": with_payload("x" * BYTES_10_MB),
+    "a payload of 10 MB that is not JSON": with_payload("x" * BYTES_10_MB),
     "deep nesting alone": DEEP,
     "deep nesting beside the message": json.dumps({"x": 0} | GOOD[0]).replace("0", DEEP, 1),
     "deep nesting in a payload's text": with_payload(body(50, f'"contexts": {DEEP}')),
@@ -93,7 +93,7 @@ def test_a_truncated_gz_fails_behind_its_last_whole_line(place):
     path = place.folder / "cut.jsonl.gz"
     path.write_bytes(packed[: len(packed) // 2])
     ended = run(place.settings(checkins_path=path), "-s", 1)
-    assert_one_line(ended, path, "is truncated behind line ", status=2)
+    assert_one_line(ended, path, "is truncated after line ", status=2)
     line = int(ended.complaints[0].rpartition(" ")[2])
     assert place.query("SELECT count(*) FROM check_ins WHERE status = 'ok'") == [(line,)]
     assert 0 < line < 3000

@@ -182,9 +182,9 @@ def test_a_rule_may_name_its_condition_and_times():
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--condition", "{"], "--condition: is no JSON"),
+        (["--condition", "{"], "--condition: is not JSON"),
         (["--where", "status"], "--where status: must be FIELD=VALUE"),
-        (["--where", "duration=long"], "--where duration=long: long is no number"),
+        (["--where", "duration=long"], "--where duration=long: long is not a number"),
         (["--where", "colour=red"], "INVALID_CONTROL: condition.name"),
         (["--sample-rate", "3"], "INVALID_CONTROL: sample_rate"),
         (["--hours", "1e9"], "--hours 1e+09: is too far away"),
@@ -233,7 +233,7 @@ def test_a_recorded_check_in_goes_out_though_it_is_invalid():
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"x", "line 2: no JSON object with a ts that is a time"),
+        (b"x", "line 2: not a JSON object with a time in ts"),
         (b'{"ts": 1}', "line 2: neither message nor control"),
         (b'{"ts": 1, "message": []}', "line 2: Expected"),
         (b'{"ts": 1, "message": {"message_type": "x"}}', "line 2: MALFORMED_MESSAGE: message_type"),
@@ -309,7 +309,10 @@ def test_a_dead_letter_goes_back_as_it_was_to_the_partition_that_it_came_from(or
     ("line", "said"),
     [
         (b"no JSON", "line 2: JSON is malformed"),
-        (b'{"topic": "other", "partition": 0, "payload": ""}', "line 2: came from other, which is none of"),
+        (
+            b'{"topic": "other", "partition": 0, "payload": ""}',
+            "line 2: came from other, which is not one of",
+        ),
         (b'{"topic": "ingest-monitors", "partition": 0}', "line 2: neither payload nor payload_base64"),
         (b'{"topic": "ingest-monitors", "partition": -1, "payload": ""}', "line 2: Expected `int` >= 0"),
         (b'{"topic": "ingest-monitors", "partition": 0, "payload_base64": "!"}', "line 2: Invalid base64"),

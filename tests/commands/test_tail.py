@@ -97,7 +97,7 @@ def test_a_message_cannot_move_the_cursor():
 )
 def test_what_is_no_message_of_ours_is_told_all_the_same(value):
     told = Reader().read(value, SENT_MS)
-    assert told == Sentence(SENT, "-", "-", f"a message that is none of Cronwax: {len(value)} bytes")
+    assert told == Sentence(SENT, "-", "-", f"not a message of Cronwax: {len(value)} bytes")
 
 
 def test_a_message_about_the_flow_itself_is_told_in_its_own_words():

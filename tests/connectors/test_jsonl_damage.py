@@ -55,7 +55,7 @@ def test_what_stands_before_a_files_end_that_is_missing_is_safe_before_the_proce
     safe = [text.split() for text in result.stdout.splitlines()]
     last = max(int(number) for name, number in safe if name == path.name)
     assert last > 500
-    assert result.stderr == f"cronwax: {path} is truncated behind line {last}\n"
+    assert result.stderr == f"cronwax: {path} is truncated after line {last}\n"
 
 
 @pytest.mark.process

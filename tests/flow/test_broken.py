@@ -66,7 +66,7 @@ def test_the_message_says_who_and_since_when():
     assert (message["monitor"]["slug"], message["environment"]) == ("m", "production")
     assert message["since"] == START_S + DAY + 60
     assert message["text"] == (
-        "m (production) has failed for 14 days, since 2025-03-04: mend it, or delete it; in 14 days it will be muted"
+        "m (production) has failed for 14 days, since 2025-03-04: fix it or delete it; in 14 days it will be muted"
     )
     assert row["payload"] == world.messages[row["message_id"]]
 

@@ -70,8 +70,12 @@ def test_an_outage_is_decided_backwards_and_told_when_it_starts_and_ends():
         key=lambda body: body["detection_time"],
     )
     assert started["text"] == (
-        "check-ins are being lost since 2025-03-06T00:19Z: 0 came in a minute that has 12 on other days; misses and "
-        "time-outs are not told until that is over, failures that jobs report are"
+        "check-ins have been lost since 2025-03-06T00:19Z: 0 came in a minute that usually has 12; misses and "
+        "time-outs are not reported until this is over, failures that jobs report still are"
+    )
+    assert ended["text"] == (
+        "check-ins have come as usual again since 2025-03-06T00:40Z; runs that were due since 2025-03-06T00:19Z and "
+        "did not report are unknown, not missed"
     )
     assert (ended["since"], ended["until"]) == (START_S + 60 * today(19), START_S + 60 * today(40))
     assert {body["id"] for body in (started, ended)} <= set(world.messages)

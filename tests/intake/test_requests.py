@@ -241,7 +241,7 @@ def test_a_batch_is_taken_whole():
         (line(message_type="clock_pulse"), "message_type must be check_in"),
         (line(payload={**CHECK_IN, "check_in_id": "x"}), "check_in_id is not a UUID"),
         (line(start_time=-1), "start_time must be"),
-        ({**line(), "ts": "yesterday"}, "no ts that is a time"),
+        ({**line(), "ts": "yesterday"}, "ts is missing or not a time"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_of_its_batch_taken(bad, why):

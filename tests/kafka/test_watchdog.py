@@ -164,7 +164,7 @@ def test_what_is_told_calls_back_once_it_is_in_the_topic(broker, settings_for):
     announcer = Announcer(settings)
     delivered = []
     stall = Stall("sink", "tables", OLD_MS * 1000, OLD_MS * 1000, 120.0, is_over=True)
-    announcer.tell(stall, lambda: delivered.append(stall))
+    announcer.send(stall, lambda: delivered.append(stall))
 
     def is_delivered():
         announcer.poll()

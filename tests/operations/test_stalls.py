@@ -189,16 +189,16 @@ def test_a_damaged_note_of_an_earlier_process_counts_as_none(watchdog_of, ear, t
         (
             "clock",
             "event clock",
-            "the event clock has come to 2025-03-03T00:00:00Z and is more than 100 s behind: "
+            "the event clock has reached 2025-03-03T00:00:00Z and is more than 100 s behind: "
             "misses and time-outs after that are not noticed",
-            "the event clock goes on; it had come to 2025-03-03T00:00:00Z",
+            "the event clock has caught up; it was stalled at 2025-03-03T00:00:00Z",
         ),
         (
             "partition",
             "ingest-monitors/3",
-            "the partition ingest-monitors/3 has come to 2025-03-03T00:00:00Z and is more than 100 s behind: "
+            "the partition ingest-monitors/3 has reached 2025-03-03T00:00:00Z and is more than 100 s behind: "
             "what came after that has not been seen",
-            "the partition ingest-monitors/3 goes on; it had come to 2025-03-03T00:00:00Z",
+            "the partition ingest-monitors/3 has caught up; it was stalled at 2025-03-03T00:00:00Z",
         ),
     ],
 )

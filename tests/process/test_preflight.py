@@ -132,7 +132,7 @@ def test_metrics_at_a_free_port_are_fine_and_nobody_need_want_them(tmp_path):
 def test_metrics_at_no_port_are_refused(port):
     with pytest.raises(StartError) as error:
         check_metrics(served_at(port))
-    assert complaint(error).startswith(f"BYTEWAX_DATAFLOW_API_PORT: {port!r} is no port")
+    assert complaint(error).startswith(f"BYTEWAX_DATAFLOW_API_PORT: {port!r} is not a port")
 
 
 def test_metrics_at_a_port_in_use_are_refused():

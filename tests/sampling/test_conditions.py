@@ -172,8 +172,8 @@ def test_what_is_wrong_is_named_by_its_place(value, place):
 def test_the_reason_says_what_would_be_right():
     assert refused(compare("gt", "duration", "5"))[1] == "must be a finite number of seconds"
     assert refused(compare("glob", "duration", "5"))[1] == "must be one of eq, gt, gte, lt, lte for duration"
-    assert refused({**SLUG, "when": 1}) == ("condition.when", "is no key of eq")
-    assert refused({**SLUG, "\ud800": 1}) == ("condition.?", "is no key of eq")
+    assert refused({**SLUG, "when": 1}) == ("condition.when", "is not a key of eq")
+    assert refused({**SLUG, "\ud800": 1}) == ("condition.?", "is not a key of eq")
 
 
 def test_a_condition_may_be_nested_20_deep_but_not_21():
