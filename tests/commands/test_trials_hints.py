@@ -45,7 +45,7 @@ UNREADABLE = {
     ),
     "pretty-printed": (json.dumps(GOOD[0], indent=2).encode(), "line 1: Input data was truncated"),
     "a number": (b"5\n", "line 1: the line as a whole: Expected `object`, got `int`"),
-    "messages without ts": (text([{"message": GOOD[0]["message"]}]), "line 1: no ts that is a time"),
+    "messages without ts": (text([{"message": GOOD[0]["message"]}]), "line 1: ts is missing or not a time"),
 }
 
 
@@ -161,7 +161,7 @@ def test_a_time_that_is_none_is_one_line_with_examples(demo):
 def test_a_time_after_all_data_is_said_and_one_before_it_too(demo):
     later = piped(demo, "why", "303/tls-certificates", "--at", "2026-01-01")
     assert later.returncode == 0
-    assert later.stderr == "cronwax: there is nothing after 2025-03-04T00:00:00Z yet: as of then\n"
+    assert later.stderr == "cronwax: the data ends at 2025-03-04T00:00:00Z: the answer is as of then\n"
     before = piped(demo, "why", "303/tls-certificates", "--at", "2024-01-01")
     assert "2025-03-03" in before.stdout + before.stderr
     assert "2024-01-01 00:00 UTC: ok" not in before.stdout
