@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 
 from cronwax.commands.arguments import UsageError, check_setting_names, complain, near
+from cronwax.commands.scheduled import FlowSchedules
 from cronwax.commands.shown import watch
 from state.ask.age import Age, age_of
 from state.ask.moments import read_moment
@@ -22,7 +23,7 @@ from state.ask.prompt import statements
 from state.ask.questions import QUESTIONS, CannotNarrowError, Narrowing, Parameters, Question
 from state.ask.rendering import Renderer, render_csv, render_json, render_plain, render_table, text
 from state.ask.terminal import clean, wrapped
-from state.ask.why import COLUMNS, as_text, why
+from state.ask.why import COLUMNS, as_text, reached_by, why
 from state.errors import StateError, reason
 from state.publish.snapshot import open_snapshot
 
@@ -237,11 +238,13 @@ def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace)
     by = _narrowing(options, options.question[1], age)
     assert by.slug is not None
     at = _moment("--at", options.at, age, options.zone or UTC)
-    if at is not None and age.event_clock is not None and at > age.event_clock:
-        complain(f"the data ends at {text(age.event_clock, options.zone or UTC)}: the answer is as of then")
+    reached = reached_by(connection)
+    if at is not None and reached is not None and at >= reached:
+        if age.event_clock is not None and at > age.event_clock:
+            complain(f"the data ends at {text(age.event_clock, options.zone or UTC)}: the answer is as of then")
         at = None
     try:
-        sentences = why(connection, by.slug, by.project, by.environment, at)
+        sentences = why(connection, by.slug, by.project, by.environment, at, FlowSchedules())
     except StateError as error:  # no such monitor or environment
         slugs = [slug for (slug,) in connection.execute("SELECT DISTINCT slug FROM monitors").fetchall()]
         raise UsageError(f"{error}{'' if by.slug in slugs else near(by.slug, slugs)}") from None

@@ -110,6 +110,11 @@ class Admission:
             to_sampling.append(item)
         return None
 
+    @staticmethod
+    def is_for_organization(item: Control) -> bool:
+        """Whether a control that was let in has done all it does: it goes to no monitor, and not to sampling."""
+        return item.slug is None and item.rule is None
+
     def advance(self, clock_minute: int) -> dict[int, int]:
         """The event clock has reached this minute: how many check-ins were let in, in each minute that is over now."""
         self._rate_limit.forget_before(clock_minute)

@@ -80,6 +80,8 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     """The guids of the newest missed check-ins, oldest first."""
     changed_us: Microseconds = NO_TIME
     """When a check-in of this environment last changed schedule, zone or margin (the broker's timestamp of it)."""
+    decided: int = 0
+    """How many decisions about results have been recorded (`run_decisions.place`)."""
 
     @classmethod
     def new(cls, name: str) -> Environment:

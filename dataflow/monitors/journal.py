@@ -202,6 +202,7 @@ class Journal:
         lost_in: Minute | None = None,
     ) -> None:
         """Something was decided about a check-in (see `RunDecisionRow`)."""
+        environment.decided += 1
         self.decisions.append(
             RunDecisionRow(
                 check_in_id=run.guid,
@@ -216,6 +217,7 @@ class Journal:
                 incident_id=incident.id if incident is not None else None,
                 message=message,
                 system_incident_id=identity.system_incident_id(lost_in) if lost_in is not None else None,
+                place=environment.decided,
             )
         )
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataflow.monitors import identity
-from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
+from dataflow.monitors.check_in import NIL_GUID, CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import ConfigUpdate, InvalidConfig, MonitorConfig, parse_config, shared
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.limits import Limit
@@ -60,12 +60,13 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
             updated_at=self.updated_us,
         )
 
-    def replaced_row(self, config: MonitorConfig, at_us: int) -> ConfigRow:
-        """A row of `monitor_config_history`: this config held until then."""
+    def replaced_row(self, config: MonitorConfig, by: CheckIn | Control) -> ConfigRow:
+        """A row of `monitor_config_history`: this config held until a check-in or a control changed it."""
+        is_check_in = isinstance(by, CheckIn)
         return ConfigRow(
             project_id=self.project_id,
             slug=self.slug,
-            replaced_at=at_us,
+            replaced_at=by.received_us,
             schedule_type=config.schedule_type,
             schedule=config.schedule,
             timezone=config.zone,
@@ -73,6 +74,9 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
             max_runtime=config.max_runtime,
             failure_issue_threshold=config.failure_issue_threshold,
             recovery_threshold=config.recovery_threshold,
+            replaced_by="check_in" if is_check_in else "control",
+            replaced_by_environment=by.environment if is_check_in else None,
+            replaced_by_check_in_id=by.guid if isinstance(by, CheckIn) and by.guid != NIL_GUID else None,
         )
 
     def status_row(self, at_us: int) -> MonitorStatusRow:

@@ -39,11 +39,13 @@ class Changes(NamedTuple):
     """Monitors that are gone, before what the other lists hold happened."""
     rejected: list[tuple[CheckIn | Control, Errors]]
     """Also what was accepted with a complaint."""
+    controls: list[Control]
+    """Those that took effect."""
 
 
 def no_changes() -> Changes:
     """Lists to be filled."""
-    return Changes([], [], [], [], [])
+    return Changes([], [], [], [], [], [])
 
 
 class Upserts:
@@ -60,7 +62,7 @@ class Upserts:
         monitor, changed, errors, complaint = self.registry.retrieve(item)
         if changed:
             assert monitor is not None
-            _note_replaced(before, monitor, item.received_us, changes)
+            _note_replaced(before, monitor, item, changes)
             changes.monitors.append(monitor.row())
             out.append(_changed(monitor, item, False))
             if item.seat in (Seat.CREATE_DISABLED, Seat.ENABLE):
@@ -91,11 +93,15 @@ class Upserts:
             errors = self._reset(control, out)
         if errors:
             changes.rejected.append((control, errors))
+        if (
+            not errors or control.kind == "upsert_monitor"
+        ):  # which at the most complains that there is no seat
+            changes.controls.append(control)
 
     def _upsert_monitor(self, control: Control, out: Outbox, changes: Changes) -> Errors | None:
         before = self.registry.config_of(control)
         monitor, reschedule = self.registry.upsert_monitor(control)
-        _note_replaced(before, monitor, control.received_us, changes)
+        _note_replaced(before, monitor, control, changes)
         changes.monitors.append(monitor.row())
         out.append(_changed(monitor, control, reschedule))
         if control.flag is False:
@@ -174,9 +180,11 @@ def _drop(rows: list[_Owned], key: Key) -> None:
     rows[:] = [row for row in rows if (row.project_id, row.slug) != key]
 
 
-def _note_replaced(before: MonitorConfig | None, monitor: KnownMonitor, at_us: int, changes: Changes) -> None:
+def _note_replaced(
+    before: MonitorConfig | None, monitor: KnownMonitor, by: CheckIn | Control, changes: Changes
+) -> None:
     if before is not None and before is not monitor.config:
-        changes.configs.append(monitor.replaced_row(before, at_us))
+        changes.configs.append(monitor.replaced_row(before, by))
 
 
 def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -> MonitorChanged:

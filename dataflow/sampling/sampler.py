@@ -43,6 +43,8 @@ class Decided(NamedTuple):
     rules: list[SamplingRuleRow]
     """Those that are new or changed."""
     rejected: list[tuple[Control, Errors]]
+    applied: list[Control]
+    """Controls that made or changed a rule."""
 
 
 class Sampler:
@@ -154,7 +156,7 @@ class Sampler:
         return asked is not None and any(request.matches(subject) for request in asked.values())
 
     def _decide(self, before_us: int | None) -> Decided:
-        decided = Decided([], [], [])
+        decided = Decided([], [], [], [])
         count = 0
         for item in self._waiting:
             if before_us is not None and item.received_us >= before_us:
@@ -163,9 +165,14 @@ class Sampler:
             if isinstance(item, CheckIn):
                 if (row := self._sample(item)) is not None:
                     decided.samples.append(row)
-            # A rule that nobody asked for is left out without a word.
-            elif (errors := self._upsert(item)) and isinstance(item, Control):
+                continue
+            errors = self._upsert(item)
+            if not isinstance(item, Control):
+                continue  # a rule that nobody asked for is left out without a word
+            if errors:
                 decided.rejected.append((item, errors))
+            else:
+                decided.applied.append(item)
         del self._waiting[:count]
         self._take_changed_rules(before_us, decided.rules)
         return decided

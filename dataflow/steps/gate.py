@@ -12,6 +12,7 @@ from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.organization import Limits, Organization, OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCounts
 from dataflow.monitors.times import Minute
+from dataflow.steps.control_rows import control_row
 from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
@@ -20,6 +21,7 @@ from dataflow.stream.items import Chunk, Item, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import by_table
+from state.schema.tables.monitors import ControlRow
 from state.schema.tables.runs import ProcessingErrorRow
 
 BLOCK = tuple[list[MemberKey], list[SavedMember]]
@@ -90,6 +92,7 @@ class Gate(KeyGroup[Chunk, Output]):
         to_monitors: list[list[Item]] = [[] for _ in range(self._key_groups)]
         to_sampling: list[Item] = []
         rejected: list[ProcessingErrorRow] = []
+        applied: list[ControlRow] = []
         advanced = False
         rules, watermark = self._rules, self._watermark
         for chunk in chunks:
@@ -101,6 +104,8 @@ class Gate(KeyGroup[Chunk, Output]):
                     slowest = Minute(watermark.slowest_beside(chunk.origin))
                     item.reached_minute = min(item.clock_minute, slowest)
                     errors = rules.control(item, to_monitors, to_sampling)
+                    if not errors and rules.is_for_organization(item):
+                        applied.append(control_row(item))
                 if errors:
                     rejected.append(rejection(item, errors))
             if chunk.clock_minute != NO_MINUTE and chunk.origin >= 0:
@@ -110,8 +115,8 @@ class Gate(KeyGroup[Chunk, Output]):
         out += [Chunk(group, to, items, minute) for to, items in enumerate(to_monitors) if items or advanced]
         if to_sampling or advanced:
             out.append(Sampled(group, group, to_sampling, minute))
-        if rejected:
-            out.append(Records(group, by_table(rejected)))
+        if rejected or applied:
+            out.append(Records(group, by_table(applied, rejected)))
         return out
 
 

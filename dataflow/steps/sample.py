@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dataflow.sampling.sampler import Decided, Sampler, SamplerState
+from dataflow.steps.control_rows import control_row
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.stream.codecs import SnapshotCodec
@@ -46,5 +47,6 @@ class Sample(KeyGroup[Chunk, Records]):
 
     def _records(self, decided: Decided) -> list[Records]:
         rejected = [rejection(item, errors) for item, errors in decided.rejected]
-        rows = by_table(decided.samples, rejected, decided.rules)
+        applied = [control_row(control) for control in decided.applied]
+        rows = by_table(decided.samples, rejected, applied, decided.rules)
         return [Records(self._group, rows)] if rows else []

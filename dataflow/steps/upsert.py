@@ -7,6 +7,7 @@ import msgspec
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.registry import Key, KnownMonitor
 from dataflow.monitors.upserts import Upserts, no_changes
+from dataflow.steps.control_rows import control_row
 from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
@@ -84,7 +85,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark))
         rejected = [rejection(item, errors) for item, errors in changes.rejected]
-        rows = by_table(changes.monitors, changes.configs, changes.statuses, rejected)
+        controls = [control_row(control) for control in changes.controls]
+        rows = by_table(changes.monitors, changes.configs, changes.statuses, controls, rejected)
         deletes: Deletes = {row.TABLE.name: [*changes.deleted] for row in _OWNED} if changes.deleted else {}
         if rows or deletes:
             out.append(Records(group, rows, deletes=deletes))

@@ -17,6 +17,7 @@ from state.schema.tables.internal import (
 from state.schema.tables.monitors import (
     BrokenMonitorRow,
     ConfigRow,
+    ControlRow,
     EnvironmentRow,
     MonitorRow,
     MonitorStatusRow,
@@ -47,6 +48,7 @@ _RECORDS: tuple[type[Row], ...] = (
     BrokenMonitorRow,
     ConfigRow,
     MuteRow,
+    ControlRow,
     StatusChangeRow,
     ProcessingErrorRow,
     SamplingRuleRow,

@@ -30,7 +30,7 @@ def tables() -> duckdb.DuckDBPyConnection:
 
 
 @cache
-def _common_tables() -> duckdb.DuckDBPyConnection:
+def common_tables() -> duckdb.DuckDBPyConnection:
     """Tables for one world after the other, each in a transaction that is rolled back: to make them takes longer than
     an example of a property."""
     return tables().begin()
@@ -42,8 +42,8 @@ class World:
     @classmethod
     def next(cls, now: float) -> World:
         """A world in the place of the last one that was made so."""
-        _common_tables().rollback().begin()
-        return cls(now, _common_tables())
+        common_tables().rollback().begin()
+        return cls(now, common_tables())
 
     def __init__(self, now: float | None = 0, connection: duckdb.DuckDBPyConnection | None = None) -> None:
         self.connection = tables() if connection is None else connection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from state.schema.table import Id, Row, Since, Spec, TimeUs, Uuid
+from state.schema.table import Id, Json, Row, Since, Spec, TimeUs, Uuid
 
 
 class MonitorRow(Row, frozen=True, kw_only=True):
@@ -105,6 +105,39 @@ class ConfigRow(Row, frozen=True, kw_only=True):
         int | None,
         "So many consecutive ok check-ins resolved it; NULL: the default, 1.",
     ]
+    replaced_by: Annotated[
+        str | None,
+        "What changed it: check_in (its monitor_config) or control. NULL: changed before this was recorded.",
+        Since(5),
+    ] = None
+    replaced_by_environment: Annotated[
+        str | None, "Of a change by a check-in: the environment that it named.", Since(5)
+    ] = None
+    replaced_by_check_in_id: Annotated[
+        Uuid | None, "Of a change by a check-in: its guid (check_ins.check_in_id).", Since(5)
+    ] = None
+
+
+class ControlRow(Row, frozen=True, kw_only=True):
+    """Controls that took effect: what people, and programs for them, asked for. It outlives what it is about: a deleted
+    monitor leaves this row. Those that were refused are in processing_errors."""
+
+    TABLE: ClassVar = Spec("controls", identity=("topic", "partition", "offset"), since=5)
+
+    topic: Annotated[str, "Where the control was: topic, or file."]
+    partition: Annotated[int, "Where the control was: partition."]
+    offset: Annotated[int, "Where the control was: offset, or line of the file."]
+    received_at: Annotated[TimeUs, "When it was received (the broker's timestamp): from then on it holds."]
+    type: Annotated[
+        str,
+        "upsert_monitor, set_monitor_status, mute, delete_monitor, reset, set_killswitch, set_seats or "
+        "upsert_sampling_rule.",
+    ]
+    organization_id: Annotated[Id, "The organization that it is about."]
+    project_id: Annotated[Id | None, "The project; NULL if it is about the organization."]
+    slug: Annotated[str | None, "The monitor; NULL if it is about the organization."]
+    environment: Annotated[str | None, "The environment; NULL if it is about all of the monitor's."]
+    payload: Annotated[Json, "The control as it came."]
 
 
 class MuteRow(Row, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from state.schema.table import History, Id, Json, Row, Spec, TimeUs, Uuid
+from state.schema.table import History, Id, Json, Row, Since, Spec, TimeUs, Uuid
 
 
 class CheckInRow(Row, frozen=True, kw_only=True):
@@ -82,6 +82,12 @@ class RunDecisionRow(Row, frozen=True, kw_only=True):
     system_incident_id: Annotated[
         str | None, "If it did not count because check-ins were being lost: that system incident."
     ]
+    place: Annotated[
+        int | None,
+        "Its place in the order in which the environment's results were decided, growing: one that waited comes after "
+        "those that were decided meanwhile. NULL: decided before this was recorded.",
+        Since(5),
+    ] = None
 
 
 class IncidentRow(Row, frozen=True, kw_only=True):

@@ -1,0 +1,67 @@
+"""Whatever came, and whenever it is asked: each sentence of `why` says what a model that keeps every run says."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import START_S, pulse
+from tests.flow.asked import Asked
+from tests.flow.claims import Truth, check
+from tests.flow.memory import run
+from tests.flow.naive_model import Naive
+from tests.flow.test_order_of_runs import jobs, modelled
+
+some = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def _times(lines: list[dict[str, object]]) -> list[int]:
+    return [line["ts"] - START_S for line in lines]  # type: ignore[operator]
+
+
+@some
+@given(jobs())
+def test_now_each_sentence_is_true(job):
+    model, lines = job
+    world = run(lines, rate_limit=1000)
+    naive = modelled(model, lines)
+    check(Asked(world, is_shared=True).why(), Truth(naive, _times(lines)[-1], knows_begins=True))
+
+
+@some
+@given(jobs(), st.data())
+def test_at_any_time_each_sentence_was_true(job, data):
+    model, lines = job
+    lines = [_on_time(line) for line in lines]
+    moments = data.draw(st.lists(st.integers(0, _times(lines)[-1]), min_size=1, max_size=4))
+    lines = sorted(
+        [*lines, *map(pulse, moments)], key=lambda line: line["ts"]
+    )  # so that the clock has reached them
+    asked = Asked(run(lines, rate_limit=1000), is_shared=True)
+    for at_s in moments:
+        before = [line for line in lines if line["ts"] - START_S <= at_s]
+        naive = modelled(model, before)
+        check(asked.at(at_s), Truth(naive, at_s, knows_begins=not _has_heartbeats(before, naive)))
+
+
+def _on_time(line):
+    """The line as one that came at its own time, and says of no run that it began before."""
+    message = line["message"]
+    if message["message_type"] != "check_in":
+        return line
+    body = json.loads(message["payload"])
+    body.pop("duration", None)
+    return line | {"message": message | {"start_time": line["ts"], "payload": json.dumps(body)}}
+
+
+def _has_heartbeats(lines, naive: Naive) -> bool:
+    """Whether a run was reported to go on, which leaves no trace once it has ended."""
+    begun = [
+        json.loads(line["message"]["payload"])["check_in_id"]
+        for line in lines
+        if line["message"]["message_type"] == "check_in"
+        and json.loads(line["message"]["payload"])["status"] == "in_progress"
+    ]
+    return len(begun) > len(set(begun))
