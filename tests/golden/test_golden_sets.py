@@ -168,13 +168,25 @@ def test_a_store_is_resumed_and_nothing_is_lost(name, shards):
 def test_what_was_stopped_comes_to_what_it_came_to_then(name, shards):
     """Of rules that are changed on purpose this is the only test to follow: `make outcome NAME`, and say why.
 
-    A table that a later version added has no rows from before the stop.
+    A table that a later version added has no rows from before the stop, and a column no values: columns that came later
+    are left out.
     """
     expected = in_todays_words(SETS[name].outcome())
     found = in_todays_words(described(resumed(name, shards).outcome))
-    for table in [each for each in expected.tables if TABLES[each].since > SETS[name].facts["schema"]]:
-        assert set(found.tables.pop(table)) < set(expected.tables.pop(table))
+    schema = SETS[name].facts["schema"]
+    for table, rows in found.tables.items():
+        later = sum(column.since.version > schema for column in TABLES[table].columns)
+        found.tables[table] = sorted(_without_last(row, later) for row in rows)
+    for table in [each for each in TABLES if TABLES[each].since > schema]:
+        new = set(found.tables.pop(table))
+        if table in expected.tables:
+            assert new < set(expected.tables.pop(table))
     assert_same(found, expected)
+
+
+def _without_last(row: str, columns: int) -> str:
+    """A row without its last columns, whose values hold no comma; a table's own columns are of one version."""
+    return row if not columns or row[0] != "(" else row.rsplit(", ", columns)[0] + ")"
 
 
 @pytest.mark.parametrize(("name", "shards"), STOPPED)

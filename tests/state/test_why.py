@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +14,8 @@ from tests.state.answer_rows import World, at
 
 class Told(World):
     """A world that is asked why."""
+
+    _places = 0
 
     def backup(self, **values):
         usual: dict[str, Any] = {
@@ -26,6 +29,13 @@ class Told(World):
     def missed(self, minutes, tick=None):
         tick = minutes + 1 if tick is None else tick
         return self.check_in(minutes, "missed", expected_time=at(minutes), date_updated=at(tick))
+
+    def decided(self, check_in_id, minutes, noticed, incident=None, counted=True, **values):
+        self._places += 1
+        row = {"project_id": 1, "slug": "backup", "environment": "production", "verdict": "failure"}
+        row |= {"check_in_id": check_in_id, "date_added": at(minutes), "noticed_at": at(noticed)}
+        row |= {"incident_id": incident, "counted": counted, "place": self._places}
+        self.insert("run_decisions", **(row | values))
 
     def told(self, minutes, payload_type, incident, payload="{}"):
         self.insert(
@@ -52,7 +62,7 @@ def world():
 
 def test_one_that_is_well_says_what_came_and_what_is_next(world):
     world.backup()
-    world.check_in(60, expected_time=at(60))
+    world.check_in(60, expected_time=at(60), duration_ms=1000)
     assert world.why().splitlines() == [
         "1/backup, production, at 2025-03-03 01:40 UTC: ok.",
         "  Its schedule is 0 * * * * (crontab, UTC), as set at 2025-03-02 14:00 UTC. A run may begin 1 minute late and "
@@ -66,13 +76,14 @@ def test_one_that_is_well_says_what_came_and_what_is_next(world):
 def test_one_that_fails_says_which_failures_reached_the_threshold_and_when(world):
     world.backup(status="error", failure_issue_threshold=2)
     world.check_in(-60)
-    world.check_in(0, "error", date_updated=at(5))
-    world.missed(60)
-    incident = world.incident(0)
+    failed, missed = world.check_in(0, "error", date_updated=at(5), duration_ms=300_000), world.missed(60)
+    incident = world.incident(0, starting_check_in_id=failed)
+    world.decided(failed, 0, 5)
+    world.decided(missed, 60, 61, incident)
     world.told(61, "occurrence", incident)
     text = world.why()
     assert "error, since 2025-03-03 00:00 UTC." in text
-    assert "The run that began at 2025-03-03 00:00 UTC was reported as failed." in text
+    assert "The run that began at 2025-03-03 00:00 UTC was reported as failed at 00:05." in text
     assert (
         "at 2025-03-03 01:00 UTC, it did not come: the tick of 2025-03-03 01:01 UTC found it missed." in text
     )
@@ -83,9 +94,9 @@ def test_one_that_fails_says_which_failures_reached_the_threshold_and_when(world
 def test_before_the_threshold_was_reached_it_was_ok(world):
     world.backup(status="error", failure_issue_threshold=2)
     world.check_in(-60)
-    world.check_in(0, "error")
-    world.missed(60)
-    world.incident(0)
+    failed, missed = world.check_in(0, "error"), world.missed(60)
+    world.decided(failed, 0, 0)
+    world.decided(missed, 60, 61, world.incident(0, starting_check_in_id=failed))
     text = world.why(30)
     assert text.startswith("1/backup, production, at 2025-03-03 00:30 UTC: ok.")
     assert "1 failure in a row: not yet the threshold, 2." in text
@@ -106,7 +117,7 @@ def test_an_incident_is_open_until_its_resolving_check_in_and_then_over(world):
 
 def test_an_incident_is_over_though_its_check_ins_are_no_longer_kept(world):
     world.backup()
-    world.incident(0, 60)
+    world.incident(0, 60, resolving_check_in_id=UUID(int=77))
     world.check_in(90)
     assert ": ok." in world.why()
     assert "began at 2025-03-03 00:00 UTC and was resolved at 2025-03-03 01:00 UTC." in world.why()
@@ -114,9 +125,10 @@ def test_an_incident_is_over_though_its_check_ins_are_no_longer_kept(world):
 
 def test_successes_that_are_not_enough_are_counted(world):
     world.backup(status="error", recovery_threshold=3)
-    world.missed(0)
-    world.check_in(60)
-    world.incident(0)
+    missed, well = world.missed(0), world.check_in(60)
+    incident = world.incident(0, starting_check_in_id=missed)
+    world.decided(missed, 0, 1, incident)
+    world.decided(well, 60, 60, incident, verdict="success")
     assert "1 success in a row since: 3 are needed." in world.why()
 
 
@@ -145,17 +157,19 @@ def test_the_schedule_is_the_one_then_in_force(world):
 
 def test_a_tick_that_was_decided_later_is_said_to_have_waited(world):
     world.backup(status="error")
-    world.missed(60)
-    world.incident(60)
+    missed = world.missed(60)
+    world.decided(missed, 60, 61, world.incident(60, starting_check_in_id=missed))
     tick = {"minute": at(61), "volume": 50, "expected": 100.0, "deviation": -50.0}
     world.insert("clock_ticks", **tick, decision="normal", decided_at=at(64))
     assert "It counted only from 2025-03-03 01:04 UTC on" in world.why()
+    assert ": error, since" not in world.why(63)
+    assert "It waits: too few check-ins" in world.why(63)
 
 
 def test_a_tick_that_is_pending_is_said_to_wait(world):
     world.backup()
     world.check_in(0)
-    world.missed(60)
+    world.decided(world.missed(60), 60, 61, counted=None)
     tick = {"minute": at(61), "volume": 50, "expected": 100.0, "deviation": -50.0}
     world.insert("clock_ticks", **tick, decision="abnormal", decided_at=None)
     assert "It waits: too few check-ins came from everybody" in world.why()
@@ -194,7 +208,7 @@ def test_a_run_in_progress_is_so_until_it_ended(world):
 
 def test_times_are_told_in_the_monitors_zone_too(world):
     world.backup(timezone="America/New_York")
-    world.check_in(60)
+    world.check_in(60, duration_ms=1000)
     text = world.why()
     assert "at 2025-03-03 01:40 UTC (2025-03-02 20:40 in America/New_York): ok." in text
     assert "began at 2025-03-03 01:00 UTC (2025-03-02 20:00), and was ok." in text
@@ -237,7 +251,7 @@ def test_an_environment_that_nothing_was_known_of_by_then_says_so(world):
 
 def test_every_environment_that_fits_has_a_paragraph(world):
     world.backup()
-    world.monitor(environment="staging")
+    world.monitor(environment="staging", status="active")
     world.check_in(0)
     assert [line for line in world.why().splitlines() if line.startswith("1/")] == [
         "1/backup, production, at 2025-03-03 01:40 UTC: ok.",

@@ -19,7 +19,7 @@ from state.errors import StateError
 from state.schema.catalogue import SCHEMA_VERSION, TABLES
 from state.schema.database import shard_path
 from state.schema.table import Kind
-from state.schema.tables.monitors import BrokenMonitorRow, ConfigRow, MonitorStatusRow, MuteRow
+from state.schema.tables.monitors import BrokenMonitorRow, ConfigRow, ControlRow, MonitorStatusRow, MuteRow
 from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, RunDecisionRow, StatusChangeRow
 from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
@@ -91,7 +91,10 @@ EVERY_TABLE: dict[str, list[Any]] = {
         row(BrokenMonitorRow, 1, "backup", "production", "ab" * 16, START_US, START_US + 1, None)
     ],
     "monitor_config_history": [
-        row(ConfigRow, 1, "backup", START_US, "crontab", "* * * * *", "UTC", 1, 30, 1, 1)
+        row(ConfigRow, 1, "backup", START_US, "crontab", "* * * * *", "UTC", 1, 30, 1, 1, "control")
+    ],
+    "controls": [
+        row(ControlRow, "controls", 0, 3, START_US, "mute", 1, 1, "backup", None, b'{"type": "mute"}')
     ],
     "mute_history": [row(MuteRow, 1, "backup", "production", START_US, True, False)],
     "clock_ticks": [row(ClockTickRow, START_US, 5, 400.5, -98.8, "incident", START_US + 60_000_000)],

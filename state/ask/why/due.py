@@ -117,7 +117,7 @@ def _computed(
             moved.append((run.ended, 0, None))
     if not moved:
         return None
-    moment, kind, run = max(moved, key=lambda each: each[:2])
-    if kind == 1 and run is not None and run.expected is not None:
-        return schedules.resume(config, run.expected, moment)
+    moment, _, miss = max(moved, key=lambda each: each[:2])
+    if miss is not None and miss.expected is not None:
+        return schedules.resume(config, miss.expected, moment)
     return schedules.after(config, moment)

@@ -52,8 +52,8 @@ class Verdict:
     """None: that waits for the decision about the tick."""
     noticed: datetime
     """Of a miss or a time-out the tick that found it; else when the message was received."""
-    effective: datetime
-    """From when on it counted, or not: later than `noticed` if it had to wait."""
+    waited_until: datetime | None
+    """When the tick was decided that it had to wait for; None: it did not wait, or still does."""
     overruled_by: datetime | None
     """If it did not count: when the run began that had the opposite result and began later."""
     incident_id: str | None

@@ -74,25 +74,35 @@ class Standing:
         return self.episode is not None and self.episode.resolved is None
 
 
-def in_order(decided: Iterable[Decided]) -> list[tuple[datetime, Decided]]:
-    """The decisions in the order in which they were made, each with the time from which on it holds.
+class Timed(NamedTuple):
+    """A decision, and its times."""
+
+    known: datetime
+    """From then on it could be known: nothing before it in the order is later."""
+    at: datetime
+    """When it was made: when the result was noticed, or when the tick was decided that it waited for."""
+    decided: Decided
+
+
+def in_order(decided: Iterable[Decided]) -> list[Timed]:
+    """The decisions in the order in which they were made.
 
     A miss or a time-out may have to wait until its tick is decided, and the successes after it wait with it.
     """
-    ordered = sorted(decided, key=lambda each: (each.place or 0, each.noticed, each.began))
-    timed: list[tuple[datetime, Decided]] = []
+    timed: list[Timed] = []
     reached: datetime | None = None
-    for each in ordered:
-        effective = each.noticed
+    for each in sorted(decided, key=lambda each: (each.place or 0, each.noticed, each.began)):
+        at = each.noticed
         if each.is_failure and each.tick_decided is not None:
-            effective = max(effective, each.tick_decided)
+            at = max(at, each.tick_decided)
+        known = at if reached is None else max(at, reached)
         if each.counted is not None:
-            reached = effective = effective if reached is None else max(effective, reached)
-        timed.append((effective, each))
+            reached = known
+        timed.append(Timed(known, at, each))
     return timed
 
 
-Step = tuple[datetime, int, Decided | IncidentRow | None]
+Step = tuple[datetime, int, Timed | IncidentRow | None]
 """What happened: 0 an incident began of which only the row is kept, 1 a decision, 2 such an incident ended, 3 a reset.
 """
 
@@ -113,8 +123,8 @@ def standing_at(
     for moment, kind, what in _steps(decided, incidents, resets):
         if at is not None and moment > at:
             break
-        if isinstance(what, Decided):
-            _judge(standing, moment, what, by_id)
+        if isinstance(what, Timed):
+            _judge(standing, what.at, what.decided, by_id)
         elif isinstance(what, IncidentRow):
             _known_only_as_incident(standing, moment, what, is_end=kind == 2)
         else:
@@ -130,7 +140,7 @@ def standing_at(
 def _steps(
     decided: Sequence[Decided], incidents: Sequence[IncidentRow], resets: Sequence[datetime]
 ) -> list[Step]:
-    steps: list[Step] = [(moment, 1, each) for moment, each in in_order(decided) if each.counted]
+    steps: list[Step] = [(each.known, 1, each) for each in in_order(decided) if each.decided.counted]
     for incident in incidents:
         if incident.is_recorded:
             continue  # else an older release wrote it, or its runs have been dropped

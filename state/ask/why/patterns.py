@@ -106,7 +106,9 @@ def _lateness(runs: Sequence[Run]) -> list[tuple[Run, timedelta]]:
         if run.status == MISSED:
             missed = run
         elif run.status != UNKNOWN:
-            meant = [moment for moment in (missed and missed.began, run.expected) if moment is not None]
+            meant = [
+                each for each in (run.expected, None if missed is None else missed.began) if each is not None
+            ]
             if meant:
                 found.append((run, min((run.began - moment for moment in meant), key=abs)))
             missed = None

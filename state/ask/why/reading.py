@@ -63,6 +63,7 @@ class _Reading:
         self._at, self._schedules = at, schedules
         self._config_now, self._created, self._status_now, self._is_muted = tables.monitor()
         self._state_now, self._next_now, self._open_now, self._updated, self._env_muted = tables.environment()
+        self._updated: datetime | None
         self._replaced = tables.configs()
         self._decided = tables.decisions()
         self._verdicts = _verdicts(self._decided, at)
@@ -150,7 +151,7 @@ class _Reading:
             if self._at is None or changed_at <= self._at:
                 status, since = each, changed_at
         if self._at is None and self._status_now == "disabled" and status != "disabled":
-            return self._updated
+            return since or self._updated
         return since if status == "disabled" else None
 
     def _run(self, row: tuple[Any, ...]) -> Run | None:
@@ -303,12 +304,12 @@ class _Reading:
 def _verdicts(decided: Sequence[Decided], at: datetime | None) -> dict[tuple[UUID, bool], Verdict]:
     """As they were known then: one that waited for its tick was undecided until that was decided."""
     verdicts = {}
-    for effective, each in in_order(decided):
-        is_known = at is None or effective <= at
+    for known, made, each in in_order(decided):
+        is_known = at is None or known <= at
         verdicts[each.check_in_id, each.is_failure] = Verdict(
             each.counted if is_known else None,
             each.noticed,
-            effective,
+            made if made > each.noticed and is_known else None,
             each.overruled_by if is_known else None,
             each.incident_id if is_known else None,
             each.message if is_known else None,

@@ -104,12 +104,12 @@ def _waited(run: Run, clock: Clock) -> str:
     if verdict is None:
         return ""
     if verdict.counted is None:
-        if verdict.effective > verdict.noticed:
+        if verdict.waited_until is not None:
             return " It never counted: it was settled otherwise before its tick was decided."
         return " It waits: too few check-ins came from everybody, and it is not decided why."
-    if verdict.counted and verdict.effective > verdict.noticed:
+    if verdict.counted and verdict.waited_until is not None:
         return (
-            f" It counted only from {clock.full(verdict.effective)} on, when it was decided that check-ins were not "
+            f" It counted only from {clock.full(verdict.waited_until)} on, when it was decided that check-ins were not "
             "being lost."
         )
     return ""
