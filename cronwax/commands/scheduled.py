@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from dataflow.monitors.schedule import LAST_MINUTE, Schedule, schedule_for
 from dataflow.monitors.times import MINUTE_US, Microseconds, Minute
 from state.ask.why.facts import Config
+
+if TYPE_CHECKING:
+    from dataflow.monitors.schedule import Schedule
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -29,6 +32,8 @@ class FlowSchedules:
 
 
 def _schedule(config: Config) -> Schedule | None:
+    from dataflow.monitors.schedule import schedule_for  # slow to import, and seldom needed
+
     try:
         return schedule_for(config.schedule_type, config.schedule, config.timezone)
     except (ValueError, KeyError):
@@ -40,4 +45,6 @@ def _time_us(moment: datetime) -> Microseconds:
 
 
 def _moment(minute: Minute) -> datetime | None:
+    from dataflow.monitors.schedule import LAST_MINUTE
+
     return None if minute >= LAST_MINUTE else _EPOCH + timedelta(minutes=minute)

@@ -63,7 +63,6 @@ class _Reading:
         self._at, self._schedules = at, schedules
         self._config_now, self._created, self._status_now, self._is_muted = tables.monitor()
         self._state_now, self._next_now, self._open_now, self._updated, self._env_muted = tables.environment()
-        self._updated: datetime | None
         self._replaced = tables.configs()
         self._decided = tables.decisions()
         self._verdicts = _verdicts(self._decided, at)
@@ -90,6 +89,7 @@ class _Reading:
         moments = [each.noticed for each in self._decided] + [run.known for run in runs]
         moments += [refusals.newest] if refusals is not None else []
         moments += [message.at] if message is not None else []
+        moments += [each.resolving for each in incidents if each.resolving is not None]
         told_until = self._told_until(moments)
         return Facts(
             *self._keys,
@@ -151,7 +151,8 @@ class _Reading:
             if self._at is None or changed_at <= self._at:
                 status, since = each, changed_at
         if self._at is None and self._status_now == "disabled" and status != "disabled":
-            return since or self._updated
+            updated: datetime | None = self._updated
+            return since or updated
         return since if status == "disabled" else None
 
     def _run(self, row: tuple[Any, ...]) -> Run | None:

@@ -16,7 +16,7 @@ COMMENT ON COLUMN incident_durations.resolving_timestamp IS
     'When the check-in began that resolved it; NULL while open.';
 COMMENT ON COLUMN incident_durations.is_open IS 'True: not resolved yet.';
 COMMENT ON COLUMN incident_durations.lasted IS
-    'From start to resolution, or to the event clock while open; zero where the resolving run began before the incident.';
+    'From when the first failing check-in began until the check-in began that resolved it, where that is later: zero for a time-out that ended well after all. While open, up to the event clock.';
 
 CREATE OR REPLACE VIEW mttr AS
 SELECT project_id, slug, environment, week_of(resolving_timestamp) AS week, count(*) AS resolved,
@@ -90,7 +90,7 @@ WITH seen AS (
     HAVING count(*) FILTER (WHERE c.status = 'ok') = 0
 )
 SELECT i.project_id, i.slug, i.environment, i.incident_id, i.starting_timestamp,
-    span(i.starting_timestamp, event_clock()) AS lasted, seen.failures, seen.last_run, m.owner
+    greatest(span(i.starting_timestamp, event_clock()), to_microseconds(0)) AS lasted, seen.failures, seen.last_run, m.owner
 FROM incidents AS i
 JOIN seen ON seen.incident_id = i.incident_id
 LEFT JOIN monitors AS m ON m.project_id = i.project_id AND m.slug = i.slug;

@@ -169,4 +169,4 @@ SELECT p.project_id, p.slug, p.environment,
     p.incidents
 FROM parts AS p;
 COMMENT ON MACRO TABLE uptime IS
-    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the check-in that resolved it. unknown: before the first run, or nothing has finished yet. ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. What lies after the event clock does not count, nor the time for which the monitor was disabled (disabled_periods).';
+    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from when its first failing check-in began until the check-in began that resolved it, where that is later. unknown: before the first run, or nothing has finished yet. ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. What lies after the event clock does not count, nor the time for which the monitor was disabled (disabled_periods).';

@@ -19,7 +19,7 @@ WITH happened AS (
     WHERE (of_project IS NULL OR i.project_id = of_project) AND i.slug = of_slug
         AND i.starting_timestamp >= from_time::TIMESTAMPTZ AND i.starting_timestamp < to_time::TIMESTAMPTZ
     UNION ALL
-    SELECT i.resolving_timestamp, 3, i.project_id, i.environment, 'incident', 'resolved', NULL, NULL, i.resolving_check_in_id,
+    SELECT greatest(i.resolving_timestamp, i.starting_timestamp), 3, i.project_id, i.environment, 'incident', 'resolved', NULL, NULL, i.resolving_check_in_id,
         i.incident_id
     FROM incidents AS i
     WHERE (of_project IS NULL OR i.project_id = of_project) AND i.slug = of_slug
@@ -40,4 +40,4 @@ SELECT h.moment, h.project_id, h.environment, h.event, h.what, h.duration_ms, h.
 FROM happened AS h
 ORDER BY h.moment, h.place, h.project_id, h.environment, h.check_in_id;
 COMMENT ON MACRO TABLE timeline IS
-    'timeline(of_project, of_slug, from_time, to_time): everything that happened to one monitor (of_project NULL: to those of that slug in any project), in order, from from_time to just before to_time. event and what: check-in with its status, at the time the run began or should have; incident opened or resolved; monitor disabled or active again (in all environments, so without one); message with its payload type; rejected with the types of its errors. duration_ms and expected_time as in check_ins; check_in_id and incident_id: what it is about.';
+    'timeline(of_project, of_slug, from_time, to_time): everything that happened to one monitor (of_project NULL: to those of that slug in any project), in order, from from_time to just before to_time. event and what: check-in with its status, at the time the run began or should have; incident opened or resolved (when the run that resolved it began; never before it was opened); monitor disabled or active again (in all environments, so without one); message with its payload type; rejected with the types of its errors. duration_ms and expected_time as in check_ins; check_in_id and incident_id: what it is about.';
