@@ -62,6 +62,14 @@ def _source(
 ) -> str:
     files = ", ".join(f"{root} || '{path}'" for path in paths)
     source = f"read_parquet([{files}], hive_partitioning = false)"
+    table = TABLES[name]
+    later = [column for column in table.columns if column.since.version > table.since]
+    if later:  # files of earlier releases lack them, and a query that names them would find none
+        empty = ", ".join(f'NULL::{column.kind.value} AS "{column.name}"' for column in later)
+        source = (
+            f"(FROM read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
+            f" UNION ALL BY NAME SELECT {empty} WHERE false)"
+        )
     if has_late:
         source = without_late(name, source)
     if deleted_from is not None:

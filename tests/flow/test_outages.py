@@ -26,6 +26,7 @@ def test_an_outage_lasts_until_the_resolving_run_began_and_never_ends_before_it_
     model, lines = job
     asked = Asked(run(lines, rate_limit=1000), is_shared=True)
     naive = modelled(model, lines)
+    assert naive.clock is not None
     clock = moment(naive.clock * 1_000_000)
     incidents = [
         (moment(each["start"] * 1_000_000), None if each["end"] is None else moment(each["end"] * 1_000_000))
