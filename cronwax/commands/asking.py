@@ -241,7 +241,9 @@ def _explain(connection: duckdb.DuckDBPyConnection, options: argparse.Namespace)
     reached = reached_by(connection)
     if at is not None and reached is not None and at >= reached:
         if age.event_clock is not None and at > age.event_clock:
-            complain(f"the data ends at {text(age.event_clock, options.zone or UTC)}: the answer is as of then")
+            complain(
+                f"the data ends at {text(age.event_clock, options.zone or UTC)}: the answer is as of then"
+            )
         at = None
     try:
         sentences = why(connection, by.slug, by.project, by.environment, at, FlowSchedules())
