@@ -75,3 +75,17 @@ def test_local_times_are_those_of_the_package():
     config = HOURLY | {"timezone": "America/New_York"}
     text = asked([check_in(0, number=1, config=config)]).why()
     assert "2025-03-03 00:00 UTC (2025-03-02 19:00 in America/New_York)" in text
+
+
+def test_a_job_that_goes_by_local_time_under_a_monitor_in_utc_is_said_to_have_moved_with_the_clocks():
+    config = {"schedule": {"type": "crontab", "value": "30 3 * * *"}, "checkin_margin": 90}
+    autumn = 237 * DAY  # the 26th of October
+    lines = []
+    for day in range(-5, 5):
+        late = H if day >= 0 else 0
+        at = autumn + day * DAY + 3 * H + 1805 + late
+        lines.append(check_in(at, number=10 + day, config=config))
+    assert (
+        "Its 5 runs have come about an hour late since the clocks of Europe/Berlin were put back at "
+        "2025-10-26 01:00 UTC"
+    ) in asked(lines).why()

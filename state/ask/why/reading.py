@@ -25,11 +25,15 @@ from state.ask.why.facts import (
     Mute,
     Neighbours,
     Run,
+    Shift,
     Verdict,
 )
 from state.ask.why.judged import Decided, Episode, IncidentRow, Standing, in_order, standing_at
 from state.ask.why.queries import Tables, deletions_of, event_clock_of
 from state.zones import load_zone, zone_names
+
+_OTHER_CLOCKS = ("Europe/Berlin", "America/New_York")
+"""A job may go by these where its monitor has no zone, or another one."""
 
 
 def zone_of(config: Config) -> tzinfo:
@@ -115,7 +119,7 @@ class _Reading:
             ),
             expected=self._expected(config, resets) if disabled_since is None else None,
             recurrence=patterns.recurrence(starts, zone) if is_open else None,
-            shift=patterns.shift(told_until, zone, config.timezone, runs),
+            shift=self._shift(told_until, config, runs),
             neighbours=self._neighbours(incident) if is_open else None,
             refusals=refusals,
             system_incident=tables.system_incident(),
@@ -278,6 +282,14 @@ class _Reading:
                     restarts.append(replaced_at)
         restarts += [moment for moment, status in self._tables.statuses() if status == "active"]
         return due.Moves(configs, restarts)
+
+    @staticmethod
+    def _shift(at: datetime, config: Config, runs: Sequence[Run]) -> Shift | None:
+        """Since the clocks were changed: those of the monitor's zone, or of where many machines are."""
+        for name in (config.timezone, *_OTHER_CLOCKS):
+            if name in zone_names() and (found := patterns.shift(at, load_zone(name), name, runs)):
+                return found
+        return None
 
     def _neighbours(self, incident: Incident | None) -> Neighbours | None:
         if incident is None:

@@ -219,7 +219,9 @@ def neighbours(found: Neighbours, clock: Clock) -> str:
     named = ", ".join(others[:MOST_ALIKE]) + (
         f" and {len(others) - MOST_ALIKE} more" if len(others) > MOST_ALIKE else ""
     )
-    when = f"from {clock.full(found.first)} to {clock.again(found.last, found.first)}"
+    when = f"at {clock.full(found.first)}"
+    if found.last != found.first:
+        when = f"from {clock.full(found.first)} to {clock.again(found.last, found.first)}"
     return f"{len(found.slugs)} jobs of this project stopped within the same half hour, {when}: this one, {named}."
 
 
