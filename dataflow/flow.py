@@ -106,7 +106,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     op.output("tables", op.merge("records", *records), _sink(endpoints.tables))
     op.output(
         "occurrences",
-        _only("messages", op.merge("told", judged, changed), Message),
+        _only("messages", op.merge("notices", judged, changed), Message),
         _sink(endpoints.occurrences),
     )
     op.output("dead_letters", _only("undecoded", decoded, DeadLetter), _sink(endpoints.dead_letters))
@@ -119,7 +119,7 @@ def _source(source: FixedPartitionedSource[Any, Any]) -> FixedPartitionedSource[
 
 
 def _sink(sink: Sink[Any]) -> Sink[Any]:
-    """The sink behind the border; what is no partitioned sink (of a test) keeps its errors."""
+    """The sink behind the border; what is not a partitioned sink (of a test) keeps its errors."""
     return BorderSink(sink) if isinstance(sink, FixedPartitionedSink) else sink
 
 
@@ -134,7 +134,7 @@ def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Any] = Ch
 
 
 def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Records]:
-    """The records of a stream, keyed by state shard. With several, all of them are told the inputs' positions."""
+    """The records of a stream, keyed by state shard. With several, all of them get the inputs' positions."""
 
     def keyed(items: list[Any]) -> list[tuple[str, Records]]:
         return [(str(item.shard % shards), item) for item in items if type(item) is Records]

@@ -65,7 +65,7 @@ class _Refused(Exception):  # noqa: N818 - an answer
 
 
 class Application:
-    """The ASGI application. Whatever comes, its answer is no 500, and it is there within a second of the request."""
+    """The ASGI application. Whatever comes, its answer is not a 500, and it is there within a second of the request."""
 
     def __init__(
         self,

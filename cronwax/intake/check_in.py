@@ -120,7 +120,7 @@ def message(project_id: int, sdk: str | None, start_time: float, given: Given) -
 
 
 def _known_fields(config: Raw) -> _Config | Raw:
-    """A valid config as the relay writes it; any other as it came. Raises Dropped for what is no JSON: whoever decoded
+    """A valid config as the relay writes it; any other as it came. Raises Dropped for what is not JSON: whoever decoded
     what is around it has not looked into it."""
     try:
         return _config(config)
@@ -143,7 +143,7 @@ def _uuid(text: str, name: str) -> str:
 
 
 def _what_is_wrong(text: bytes) -> str:
-    """Why JSON is no check-in: the first reason, in the order in which the fields are looked at."""
+    """Why JSON is not a check-in: the first reason, in the order in which the fields are looked at."""
     given = _any(text)
     if not isinstance(given, dict):
         return "invalid_json: not an object"

@@ -44,7 +44,7 @@ class Counts(Collector):
         self._registry.register(self)
 
     def answered(self, status: int, seconds: float) -> None:
-        """A request was answered, so long after it was read."""
+        """A request was answered, this many seconds after it was read."""
         self._answers[status] += 1
         self._seconds += seconds
         for index, bound in enumerate(BUCKETS_S):

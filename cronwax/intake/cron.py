@@ -53,7 +53,7 @@ def _given(slug: str, query: Mapping[str, str]) -> Given:
 
 
 def from_json(project_id: int, slug: str, sender: Sender, body: bytes, start_time: float) -> Outcome:
-    """A check-in from JSON; the slug is the address's. Raises Rejected: 400 for what is no JSON, 422 for JSON of
+    """A check-in from JSON; the slug is the address's. Raises Rejected: 400 for what is not JSON, 422 for JSON of
     another shape."""
     try:
         given = read(body)

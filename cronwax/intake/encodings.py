@@ -11,7 +11,7 @@ import zstandard
 from cronwax.intake.outcome import Rejected
 
 STEP_BYTES = 64 << 10
-"""How much is decompressed at once, where the library can be asked for so much."""
+"""How much is decompressed at once, where the library takes a limit."""
 _PLAIN = frozenset({"", "identity", "utf-8"})
 """Old SDKs for Ruby and Android send the last one, and mean nothing by it."""
 _ZSTD_WINDOW_BYTES = 8 << 20

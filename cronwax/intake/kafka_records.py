@@ -53,7 +53,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def record_of(line: bytes) -> Record | None:
-    """A line as a record; None if it is no message (a crash of the machine may leave anything)."""
+    """A line as a record; None if it is not a message (a crash of the machine may leave anything)."""
     try:
         decoded = _line(line)
         message = decoded.message

@@ -1,4 +1,4 @@
-"""Which keys open which project: looked up without telling by the time it takes how near a guess came."""
+"""Which keys open which project: looked up in constant time, so that the time does not show how near a guess came."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The intake as a process: `run` listens until it is told to stop, and then drains."""
+"""The intake as a process: `run` listens until it is asked to stop, and then drains."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 30.0
 STEADY_SECONDS = 60.0
-"""A part that ran for so long begins at the shortest pause again."""
+"""A part that ran for this long begins at the shortest pause again."""
 DEATHS = 6
 WITHIN_SECONDS = 300.0
-"""A part that dies so often within so long keeps dying."""
+"""A part that dies DEATHS times within this time keeps dying."""
 
 
 @dataclass(slots=True)

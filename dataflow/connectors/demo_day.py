@@ -1,4 +1,4 @@
-"""The demo's day, 2025-03-03 UTC: every message that its jobs send, made anew and the same each time."""
+"""The demo's day, 2025-03-03 UTC: every message that its jobs send, made at each start and the same each time."""
 
 from __future__ import annotations
 

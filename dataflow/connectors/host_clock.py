@@ -27,7 +27,7 @@ class Moment(NamedTuple):
 
 
 def elapsed_us() -> int:
-    """Microseconds since the host was started; goes on while the host sleeps, where the system can tell."""
+    """Microseconds since the host was started; goes on while the host sleeps, where the system can say that."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock) // 1_000
 

@@ -44,7 +44,7 @@ OBSERVE_SECONDS = 1.0
 TIDY_SECONDS = 10.0
 """The pause between two looks for segments that may go."""
 SAFE_SNAPSHOTS = 3
-"""A position is safe to forget what is before it once so many snapshots were taken behind it: the newest may not be
+"""What is before a position may be forgotten once this many snapshots were taken after it: the newest may not be
 stored yet."""
 
 State = tuple[int, int, int]
@@ -269,7 +269,7 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
         if self._end_us is not None:
             return
         if self._part.origin == 0:
-            with suppress(OSError):  # a full disk is no reason to stop reading
+            with suppress(OSError):  # a full disk is not a reason to stop reading
                 os.utime(_touched(self._part.folder.parent / ALIVE))
         if self._observe is not None:
             self._observe(self._part.topic, self._part.index, self._lag_bytes(), self._clock)

@@ -31,7 +31,7 @@ class LinesSink(FixedPartitionedSink[X, int], Generic[X]):
     found there is skipped. So neither a crash nor a replay writes a line twice, and none is lost. A torn
     last line is cut off.
 
-    `encode` makes an item's line, without newline; `identify` tells what an item is about, `identify_line`
+    `encode` makes an item's line, without newline; `identify` says what an item is about, `identify_line`
     the same from its line as an object (KeyError: the line is none of ours).
     """
 

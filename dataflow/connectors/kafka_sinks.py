@@ -328,7 +328,7 @@ def _read_ids(
     Raises FlowError when the broker does not give them.
     """
     reports = kafka.reports()
-    # The end of a partition is told by a fetch that found nothing: it need not wait long.
+    # A fetch that finds nothing shows the end of a partition: it need not wait long.
     consumer = kafka.consumer(reports, isolation_level="read_uncommitted", fetch_wait_max_ms="10")
     progress = _Progress(topic, kafka, reports)
     ids: set[str] = set()

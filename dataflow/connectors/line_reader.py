@@ -33,7 +33,7 @@ class LineReader:
     """The lines of a file from `offset` (in its uncompressed bytes) on.
 
     Promises about errors: opening raises OSError; damage found later ends the reading as the file's end does,
-    after every whole line before it, and is then told by `problem`.
+    after every whole line before it, and `problem` then says what it is.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
@@ -51,7 +51,7 @@ class LineReader:
         self._at_end = False
 
     def read(self, max_lines: int) -> list[bytes]:
-        """The next lines without their newlines, at most so many; none once `exhausted`."""
+        """The next lines without their newlines, at most `max_lines`; none once `exhausted`."""
         lines: list[bytes] = []
         size = 0
         while len(lines) < max_lines and size < _ENOUGH_BYTES:

@@ -51,7 +51,7 @@ class Progress:
         return cls(total, unit, sys.stderr)
 
     def start(self, part: str, size: int, position: int) -> None:
-        """A partition of so many units begins, or resumes, at this position."""
+        """A partition of this size begins, or resumes, at this position."""
         with self._lock:
             if not self._sizes:
                 self._began = self._shown = self._now()
@@ -64,7 +64,7 @@ class Progress:
             self._reading.add(part)
 
     def advance(self, part: str, position: int, messages: int, clock_minute: int) -> None:
-        """A partition has come to this position and clock, with so many more messages."""
+        """A partition has come to this position and clock, with this many more messages."""
         with self._lock:
             self._amounts[part] = position
             self._clocks[part] = clock_minute

@@ -128,7 +128,7 @@ Errors = list[dict[str, Any]]
 
 
 def source_of(topic: str, partition: int) -> int:
-    """A number that tells a partition from others, the same in every run."""
+    """A number that distinguishes a partition from others, the same in every run."""
     return crc32(f"{topic}/{partition}".encode("utf-8", "surrogatepass"))
 
 

@@ -146,7 +146,7 @@ class ConfigUpdate:
 
 @dataclass(frozen=True, slots=True)
 class InvalidConfig:
-    """A text that is no valid config. Shared by all who read the same text: not to be changed."""
+    """A text that is not a valid config. Shared by all who read the same text: not to be changed."""
 
     errors: dict[str, list[str]]
     """By field, what is wrong with it."""

@@ -57,7 +57,7 @@ class CalendarError(Exception):
 
 
 class InvalidCrontab(ValueError):  # noqa: N818 - the field's term
-    """The text is no crontab expression; the message is a reason that can be shown."""
+    """The text is not a crontab expression; the message is a reason that can be shown."""
 
 
 def _numbered(names: tuple[str, ...], first: int) -> dict[str, int]:

@@ -65,7 +65,7 @@ def parse_guid(text: object) -> bytes | None:
 
 
 def parse_duration(seconds: float) -> int | None:
-    """Seconds as whole milliseconds, NOT_GIVEN if that is negative; None if it is no duration that can be stored.
+    """Seconds as whole milliseconds, NOT_GIVEN if that is negative; None if it cannot be stored as a duration.
 
     It is rounded before it is judged: a hair below zero, as two clocks that are not in step make it, is 0.
     """

@@ -50,7 +50,7 @@ class FlappingDetection(AlarmPolicy):
         if flapping is None or not flapping.is_flapping:
             return False
         if counted.changes:
-            flapping.told = environment.incident
+            flapping.notified = environment.incident
         run = counted.run
         flapping.failing_guid, flapping.failing_trace_id = run.guid, run.trace_id
         flapping.kinds = counted.kinds
@@ -62,8 +62,8 @@ class FlappingDetection(AlarmPolicy):
         if flapping is None or not flapping.is_flapping or incident is None:
             return False
         if counted.changes:
-            flapping.told = incident
-        if flapping.told is not None and flapping.told.id == incident.id:
+            flapping.notified = incident
+        if flapping.notified is not None and flapping.notified.id == incident.id:
             flapping.resolving_guid = counted.run.guid
         return True
 
@@ -125,13 +125,13 @@ def _send_owed(
     monitor: Monitor, environment: Environment, flapping: Flapping, at_us: Microseconds, journal: Journal
 ) -> None:
     """The incident that somebody was notified of and that is over: its resolve."""
-    if flapping.told is not None and flapping.resolving_guid is not None:
+    if flapping.notified is not None and flapping.resolving_guid is not None:
         journal.notices.append(
             RecoveryNotice(
                 project_id=monitor.project_id,
                 slug=monitor.slug,
                 environment=environment.name,
-                incident=flapping.told,
+                incident=flapping.notified,
                 guid=flapping.resolving_guid,
                 at_us=at_us,
             )

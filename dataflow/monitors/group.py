@@ -228,9 +228,9 @@ class MonitorGroup:
         self._rescheduled(monitor, environment)
 
     def work_off(self, journal: Journal, at_most: int | None = None) -> bool:
-        """Work off the ticks that both watermarks have reached, in order; whether all are done.
+        """Process the ticks that both watermarks have reached, in order; whether all are done.
 
-        `at_most`: stop after a tick with which so many check-ins and messages have come together, so that a call is
+        `at_most`: stop after a tick with which this many check-ins and messages have come together, so that a call is
         short however far the clock jumps. The rest can wait: an item goes ahead of ticks anyway.
         """
         until = min(self.clock_minute, self._ticks_minute) if self._judges else self.clock_minute

@@ -1,4 +1,4 @@
-"""Which guids a monitor with many environments cannot know: told without asking each of them."""
+"""Which guids a monitor with many environments cannot know: found without asking each of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LEAST_CAPACITY = 1_024
 class GuidFilter:
     """Says of a guid that it was never added, or that it may have been (a Bloom filter of two bits).
 
-    It forgets nothing, so it is to be made anew once it is `full`; of those added since, about one in fifty that
+    It forgets nothing, so it is to be made again once it is `full`; of those added since, about one in fifty that
     never were is then taken for one that was. Which ones differs from process to process, and must not matter.
     """
 
@@ -29,7 +29,7 @@ class GuidFilter:
 
     @property
     def is_full(self) -> bool:
-        """Whether so many have been added that it should be made anew."""
+        """Whether it is full and should be made again."""
         return self._left <= 0
 
     def add(self, guid: bytes) -> None:

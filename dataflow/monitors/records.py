@@ -45,7 +45,7 @@ class Flapping(msgspec.Struct, array_like=True, gc=False):
     """The minutes of its latest changes between ok and error, oldest first."""
     calm_minute: Minute = FAR_MINUTE
     """The first minute at which it no longer flaps; FAR_MINUTE: it does not flap."""
-    told: Incident | None = None
+    notified: Incident | None = None
     """The incident of the occurrence that said so."""
     resolving_guid: bytes | None = None
     """The check-in that resolved that one since."""

@@ -113,7 +113,7 @@ class Registry:
         self._changed: dict[Key, None] = {}
 
     def is_ready(self, check_in: CheckIn) -> bool:
-        """Whether monitor and environment are there and nothing about them changes: the usual case, told fast."""
+        """Whether monitor and environment are there and nothing about them changes: the usual case, seen fast."""
         monitor = self.monitors.get((check_in.project_id, check_in.slug))
         if (
             monitor is None

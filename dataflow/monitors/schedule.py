@@ -227,7 +227,7 @@ class CalendarSchedule:
         return _early_for_expected(began_us, expected_minute, tolerance_us, self._least_minutes)
 
     def _stepped(self, minute: Minute, steps: int) -> Minute:
-        """The minute so many steps on; of two the first; one that is skipped, as if the clocks ran on."""
+        """The minute this many steps on; of two the first; one that is skipped, as if the clocks ran on."""
         number = steps * self._number
         try:
             wall = WALL_EPOCH + self._local.wall(minute) * MINUTE

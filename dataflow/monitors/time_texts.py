@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 LATEST_US = 253_402_300_799_999_999
-"""The last µs of the year 9999, the end of what datetime and DuckDB can both tell."""
+"""The last µs of the year 9999, the end of what datetime and DuckDB can both hold."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

@@ -17,19 +17,19 @@ from dataflow.monitors.times import Minute
 
 DAY_MINUTES = 1440
 HISTORY_DAYS = 30
-"""So many days are compared with."""
+"""How many days are compared with."""
 LEAST_DAYS = 3
 """With fewer days there is no comparison, and every tick is NORMAL."""
 INCIDENT_TICKS = 2
-"""So many ticks of the window must be at the level of an incident to make one: a single minute may be chance, or a busy
+"""How many ticks of the window must be at the level of an incident to make one: a single minute may be chance, or a busy
 minute that daylight saving time has moved to another hour."""
 INCIDENT_MINUTES = 3
-"""And the shortfalls of the window must add up to so many minutes at that level, and be at that level on average: two
+"""And the shortfalls of the window must add up to this many minutes at that level, and be at that level on average: two
 minutes of a quiet day, a holiday perhaps, may fall below it by chance."""
 NOISE = 3.0
-"""A shortfall counts only beyond so many standard deviations of a random (Poisson) number of check-ins."""
+"""A shortfall counts only beyond this many standard deviations of a random (Poisson) number of check-ins."""
 UNLIKE_DAYS = 2.0
-"""So many times as large must a shortfall be against days of another kind: the first weekend is no system incident."""
+"""Against days of another kind a shortfall must be this many times as large: the first weekend is not an incident."""
 ABSENT = -1
 """Stands for a minute that is not compared with: before the first check-in, or of a system incident."""
 _HISTORY_MINUTES = HISTORY_DAYS * DAY_MINUTES
@@ -41,7 +41,7 @@ class VolumeRules(NamedTuple):
     """When too few check-ins are too few."""
 
     window: int = 5
-    """Ticks: so long at most is a decision pending, and so many normal ones in a row end an anomaly."""
+    """Ticks: the longest that a decision is pending, and how many normal ones in a row end an anomaly."""
     minimum: int = 100
     """Check-ins a minute that must be usual for the minute to be judged at all."""
     abnormal_percent: float = 10.0
@@ -108,7 +108,7 @@ def decide(
     (c) and (h) settle what is pending as INCIDENT, (d) and (i) as NORMAL.
     In (a) the newest tick stays pending until the next one: check-ins may have been lost from the middle of its
     minute on, which only the next one shows. Not if the tick `is_clear`: NORMAL, and nothing can follow.
-    In (e) nothing stays pending for longer than the window: what has been for so long turned out to be no incident.
+    In (e) nothing stays pending for longer than the window: what has been pending that long turned out not to be an incident.
     """
     window, metric = rules.window, assessment.metric
     is_bad = metric != Decision.NORMAL

@@ -61,7 +61,7 @@ class Vitals(Collector):
         self._finished: set[str] = set()
 
     def partition(self, topic: str, partition: int, lag: int, clock_minute: int) -> None:
-        """A source partition works: so many messages before the topic's end, its clock at this minute."""
+        """A source partition works: `lag` messages before the topic's end, its clock at this minute."""
         self._partitions[topic, partition] = lag, clock_minute, self._now_us()
 
     def expect_clocks(self, names: Iterable[str]) -> None:

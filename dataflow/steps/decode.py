@@ -27,9 +27,9 @@ Output = Chunk | Records | DeadLetter
 
 
 class Decode:
-    """Turns batches into chunks by the gate's key groups, each with the clock that holds behind it.
+    """Turns batches into chunks by the gate's key groups, each with the clock that holds after it.
 
-    What is no message becomes a dead letter and a processing error; an invalid control a processing error, and so
+    What is not a message becomes a dead letter and a processing error; an invalid control a processing error, and so
     does what the intake has dropped.
     """
 

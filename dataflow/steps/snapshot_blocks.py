@@ -12,7 +12,7 @@ Key = TypeVar("Key", bound=Hashable)
 Entry = TypeVar("Entry")
 
 SMALL_BLOCK = 128
-"""The newest block takes up what changes next until it holds so many entries."""
+"""The newest block takes up what changes next until it holds this many entries."""
 _STAGGER = 8
 
 Policy = Callable[[int, int, list[int], int], bool]

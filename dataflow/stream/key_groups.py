@@ -26,6 +26,6 @@ def organization_group(organization_id: int, groups: int) -> int:
 
 @lru_cache(maxsize=64)
 def group_keys(groups: int) -> tuple[str, ...]:
-    """The engine's keys of so many key groups. A key names their number, so that a store made with another one
-    can be told."""
+    """The engine's keys of this many key groups. A key names their number, so that a store made with another one
+    is recognized."""
     return tuple(f"{group:04d}/{groups}" for group in range(groups))

@@ -28,9 +28,9 @@ KEEP_SUPERSEDED = timedelta(hours=24)
 """So long do files stay that are no longer part of the history: for readers that hold an older snapshot."""
 
 _MARGIN_US = HOUR_US
-"""So long after its end is an hour closed: until then, most of what belongs to it has come."""
+"""How long after its end an hour is closed: until then, most of what belongs to it has come."""
 _MAX_PARTS = 4
-"""A day that was compacted is compacted again when late rows have made it so many files."""
+"""A day that was compacted is compacted again when late rows have made it this many files."""
 
 
 class Limits(NamedTuple):
@@ -39,7 +39,7 @@ class Limits(NamedTuple):
     hot_rows: int = 500_000
     """Rows of a table that may stay in the database before closed hours of it are moved."""
     retention_days: Mapping[str, int] = {}
-    """By table: rows older than so many whole days before the event clock are dropped. Others stay for ever."""
+    """By table: rows older than this many whole days before the event clock are dropped. Others stay for ever."""
 
 
 class History:

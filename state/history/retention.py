@@ -14,7 +14,7 @@ from state.schema.catalogue import COLD_TABLES, RETAINED
 def drop_old(
     connection: duckdb.DuckDBPyConnection, days: Mapping[str, int], today_us: int, now: datetime
 ) -> bool:
-    """Drop rows from before so many whole days (by table) before the event clock's day; within a transaction.
+    """Drop rows older than this many whole days (by table) before the event clock's day; within a transaction.
 
     Files are dropped whole; they stay for a while for readers of older snapshots, `now` being the machine's time.
     Runs that are still in progress stay until they end. Returns whether anything was dropped.

@@ -1,8 +1,8 @@
 """The snapshot of several shards: each hands in a copy of its file, and the last one makes one file of them.
 
-Which copies fit together is told by the input positions that they were taken at. Every shard is told all positions
+The input positions of copies show which of them fit together. Every shard gets all positions
 (dataflow/flow.py), and commits at the ends of epochs only: two shards with the same positions have worked off the
-same messages, and nothing but them. So copies wait in `state/copies/POSITIONS/`, a folder for each set of
+same messages, and nothing else. So copies wait in `state/copies/POSITIONS/`, a folder for each set of
 positions, and a folder that holds all shards is a complete state as of one epoch.
 """
 
@@ -29,7 +29,7 @@ from state.schema.sql import quoted
 from state.write.writer import StateWriter
 
 KEPT_COPIES = 8
-"""A shard that is ahead of another one keeps so many copies for it; while it is further ahead, nothing can be
+"""A shard that is ahead of another one keeps at most this many copies for it; while it is further ahead, nothing can be
 published."""
 
 _JOINED = [*(name for name in TABLES if name != "partitions"), *LEDGER, "data_info"]

@@ -1,4 +1,4 @@
-"""What the page tells, read from a snapshot: the day before its event clock, and the week for the job lists."""
+"""What the page shows, read from a snapshot: the day before its event clock, and the week for the job lists."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def shard_path(data_dir: Path, shard: int) -> Path:
 def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnection:
     """Open or create a shard's file, with the current schema.
 
-    Raises StateError: folder or file cannot be written, another process holds it, it is no DuckDB database, a
+    Raises StateError: folder or file cannot be written, another process holds it, it is not a DuckDB database, a
     newer Cronwax wrote it, or the state is split into another number of shards.
     """
     try:

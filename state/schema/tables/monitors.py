@@ -31,8 +31,8 @@ class MonitorRow(Row, frozen=True, kw_only=True):
         "How many minutes late a check-in may be before it counts as missed.",
     ]
     max_runtime: Annotated[int | None, "After how many minutes in progress a check-in counts as timed out."]
-    failure_issue_threshold: Annotated[int | None, "So many consecutive failing check-ins open an incident."]
-    recovery_threshold: Annotated[int | None, "So many consecutive ok check-ins resolve it."]
+    failure_issue_threshold: Annotated[int | None, "How many consecutive failing check-ins open an incident."]
+    recovery_threshold: Annotated[int | None, "How many consecutive ok check-ins resolve it."]
     created_at: Annotated[TimeUs, "When the monitor was created (event time)."]
     updated_at: Annotated[TimeUs, "When monitor or config changed last (event time)."]
 
@@ -99,11 +99,11 @@ class ConfigRow(Row, frozen=True, kw_only=True):
     ]
     failure_issue_threshold: Annotated[
         int | None,
-        "So many consecutive failing check-ins opened an incident; NULL: the default, 1.",
+        "How many consecutive failing check-ins opened an incident; NULL: the default, 1.",
     ]
     recovery_threshold: Annotated[
         int | None,
-        "So many consecutive ok check-ins resolved it; NULL: the default, 1.",
+        "How many consecutive ok check-ins resolved it; NULL: the default, 1.",
     ]
     replaced_by: Annotated[
         str | None,

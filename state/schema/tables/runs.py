@@ -119,9 +119,9 @@ class StatusChangeRow(Row, frozen=True, kw_only=True):
     payload_type: Annotated[
         str,
         "occurrence: a failure of an open incident. status_change: the incident was resolved. "
-        "monitor_broken, monitor_muted, monitor_unmuted: nobody mends it (broken_monitors). "
-        "system_incident_started, system_incident_ended: of no monitor, check-ins are being lost, or no "
-        "longer.",
+        "monitor_broken, monitor_muted, monitor_unmuted: it has failed for weeks (broken_monitors). "
+        "system_incident_started, system_incident_ended: about no monitor, check-ins are being lost, or that is "
+        "over.",
     ]
     project_id: Annotated[Id | None, "The project that the monitor belongs to; NULL if it is about none."]
     slug: Annotated[str | None, "The monitor."]
@@ -147,7 +147,7 @@ class ProcessingErrorRow(Row, frozen=True, kw_only=True):
     errors: Annotated[Json, "The same with details: a list of objects with type and what belongs to it."]
     payload: Annotated[
         str,
-        "The payload as it came; bytes that are no UTF-8 are replaced (the dead letters hold them as they"
+        "The payload as it came; bytes that are not UTF-8 are replaced (the dead letters hold them as they"
         " were).",
     ]
     project_id: Annotated[Id | None, "The project, if the message named one."]

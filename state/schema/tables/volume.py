@@ -48,8 +48,8 @@ class SystemIncidentRow(Row, frozen=True, kw_only=True):
     system_incident_id: Annotated[str, "32 hex digits, derived from its first minute."]
     start: Annotated[TimeUs, "The first minute that lacks check-ins."]
     end: Annotated[TimeUs | None, "The first minute that has as many as usual again; NULL while it goes on."]
-    detected_at: Annotated[TimeUs, "The tick at which that was decided, and told."]
-    ended_at: Annotated[TimeUs | None, "The tick at which its end was decided, and told."]
+    detected_at: Annotated[TimeUs, "The tick at which that was decided, and its message sent."]
+    ended_at: Annotated[TimeUs | None, "The tick at which its end was decided, and its message sent."]
     volume: Annotated[int, "Check-ins in the minute that decided it."]
     expected: Annotated[float | None, "How many come in that minute on other days."]
 
