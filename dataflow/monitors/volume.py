@@ -21,8 +21,8 @@ HISTORY_DAYS = 30
 LEAST_DAYS = 3
 """With fewer days there is no comparison, and every tick is NORMAL."""
 INCIDENT_TICKS = 2
-"""How many ticks of the window must be at the level of an incident to make one: a single minute may be chance, or a busy
-minute that daylight saving time has moved to another hour."""
+"""How many ticks of the window must be at the level of an incident to make one: a single minute may be chance, or a
+busy minute that daylight saving time has moved to another hour."""
 INCIDENT_MINUTES = 3
 """And the shortfalls of the window must add up to this many minutes at that level, and be at that level on average: two
 minutes of a quiet day, a holiday perhaps, may fall below it by chance."""
@@ -108,7 +108,7 @@ def decide(
     (c) and (h) settle what is pending as INCIDENT, (d) and (i) as NORMAL.
     In (a) the newest tick stays pending until the next one: check-ins may have been lost from the middle of its
     minute on, which only the next one shows. Not if the tick `is_clear`: NORMAL, and nothing can follow.
-    In (e) nothing stays pending for longer than the window: what has been pending that long turned out not to be an incident.
+    In (e) nothing stays pending for longer than the window: what has been for that long is not an incident.
     """
     window, metric = rules.window, assessment.metric
     is_bad = metric != Decision.NORMAL
