@@ -223,7 +223,7 @@ def test_mute_flapping_and_broken_say_why_nothing_is_told(world):
     world.insert("broken_monitors", **keys, incident_id=incident, detected_at=at(10), muted_at=at(40))
     world.insert("mute_history", **keys, changed_at=at(40), is_muted=True, is_by_person=False)
     text = world.why()
-    assert "It was told at 2025-03-03 00:01 UTC that it goes back and forth" in text
+    assert "It was reported at 2025-03-03 00:01 UTC that it goes back and forth" in text
     assert "That was noticed at 2025-03-03 00:10 UTC, and muted at 2025-03-03 00:40 UTC." in text
     assert "It is muted since 2025-03-03 00:40 UTC, because it was broken" in text
     earlier = world.why(39)

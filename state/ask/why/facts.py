@@ -220,7 +220,7 @@ class Facts:
     environment: str
     at: datetime
     is_now: bool
-    """Everything that the snapshot holds is told; `at` is the newest of it."""
+    """Everything that the snapshot holds is said; `at` is the newest of it."""
     state: str
     """active, ok or error, as in `monitor_environments.status`; or disabled."""
     config: Config

@@ -94,10 +94,10 @@ class _Reading:
         moments += [refusals.newest] if refusals is not None else []
         moments += [message.at] if message is not None else []
         moments += [each.resolving for each in incidents if each.resolving is not None]
-        told_until = self._told_until(moments)
+        known_until = self._known_until(moments)
         return Facts(
             *self._keys,
-            at=told_until,
+            at=known_until,
             is_now=self._at is None,
             state=state,
             config=config,
@@ -119,7 +119,7 @@ class _Reading:
             ),
             expected=self._expected(config, resets) if disabled_since is None else None,
             recurrence=patterns.recurrence(starts, zone) if is_open else None,
-            shift=self._shift(told_until, config, runs),
+            shift=self._shift(known_until, config, runs),
             neighbours=self._neighbours(incident) if is_open else None,
             refusals=refusals,
             system_incident=tables.system_incident(),
@@ -129,8 +129,8 @@ class _Reading:
             deleted_before=self._deleted_before(),
         )
 
-    def _told_until(self, moments: Iterable[datetime | None]) -> datetime:
-        """The time of the answer: the one asked for, else the newest of all that is told."""
+    def _known_until(self, moments: Iterable[datetime | None]) -> datetime:
+        """The time of the answer: the one asked for, else the newest of all that is said."""
         if self._at is not None:
             return self._at
         known = [event_clock_of(self._connection), self._updated, *moments]

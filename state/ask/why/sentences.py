@@ -323,17 +323,17 @@ def refusals(found: Refusals, facts: Facts, clock: Clock) -> str:
 
 def messages(facts: Facts, clock: Clock) -> Said:
     """What people were notified of, and what kept them from being notified."""
-    told = facts.message
-    if told is None:
+    newest = facts.message
+    if newest is None:
         yield "message", "Nothing has been sent about it."
-    elif told.is_flapping:
+    elif newest.is_flapping:
         yield (
             "message",
-            f"It was told at {clock.full(told.at)} that it goes back and forth between ok and error; "
+            f"It was reported at {clock.full(newest.at)} that it goes back and forth between ok and error; "
             "further messages wait until it is calm.",
         )
     else:
-        yield "message", f"The newest message about it: {told.payload_type}, {clock.full(told.at)}."
+        yield "message", f"The newest message about it: {newest.payload_type}, {clock.full(newest.at)}."
     held = _held(facts)
     if held is not None:
         yield "message", held
