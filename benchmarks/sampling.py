@@ -21,7 +21,7 @@ _RULES_OF_A_PROJECT = 50
 
 
 def run(size: int, runs: int) -> Report:
-    """The replay's input in one organization, behind so many rules."""
+    """The replay's input in one organization, behind this many rules."""
     report = Report("sampling", size, runs)
     source = inputs.replay(size)
     with TemporaryDirectory(prefix="cronwax-bench-") as name:

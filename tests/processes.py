@@ -26,7 +26,7 @@ from state.schema.catalogue import TABLES
 PROJECT = Path(__file__).resolve().parent.parent
 FLOW = (sys.executable, "-m", "bytewax.run", "dataflow:flow")
 HANGS_AFTER_S = 120
-"""A process that runs for so long counts as hung."""
+"""A process that runs for this long counts as hung."""
 _PROGRESS = re.compile(r"cronwax: .* read, .* a second|waiting for process \d")
 
 
@@ -87,7 +87,7 @@ def run(variables: dict[str, str], *arguments: object) -> Ended:
 def start_cluster(
     variables: dict[str, str], processes: int, *arguments: object
 ) -> list[subprocess.Popen[str]]:
-    """Start the flow in so many processes; one is started without the cluster's options."""
+    """Start the flow in this many processes; one is started without the cluster's options."""
     if processes == 1:
         return [start(variables, *arguments)]
     addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(processes))
@@ -95,7 +95,7 @@ def start_cluster(
 
 
 def run_cluster(variables: dict[str, str], processes: int, *arguments: object) -> list[Ended]:
-    """Run the flow in so many processes, to their end."""
+    """Run the flow in this many processes, to their end."""
     return [end(process) for process in start_cluster(variables, processes, *arguments)]
 
 

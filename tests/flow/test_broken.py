@@ -71,13 +71,13 @@ def test_the_message_says_who_and_since_when():
     assert row["payload"] == world.messages[row["message_id"]]
 
 
-def test_after_14_further_days_it_is_muted_and_no_longer_told():
+def test_after_14_further_days_it_is_muted_and_no_longer_notified():
     world = run([FIRST, pulse(40 * DAY)])
     assert record(world) == [(15.0007, 29.0007, None)]
     assert own(world) == [(15.0007, "monitor_broken"), (29.0007, "monitor_muted")]
     assert is_muted(world)
-    told = [row["created_at"] for row in world.rows("status_changes") if row["payload_type"] == "occurrence"]
-    assert len(told) == 29  # the miss of day 29 is noticed in the minute in which it is muted, before that
+    sent = [row["created_at"] for row in world.rows("status_changes") if row["payload_type"] == "occurrence"]
+    assert len(sent) == 29  # the miss of day 29 is noticed in the minute in which it is muted, before that
 
 
 def test_a_success_takes_everything_back():

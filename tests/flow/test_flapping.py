@@ -1,4 +1,4 @@
-"""Flapping environments: what is told, what waits, and what is recorded all the same."""
+"""Flapping environments: what is sent, what waits, and what is recorded all the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def turns(*statuses, step_s=MINUTE):
     ]
 
 
-def told(world):
+def sent(world):
     """What was sent, in order: (minute, kind, number of the check-in)."""
     rows = sorted(world.rows("status_changes"), key=lambda row: (row["created_at"], row["payload_type"]))
     out = []
@@ -49,20 +49,20 @@ def is_flapping(world):
 
 def test_nothing_flaps_unless_it_is_set():
     lines = turns("ok", *["error", "ok"] * 10)
-    assert len(told(run(lines))) == 20
+    assert len(sent(run(lines))) == 20
     assert not is_flapping(run(lines))
 
 
 def test_as_many_changes_as_allowed_are_no_flapping():
     lines = turns("ok", "error", "ok", "error")
     world = run(lines, **OPTIONS)
-    assert [kind for _, kind, _ in told(world)] == ["occurrence", "status_change", "occurrence"]
+    assert [kind for _, kind, _ in sent(world)] == ["occurrence", "status_change", "occurrence"]
     assert not is_flapping(world)
 
 
-def test_one_more_is_told_once_and_its_resolve_waits():
+def test_one_more_is_notified_once_and_its_resolve_waits():
     world = run(turns("ok", "error", "ok", "error", "ok", "error", "ok"), **OPTIONS)
-    assert told(world)[3:] == [(5, "flapping", 5)]
+    assert sent(world)[3:] == [(5, "flapping", 5)]
     assert is_flapping(world)
     assert len(world.rows("incidents")) == 3
 
@@ -78,24 +78,24 @@ def test_an_occurrence_that_says_so_tells_the_number_of_changes():
     }
 
 
-def test_calm_and_ok_resolves_what_was_told_and_nothing_else():
+def test_calm_and_ok_resolves_what_was_notified_and_nothing_else():
     lines = turns("error", "ok", "error", "ok", "error", "ok")  # flaps with the fourth, at minute 4
     world = run([*lines, pulse(16 * MINUTE)], **OPTIONS)
-    assert told(world)[3:] == [(4, "flapping", 4), (13, "status_change", 4)]
+    assert sent(world)[3:] == [(4, "flapping", 4), (13, "status_change", 4)]
     assert not is_flapping(world)
 
 
-def test_calm_and_failing_is_told_by_the_newest_failure_of_the_open_incident():
+def test_calm_and_failing_is_notified_by_the_newest_failure_of_the_open_incident():
     lines = turns("error", "ok", "error", "ok", "error", "error", "error")
     world = run([*lines, pulse(20 * MINUTE)], **OPTIONS)
-    assert told(world)[3:] == [(4, "flapping", 4), (12, "occurrence", 7), (12, "status_change", 4)]
+    assert sent(world)[3:] == [(4, "flapping", 4), (12, "occurrence", 7), (12, "status_change", 4)]
 
 
 def test_flapping_that_begins_with_an_opening_ends_with_an_occurrence_of_the_same_incident():
     lines = turns("ok", "error", "ok", "error", "ok", "error")
     options = OPTIONS | {"flapping_changes": 4}
     world = run([*lines, pulse(20 * MINUTE)], **options)
-    (_, first, _), (minute, second, number) = told(world)[4:]
+    (_, first, _), (minute, second, number) = sent(world)[4:]
     assert (first, minute, second, number) == ("flapping", 12, "occurrence", 6)
     fingerprints = {
         json.loads(world.messages[row["message_id"]])["fingerprint"][0]
@@ -105,22 +105,22 @@ def test_flapping_that_begins_with_an_opening_ends_with_an_occurrence_of_the_sam
     assert len(fingerprints) == 1
 
 
-def test_after_it_is_calm_everything_is_told_again():
+def test_after_it_is_calm_everything_is_notified_again():
     lines = turns("error", "ok", "error", "ok")
     lines += [check_in(60 * MINUTE, status="error", number=50), check_in(61 * MINUTE, number=51)]
-    assert told(run(lines, **OPTIONS))[5:] == [(60, "occurrence", 50), (61, "status_change", 51)]
+    assert sent(run(lines, **OPTIONS))[5:] == [(60, "occurrence", 50), (61, "status_change", 51)]
 
 
 def test_calm_is_noticed_by_a_tick_of_its_own():
     lines = turns("error", "ok", "error", "ok")
     before, after = (run([*lines, pulse(at_s)], **OPTIONS) for at_s in (11 * MINUTE - 1, 11 * MINUTE))
-    assert (len(told(before)), len(told(after))) == (4, 5)
+    assert (len(sent(before)), len(sent(after))) == (4, 5)
 
 
 def test_further_changes_keep_it_going():
     lines = turns(*["error", "ok"] * 10)
     world = run([*lines, pulse(28 * MINUTE)], **OPTIONS)
-    assert told(world)[3:] == [(4, "flapping", 4), (27, "status_change", 4)]
+    assert sent(world)[3:] == [(4, "flapping", 4), (27, "status_change", 4)]
 
 
 @pytest.mark.parametrize("at_minute", [2, 5])
@@ -128,7 +128,7 @@ def test_where_it_is_muted_no_occurrence_is_sent_about_it(at_minute):
     mute = control(at_minute * MINUTE + 1, "mute", project_id=1, monitor_slug="m", muted=True)
     lines = turns("error", "ok", "error", "ok", "error", "ok", "error")
     world = run([*lines[:at_minute], mute, *lines[at_minute:], pulse(30 * MINUTE)], **OPTIONS)
-    kinds = [kind for _, kind, _ in told(world)]
+    kinds = [kind for _, kind, _ in sent(world)]
     assert kinds.count("flapping") == (at_minute > 4)
     assert kinds.count("occurrence") == (at_minute + 1) // 2 - (at_minute > 4)
     assert kinds.count("status_change") == 2
@@ -139,7 +139,7 @@ def test_a_miss_and_a_recovery_in_turns_flap_too():
     lines = [check_in(0, number=1, config=config)]
     lines += [check_in(600 * n + 10, number=n + 1) for n in range(1, 8)]
     world = run(lines, flapping_changes=3, flapping_window=60)
-    assert [kind for _, kind, _ in told(world)].count("flapping") == 1
+    assert [kind for _, kind, _ in sent(world)].count("flapping") == 1
     assert len(world.rows("incidents")) == 7
 
 
@@ -151,7 +151,7 @@ def test_what_became_calm_while_disabled_is_said_when_the_monitor_is_enabled():
         control(100 * MINUTE, "set_monitor_status", **names, status="active"),
         pulse(102 * MINUTE),
     ]
-    assert told(run(lines, **OPTIONS))[3:] == [(4, "flapping", 4), (100, "status_change", 4)]
+    assert sent(run(lines, **OPTIONS))[3:] == [(4, "flapping", 4), (100, "status_change", 4)]
 
 
 hypothesis_options = st.sampled_from(
@@ -212,7 +212,7 @@ def _decisions(world):
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(streams(["alpha", "beta"]), hypothesis_options)
 def test_when_it_is_calm_the_world_knows_what_is_open_and_of_nothing_else(lines, options):
-    """Without controls (a muted monitor is not told, a deleted one not resolved), and long after the last line."""
+    """Without controls (a muted monitor is not notified, a deleted one not resolved), and long after the last line."""
     lines = [line for line in lines if not isinstance(line, dict) or "control" not in line]
     end_s = max(line["ts"] for line in lines if isinstance(line, dict)) - START_S
     world = run([*lines, pulse(end_s + 4 * 86_400)], **options)

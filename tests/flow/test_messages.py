@@ -70,7 +70,7 @@ def test_several_of_one_kind_are_counted():
     assert reasons(lines) == ["3 missed check-ins detected"]
 
 
-def test_each_failure_after_the_opening_one_is_told_by_itself():
+def test_each_failure_after_the_opening_one_is_notified_by_itself():
     lines = [
         check_in(0, number=1, config=HOURLY),
         pulse(3 * 3600),
@@ -129,7 +129,7 @@ def _incident(lines):
 
 
 @pytest.mark.parametrize("where", [{}, {"environment": "production"}])
-def test_a_muted_failure_is_recorded_and_not_told_and_its_end_is(where):
+def test_a_muted_failure_is_recorded_and_not_notified_and_its_end_is(where):
     lines = [
         check_in(0, number=1, config=NIGHTLY),
         control(10, "mute", project_id=1, monitor_slug="m", muted=True, **where),

@@ -28,23 +28,23 @@ from tests.flow.volume_days import (
     decided,
     history,
     runs_of,
+    sent,
     statuses,
     today,
-    told,
 )
 
 
-def test_a_missed_run_in_ordinary_times_is_told_at_its_tick():
+def test_a_missed_run_in_ordinary_times_is_notified_at_its_tick():
     world = day_with((), runs_of("job", [0, 5, 15], EVERY_FIVE))
     assert statuses(world, "job")[:4] == ["ok", "ok", "missed", "ok"]
-    assert told(world, "job")[:2] == [(11, "occurrence"), (15, "status_change")]
+    assert sent(world, "job")[:2] == [(11, "occurrence"), (15, "status_change")]
 
 
-def test_what_is_due_in_an_outage_is_unknown_and_not_told():
+def test_what_is_due_in_an_outage_is_unknown_and_not_notified():
     outage = range(20, 40)
     world = day_with(outage, runs_of("job", [*range(0, 20, 5), *range(40, 61, 5)], EVERY_FIVE))
     assert statuses(world, "job") == ["ok"] * 4 + ["unknown"] * 4 + ["ok"] * 5
-    assert told(world, "job") == []
+    assert sent(world, "job") == []
     assert world.rows("incidents") == []
 
 
@@ -53,15 +53,15 @@ def test_without_judging_the_same_outage_tells_of_every_run():
     runs = runs_of("job", [*range(0, 20, 5), *range(40, 61, 5)], EVERY_FIVE)
     world = day_with(outage, runs, volume_anomalies=False)
     assert statuses(world, "job") == ["ok"] * 4 + ["missed"] * 4 + ["ok"] * 5
-    assert len(told(world, "job")) == 5
+    assert len(sent(world, "job")) == 5
     assert world.rows("clock_ticks") == []
 
 
-def test_an_outage_is_decided_backwards_and_told_when_it_starts_and_ends():
+def test_an_outage_is_decided_backwards_and_notified_when_it_starts_and_ends():
     world = day_with(range(20, 40))
     decisions = decided(world)
     assert {minute for minute, decision in decisions.items() if decision == "incident"} == set(range(20, 41))
-    assert told(world) == [(22, "system_incident_started"), (44, "system_incident_ended")]
+    assert sent(world) == [(22, "system_incident_started"), (44, "system_incident_ended")]
     (span,) = world.rows("system_incident_spans")
     assert (at(span["start"]), at(span["end"])) == (19, 40), "it may have begun in the middle of a minute"
     assert (at(span["detected_at"]), at(span["ended_at"])) == (22, 44)
@@ -81,10 +81,10 @@ def test_an_outage_is_decided_backwards_and_told_when_it_starts_and_ends():
     assert {body["id"] for body in (started, ended)} <= set(world.messages)
 
 
-def test_a_miss_in_one_bad_minute_waits_for_the_window_and_is_told_then():
+def test_a_miss_in_one_bad_minute_waits_for_the_window_and_is_notified_then():
     world = day_with([20], runs_of("job", [0, 5, 10, 15, 25], EVERY_FIVE))
     assert statuses(world, "job")[:6] == ["ok"] * 4 + ["missed", "ok"]
-    assert told(world, "job")[:2] == [(21, "occurrence"), (25, "status_change")]
+    assert sent(world, "job")[:2] == [(21, "occurrence"), (25, "status_change")]
     rows = {at(row["minute"]): row for row in world.rows("clock_ticks")}
     assert rows[21]["decision"] == "normal"
     assert at(rows[21]["decided_at"]) == 25, "four calm ticks later"
@@ -100,16 +100,16 @@ def test_a_failure_that_the_job_reports_is_never_held():
     lines = sorted(lines + runs, key=lambda line: line["ts"])
     cut = [line for line in lines if line["ts"] <= START_S + 60 * today(22) + 5]
     world = run(cut, **RULES)
-    assert told(world, "job") == [(22, "occurrence")]
+    assert sent(world, "job") == [(22, "occurrence")]
     (incident,) = world.rows("incidents")
     assert incident["starting_check_in_id"].hex() == guid(7022)
 
 
-def test_a_job_that_recovers_while_its_miss_is_held_is_told_in_order():
+def test_a_job_that_recovers_while_its_miss_is_held_is_notified_in_order():
     world = day_with([20], runs_of("job", [0, 5, 10, 15, 22], EVERY_FIVE))
     (incident,) = [row for row in world.rows("incidents") if at(row["starting_timestamp"]) == 20]
     assert incident["resolving_check_in_id"].hex() == guid(7022)
-    assert told(world, "job")[:2] == [(21, "occurrence"), (22, "status_change")]
+    assert sent(world, "job")[:2] == [(21, "occurrence"), (22, "status_change")]
 
 
 def test_a_run_in_progress_during_an_outage_becomes_unknown_and_still_takes_its_result():
@@ -123,7 +123,7 @@ def test_a_run_in_progress_during_an_outage_becomes_unknown_and_still_takes_its_
     world = day_with(range(20, 40), runs, until=46)
     assert statuses(world, "silent")[2] == "unknown"
     assert statuses(world, "heard")[2] == "error"
-    assert told(world, "heard")[0] == (42, "occurrence")
+    assert sent(world, "heard")[0] == (42, "occurrence")
     losses = world.rows("system_incident_losses")
     assert sum(row["in_progress"] for row in losses) == 1, "of the other one the end came after all"
 
@@ -137,7 +137,7 @@ def test_a_run_whose_deadline_lies_behind_the_outage_is_unknown_if_it_was_due_in
 def test_a_run_that_was_due_after_the_outage_is_missed():
     world = day_with(range(20, 40), runs_of("job", [0, 15], QUARTERLY))
     assert statuses(world, "job") == ["ok", "ok", "unknown", "missed"]
-    assert told(world, "job") == [(46, "occurrence")]
+    assert sent(world, "job") == [(46, "occurrence")]
 
 
 def test_two_days_are_too_few_to_compare_with():
@@ -146,13 +146,13 @@ def test_two_days_are_too_few_to_compare_with():
     lines += runs_of("job", [0, 5], EVERY_FIVE)
     world = run(by_time(lines), **RULES)
     assert {row["decision"] for row in world.rows("clock_ticks")} == {"normal"}
-    assert told(world, "job")[0] == (11, "occurrence")
+    assert sent(world, "job")[0] == (11, "occurrence")
 
 
 def test_the_defaults_never_judge_a_small_installation():
     world = day_with(range(20, 40), volume_minimum=100)
     assert {row["decision"] for row in world.rows("clock_ticks")} == {"normal"}
-    assert told(world) == []
+    assert sent(world) == []
 
 
 def test_at_the_end_of_the_input_nothing_waits_for_a_tick_that_will_not_come():
@@ -174,11 +174,11 @@ def test_what_is_held_counts_when_judging_is_switched_off():
         recovery, every = RecoveryConfig(folder), timedelta(seconds=0)
         world = World()
         run(lines, world=world, recovery=recovery, epoch_interval=every, **RULES)
-        assert told(world, "job") == []
+        assert sent(world, "job") == []
         more = [*lines, pulse(60 * today(23))]
         off: dict[str, Any] = {**RULES, "volume_anomalies": False}
         run(more, world=world, recovery=recovery, epoch_interval=every, **off)
-        assert told(world, "job") == [(21, "occurrence")]
+        assert sent(world, "job") == [(21, "occurrence")]
 
 
 def test_an_input_that_grew_is_judged_on_as_if_it_had_never_ended():
@@ -233,7 +233,7 @@ def test_a_failure_that_is_read_early_counts_behind_the_miss_that_is_settled_bef
     jobs = [*runs_of("job", [1], QUARTERLY), pulse(60 * today(27)), *failure]
     world = behind([15], 17, jobs)
     assert at(world.rows("incidents")[0]["starting_timestamp"]) == 15
-    assert told(world, "job")[:2] == [(16, "occurrence"), (28, "occurrence")]
+    assert sent(world, "job")[:2] == [(16, "occurrence"), (28, "occurrence")]
 
 
 def test_a_check_in_that_asks_for_the_run_in_progress_waits_for_the_ticks_before_it():

@@ -56,7 +56,7 @@ def statuses(world, slug):
     return [row["status"] for row in sorted(rows, key=lambda row: row["date_added"])]
 
 
-def told(world, slug=None):
+def sent(world, slug=None):
     """(minute of detection, kind, reason) of all messages, by time; of one monitor, or of the flow itself."""
     found = []
     for row in world.rows("status_changes"):

@@ -26,7 +26,7 @@ from tests.processes import FLOW, PROJECT, free_ports
 from tests.processes import settings as environment
 
 PATIENCE_SECONDS = 300.0
-"""After so long without what a test waits for, it fails."""
+"""After this long without what a test waits for, it fails."""
 GLANCE_SECONDS = 0.002
 SNAPSHOT_SECONDS = 1
 """The shortest epoch that the engine's command line takes."""

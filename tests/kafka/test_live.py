@@ -1,4 +1,4 @@
-"""The flow in real time: what it tells while nothing comes in, and how its processes end.
+"""The flow in real time: what it sends while nothing comes in, and how its processes end.
 
 The deadline of `silent` is up to a minute ahead: other tests use the time, and the broker stops only after it.
 """
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.kafka
 AHEAD_SECONDS = 15
 """The deadline is at least so far ahead, for the flow to have started."""
 LATE_SECONDS = 15
-"""So long after its deadline a miss is told at the latest."""
+"""A miss is notified at most this long after its deadline."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -81,7 +81,7 @@ def flow_of(tmp_path):
         flow.leave_nothing_behind()
 
 
-def told(broker, settings, subject):
+def sent(broker, settings, subject):
     """The messages about something, in order."""
     found = []
     for message in read(broker.bootstrap, settings.occurrences_topic):
@@ -105,13 +105,13 @@ def test_a_flow_that_is_blind_says_so_and_once_more_when_it_sees(real_broker, se
     flow = flow_of(settings)
     wait_for(lambda: flow.metric('cronwax_stalled{subject="event clock"}'))
     assert flow.metric("cronwax_event_clock_age_seconds") > 1e6
-    wait_for(lambda: told(real_broker, settings, "event clock"))
+    wait_for(lambda: sent(real_broker, settings, "event clock"))
     blinding.commit_transaction(PATIENCE_SECONDS)
-    wait_for(lambda: len(told(real_broker, settings, "event clock")) == 2)
-    wait_for(lambda: len(told(real_broker, settings, f"{topic}/0")) == 2)
+    wait_for(lambda: len(sent(real_broker, settings, "event clock")) == 2)
+    wait_for(lambda: len(sent(real_broker, settings, f"{topic}/0")) == 2)
     assert flow.metric('cronwax_stalled{subject="event clock"}') == 0
     for subject, kind in (("event clock", "clock"), (f"{topic}/0", "partition")):
-        stalled, recovered = told(real_broker, settings, subject)
+        stalled, recovered = sent(real_broker, settings, subject)
         assert stalled["payload_type"] == f"{kind}_stalled"
         assert recovered["payload_type"] == f"{kind}_recovered"
         assert stalled["since"] == recovered["since"] == OLD
@@ -159,7 +159,7 @@ def pack(body, start_time):
     return msgspec.msgpack.encode({**message, "sdk": None, "retention_days": 90})
 
 
-def test_what_is_told_calls_back_once_it_is_in_the_topic(broker, settings_for):
+def test_what_is_notified_calls_back_once_it_is_in_the_topic(broker, settings_for):
     settings = settings_for(broker)
     announcer = Announcer(settings)
     delivered = []
@@ -171,5 +171,5 @@ def test_what_is_told_calls_back_once_it_is_in_the_topic(broker, settings_for):
         return bool(delivered)
 
     wait_for(is_delivered)
-    (body,) = told(broker, settings, "tables")
+    (body,) = sent(broker, settings, "tables")
     assert body["payload_type"] == "sink_recovered"

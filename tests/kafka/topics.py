@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 PATIENCE_SECONDS = 60.0
-"""After so long without what a test waits for, it fails."""
+"""After this long without what a test waits for, it fails."""
 
 
 def send(bootstrap: str, topic: str, partition: int, messages: Sequence[tuple[int, bytes]]) -> None:

@@ -30,7 +30,7 @@ class Standing:
 
 
 class Ear:
-    """Hears what is told."""
+    """Hears what is sent."""
 
     def __init__(self):
         self.heard = []

@@ -43,14 +43,14 @@ FILES = {"messages": "occurrences.jsonl", "dead_letters": "dead_letters.jsonl"}
 """What is compared like a table, and is a file."""
 KEYS = {"name", "settings", "input", "inputs", "expect"}
 RUN_SECONDS = 120
-"""After so long a run counts as hung."""
+"""After this long a run counts as hung."""
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 
 
 class BadScenarioError(Exception):
-    """The file is no scenario; the text says why."""
+    """The file is not a scenario; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """docs/questions.md: queries and what they answer on the demo's data.
 
-`python -m tests.state.worked_questions` runs the demo and writes the answers anew; test_worked_questions.py checks
+`python -m tests.state.worked_questions` runs the demo and writes the answers again; test_worked_questions.py checks
 that they are what is printed.
 """
 
