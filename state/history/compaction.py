@@ -28,8 +28,9 @@ from state.history.history_tables import (
     delete_lengths_query,
     parts_query,
 )
+from state.history.moved_rows import MovedRows
 from state.schema.catalogue import COLD_TABLES, TABLES
-from state.schema.sql import column_list, only_late, quoted
+from state.schema.sql import column_list, late_columns, only_late, quoted
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # One thread, as the flow needs the others.
@@ -100,7 +101,7 @@ class Compaction:
         self._thread.join()
         self._drop()
 
-    def finish(self, now: datetime) -> bool:
+    def finish(self, now: datetime, moved: MovedRows) -> bool:
         """Let the new file take the place of the day's files; False if it came too late. Within a transaction."""
         (live,) = self._one(
             "SELECT count(*) FROM history_files WHERE path IN (SELECT unnest(?)) AND superseded_at IS NULL",
@@ -115,11 +116,13 @@ class Compaction:
             "UPDATE history_files SET superseded_at = ? WHERE path IN (SELECT unnest(?))", [now, self._paths]
         )
         with self._registered(was_hot=self._hot, was_late=self._late):
+            if self._file is not None:
+                moved.add(self.name, "FROM was_hot", self._file, flush=True)
             self._take_off_hot()
         self._files.list_new([self._file] if self._file is not None else [], whole_day=True)
         # Deletes that all files are younger than.
         self._connection.execute(
-            f"DELETE FROM deleted_{self.name} WHERE up_to_file < (SELECT coalesce(min(file_id), 1 << 60)"  # noqa: S608
+            f"DELETE FROM deleted_{self.name} WHERE up_to_file < (SELECT coalesce(min(file_id), 1::BIGINT << 60)"  # noqa: S608
             f" FROM history_files WHERE table_name = '{self.name}' AND superseded_at IS NULL)"
         )
         return True
@@ -129,9 +132,10 @@ class Compaction:
         name, columns = self.name, TABLES[self.name].names
         same = " AND ".join(f'hot."{column}" IS NOT DISTINCT FROM was_hot."{column}"' for column in columns)
         self._connection.execute(f"DELETE FROM {name} AS hot USING was_hot WHERE {same}")  # noqa: S608
+        late = late_columns(name)
         self._connection.execute(
-            f"DELETE FROM late_{name} WHERE ({self._identity}) IN (SELECT ({self._identity}) FROM was_late)"  # noqa: S608
-            f" AND ({self._identity}) NOT IN (SELECT ({self._identity}) FROM was_hot"
+            f"DELETE FROM late_{name} WHERE ({late}) IN (SELECT ({late}) FROM was_late)"  # noqa: S608
+            f" AND ({late}) NOT IN (SELECT ({late}) FROM was_hot"
             f" SEMI JOIN {name} AS hot USING ({self._identity}))"
         )
 

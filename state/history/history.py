@@ -19,6 +19,7 @@ from state.errors import StateError, reason
 from state.history.compaction import Compaction
 from state.history.history_files import HistoryFiles, NewFile
 from state.history.history_tables import DAY_US, HOUR_US, parts_query
+from state.history.moved_rows import MovedRows
 from state.history.retention import drop_old
 from state.schema.catalogue import COLD_TABLES, TABLES
 from state.schema.sql import column_list, without_late
@@ -66,6 +67,7 @@ class History:
         self._scratch = writer.path.with_suffix(".compaction")
         try:
             self._files = HistoryFiles(writer.connection, data_dir, writer.shard)
+            self._moved = writer.moved = MovedRows(writer, data_dir)
         except duckdb.Error as error:
             raise StateError(f"{writer.path}: cannot open the history: {reason(error)}") from None
 
@@ -103,6 +105,8 @@ class History:
         if self._compaction is not None:
             self._compaction.abandon()
             self._compaction = None
+        self._writer.moved = None
+        self._moved.close()
 
     def clean_up(self, shown: int) -> int:
         """Remove files that have been superseded for long, if the published snapshot is without them: it is as of so
@@ -203,6 +207,7 @@ class History:
         source = self._movable(name, day_us, min(until_us, day_us + DAY_US))
         file = self._files.write(name, day_us, f"SELECT {self._columns(name)} FROM {source}")  # noqa: S608
         assert file is not None, "a day was chosen for its rows"
+        self._moved.add(name, f"FROM {source}", file)
         return file
 
     def _delete_moved(self, name: str, file: NewFile, until_us: int) -> None:
@@ -228,7 +233,7 @@ class History:
             return False
         done, self._compaction = self._compaction, None
         with self._transaction():
-            return done.finish(self._now())
+            return done.finish(self._now(), self._moved)
 
     def _next_days(self) -> Iterator[tuple[str, int]]:
         """Closed days of several files, then those with many late rows."""

@@ -3,7 +3,8 @@
 A table's rows are those in the database (hot) and those in the files that its manifest, `history_files`, lists
 as live (cold), without the cold rows that something later has replaced or deleted:
 
-- `late_TABLE` holds the identities of hot rows that may be in a cold file too: there the hot one is the true one.
+- `late_TABLE` holds identity and time of cold rows, or of hot ones that may be in a cold file too, of which another
+  version counts: that in the database, or one of another time in another file.
 - `deleted_TABLE` holds beginnings of identities that were deleted when they may have been in a cold file; they
   say nothing of files that were written later (`up_to_file`).
 

@@ -25,13 +25,18 @@ def column_list(names: Iterable[str]) -> str:
 
 
 def without_late(name: str, source: str) -> str:
-    """SQL for the rows of `source` whose identity is not in `late_TABLE`."""
-    return f"{source} ANTI JOIN late_{name} USING ({column_list(TABLES[name].identity)})"
+    """SQL for the rows of `source` that are not in `late_TABLE`."""
+    return f"{source} ANTI JOIN late_{name} USING ({late_columns(name)})"
 
 
 def only_late(name: str, source: str) -> str:
-    """SQL for the rows of `source` whose identity is in `late_TABLE`."""
-    return f"{source} SEMI JOIN late_{name} USING ({column_list(TABLES[name].identity)})"
+    """SQL for the rows of `source` that are in `late_TABLE`."""
+    return f"{source} SEMI JOIN late_{name} USING ({late_columns(name)})"
+
+
+def late_columns(name: str) -> str:
+    """What a row is known by in `late_TABLE`: identity and time. Of two of one identity, one may count."""
+    return column_list([*TABLES[name].identity, COLD_TABLES[name].time])
 
 
 def table_statements() -> dict[str, list[str]]:

@@ -18,8 +18,8 @@ _TIMES = {name: attrgetter(history.time) for name, history in COLD_TABLES.items(
 class LateRows:
     """Notes, as part of a commit, which rows now win over their like in the history, and which are deleted there.
 
-    A row of an hour that was moved, and of which no version is in the database, may be in a file. Times of rows do
-    not change, so a row of a later hour is in none.
+    A row of an hour that was moved, and of which no version is in the database, may be in a file. One of a later hour
+    is in none with this time; with another time one of its identity may be (`state.history.moved_rows`).
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, shard: int) -> None:

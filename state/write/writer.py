@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -25,6 +25,13 @@ from state.write.statements import DELETE_REPLACED, INSERT, delete_starting_with
 
 _COPY_BYTES = 16 * 1024 * 1024
 _PARTITIONS = PartitionRow.TABLE.name
+
+
+class Moved(Protocol):
+    """What knows the rows that are in files."""
+
+    def hide(self, name: str, incoming: Any) -> None:
+        """Let rows in files that these (an Arrow table) take the place of count no more, within their transaction."""
 
 
 class StateWriter:
@@ -48,6 +55,8 @@ class StateWriter:
         """Which file this is, and how often records were committed to it."""
         self.commits = 0
         """How many transactions this writer has committed."""
+        self.moved: Moved | None = None
+        """Set by whoever moves rows to files; None: nobody does."""
         # Kept open as long as the database: closing any descriptor of a file drops the process's locks on it,
         # and another flow could write it too.
         self._file = os.open(path, os.O_RDONLY)
@@ -136,8 +145,11 @@ class StateWriter:
                 delete_starting_with(name, length),
             )
         if rows:
+            incoming = rows_to_arrow(TABLES[name].columns, rows)
+            if self.moved is not None:
+                self.moved.hide(name, incoming)
             self._execute(
-                rows_to_arrow(TABLES[name].columns, rows),
+                incoming,
                 *self._late.on_write(name, rows),
                 DELETE_REPLACED[name],
                 INSERT[name],

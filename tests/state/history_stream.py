@@ -32,6 +32,8 @@ DELETED_AT = 90
 """At this step monitor m3 is deleted; from the next on it is there again."""
 REPLAYED = 3
 """A resumed flow writes so many steps again."""
+USED_AGAIN = 30
+"""A guid is used again so many steps later."""
 HOUR = 60
 
 
@@ -42,6 +44,9 @@ def records(step: int) -> dict[str, list[Any]]:
         rows.append(run(step, number, "in_progress" if number == 4 else "ok"))
     if step >= 5:
         rows.append(run(step - 5, 4, "ok"))
+    if step >= USED_AGAIN:
+        old = run(step - USED_AGAIN, 3, "ok")
+        rows.append(replace(old, status="error", date_added=run(step, 3, "ok").date_added))
     if step % 7 == 0 and step > 50:
         rows += [run(step - back, number, "timeout") for back in (20, 45) for number in (5, 9)]
     if step == DELETED_AT:

@@ -114,3 +114,25 @@ def test_a_flow_that_stops_meanwhile_leaves_the_day_as_it_was(begun, tmp_path):
     assert set(state.live()) == files
     assert set(tmp_path.glob("history/*/*/*.parquet")) == files
     assert state.ask(COUNT) == [(state.rows, state.rows)]
+
+
+@pytest.mark.parametrize("minute", [600, 5 * DAY])
+def test_a_guid_that_is_used_again_meanwhile_is_one_row(begun, minute):
+    state = begun()
+    write(state.writer, check_ins=[check_in(300, "error", minute=minute)])
+    finish(state)
+    assert state.ask(STATUSES) == [("error", 1), ("ok", state.rows - 1)]
+    write(state.writer, check_ins=[check_in(300, "timeout", minute=minute + 60)])
+    for day in (9, 10):
+        assert state.ask(STATUSES) == [("ok", state.rows - 1), ("timeout", 1)]
+        state.next_day(day)
+
+
+def test_a_table_of_which_nothing_is_left_has_no_file(tmp_path):
+    state = State(tmp_path).fill(days=1)
+    state.next_day(2)
+    state.write(check_ins=[(1, "backup")])
+    state.next_day(3)
+    assert (state.live(), state.ask(COUNT)) == ([], [(0, 0)])
+    state.history.close()
+    state.writer.close()
