@@ -12,6 +12,7 @@ from cronwax.commands.arguments import complain, near
 from cronwax.commands.border import guarded
 from cronwax.commands.table import COMMANDS, Command, question_names
 from dataflow.process.engine_output import reopen_standard_files
+from dataflow.process.local_zone import ignore_local_zone
 from dataflow.process.stopping import watch_signals
 from state.program import program
 
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     0: done. 1: it failed, and may succeed when it is tried again. 2: a wrong command line, or a condition that no
     restart changes. 130: interrupted (Ctrl-C).
     """
+    ignore_local_zone()
     words = sys.argv[1:] if arguments is None else arguments
     if "_ARGCOMPLETE" in os.environ:
         from cronwax.commands.completion import complete

@@ -12,6 +12,7 @@ from bytewax.dataflow import Dataflow
 from dataflow.process.engine_output import reopen_standard_files
 from dataflow.process.engine_stderr import report_in_one_line
 from dataflow.process.exit import StartError, end_process
+from dataflow.process.local_zone import ignore_local_zone
 from dataflow.process.log import warn
 from dataflow.process.stopping import watch_signals
 
@@ -42,6 +43,7 @@ def _leave_to_be_started_again() -> None:
 def start() -> Dataflow:
     """The flow that the settings describe. Raises FlowError, mostly StartError."""
     atexit.register(_leave_to_be_started_again)
+    ignore_local_zone()
     reopen_standard_files()  # before anything is opened that could get their numbers
     watch_signals()
     report_in_one_line()

@@ -6,7 +6,9 @@ Each case is a process of its own, started as users start it.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -136,3 +138,30 @@ def test_a_flow_without_standard_output_does_its_work(place):
 
 def test_more_workers_than_key_groups_are_refused(place):
     assert_one_line(run(place.settings(), "-w", 200), "-w 200: at most 64 workers")
+
+
+def leap_seconds(path):
+    """A time zone like UTC that counts a leap second of 1972, as those of `right/` count all (RFC 8536, version 1)."""
+    counts = struct.pack(
+        ">6I", 0, 0, 1, 0, 1, 4
+    )  # UT, standard, leap seconds, transitions, types, characters
+    leap = struct.pack(">ii", 78_796_800, 1)
+    path.write_bytes(b"TZif" + bytes(16) + counts + struct.pack(">iBB", 0, 0, 0) + b"UTC\0" + leap)
+    return f":{path}"
+
+
+@pytest.mark.parametrize("zone", ["leap seconds", "Pacific/Kiritimati"])
+def test_the_machines_own_zone_changes_nothing(place, zone):
+    if zone == "leap seconds":
+        zone = leap_seconds(place.folder / "leaping")
+    code = "import time; print(time.gmtime(1_000_000_000).tm_sec)"
+    shown = subprocess.run([sys.executable, "-c", code], env={"TZ": zone}, capture_output=True, check=True)
+    assert shown.stdout.split() == (
+        [b"40"] if zone.startswith("P") else [b"39"]
+    )  # the zone is what it shall be
+    write_jsonl(place.input, GOOD)
+    assert_fine(run(place.settings()))
+    usual = outcome(place.data)
+    shutil.rmtree(place.data)
+    assert_fine(run(place.settings() | {"TZ": zone}))
+    assert outcome(place.data) == usual
