@@ -152,9 +152,9 @@ QUESTIONS: dict[str, Question] = {
             "schedule",
             "last_run",
             "next_expected",
-            "notes",
             "project_id",
             "overdue_by",
+            "notes",
             "since",
         ),
         heading=("began", "together"),
@@ -304,16 +304,25 @@ QUESTIONS: dict[str, Question] = {
         optional=("owner", "is_by_person", "open_incident_id"),
     ),
     "together": Question(
-        "incidents that began within the same five minutes, the newest and largest groups first",
+        "incidents that began together, none more than two minutes after the one before; the newest groups first",
         """
-        SELECT time_bucket(INTERVAL 5 MINUTE, starting_timestamp) AS began, count(*) AS incidents,
-            count(*) FILTER (resolving_timestamp IS NULL) AS open, count(DISTINCT i.project_id) AS projects,
-            list(DISTINCT i.project_id || '/' || i.slug ORDER BY i.project_id || '/' || i.slug) AS monitors
-        FROM incidents AS i GROUP BY ALL HAVING count(*) > 1
+        WITH starts AS (
+            SELECT i.*, m.owner, coalesce(starting_timestamp > INTERVAL 2 MINUTE
+                + lag(starting_timestamp) OVER (ORDER BY starting_timestamp), true) AS is_first
+            FROM incidents AS i LEFT JOIN monitors AS m ON m.project_id = i.project_id AND m.slug = i.slug
+        ),
+        groups AS (SELECT *, sum(is_first::INT) OVER (ORDER BY starting_timestamp) AS place FROM starts)
+        SELECT min(starting_timestamp) AS began, count(*) AS incidents,
+            count(*) FILTER (resolving_timestamp IS NULL) AS open,
+            list(DISTINCT project_id ORDER BY project_id) AS projects,
+            list(DISTINCT owner ORDER BY owner) FILTER (owner IS NOT NULL) AS owners,
+            list(DISTINCT project_id || '/' || slug ORDER BY project_id || '/' || slug) AS monitors
+        FROM groups GROUP BY place HAVING count(*) > 1
         """,
         "began DESC, incidents DESC",
         parameter=None,
         moment="began",
+        optional=("projects", "owners"),
     ),
     "overlaps": Question(
         "runs of the last week that began while the run before was still going on",
