@@ -209,9 +209,14 @@ def split_slug(word: str) -> tuple[int | None, str]:
 
 
 def check_slug(connection: duckdb.DuckDBPyConnection, by: Narrowing) -> None:
-    """Whether there is such a monitor. Raises UsageError with those whose names are nearly the same."""
+    """Whether there is such a monitor, or was. Raises UsageError with those whose names are nearly the same."""
     known = connection.execute(
-        "SELECT DISTINCT slug FROM monitors WHERE $project::UBIGINT IS NULL OR project_id = $project",
+        """
+        SELECT slug FROM (
+            SELECT project_id, slug FROM monitors
+            UNION SELECT project_id, slug FROM controls WHERE type = 'delete_monitor'
+        ) WHERE $project::UBIGINT IS NULL OR project_id = $project
+        """,
         {"project": by.project},
     ).fetchall()
     slugs = [slug for (slug,) in known]

@@ -346,32 +346,37 @@ QUESTIONS: dict[str, Question] = {
         optional=("check_in_id",),
     ),
     "changes": Question(
-        "what was changed: monitors created, configs, mutes, disabled and enabled monitors, newest first",
+        "what was changed, and by what: configs, mutes, monitors created, deleted, disabled or reset, newest first",
         """
         WITH configs AS (
             SELECT project_id, slug, replaced_at, concat_ws(' ', schedule_type, schedule, timezone, 'margin',
                 coalesce(checkin_margin, 1), 'runtime', coalesce(max_runtime, 30), 'thresholds',
-                coalesce(failure_issue_threshold, 1), coalesce(recovery_threshold, 1)) AS config
+                coalesce(failure_issue_threshold, 1), coalesce(recovery_threshold, 1)) AS config,
+                concat_ws(' of ', replaced_by, replaced_by_environment) AS by_what
             FROM (
                 SELECT * FROM monitor_config_history
                 UNION ALL BY NAME SELECT project_id, slug, schedule_type, schedule, timezone, checkin_margin,
                     max_runtime, failure_issue_threshold, recovery_threshold FROM monitors
             )
         )
-        SELECT changed_at, project_id, slug, environment, what, was, now_is FROM (
+        SELECT changed_at, project_id, slug, environment, what, was, now_is, by_what FROM (
             SELECT replaced_at AS changed_at, project_id, slug, NULL AS environment, 'config' AS what, config AS was,
-                lead(config) OVER (PARTITION BY project_id, slug ORDER BY replaced_at NULLS LAST) AS now_is
+                lead(config) OVER (PARTITION BY project_id, slug ORDER BY replaced_at NULLS LAST) AS now_is,
+                nullif(by_what, '') AS by_what
             FROM configs
         ) WHERE changed_at IS NOT NULL
         UNION ALL SELECT changed_at, project_id, slug, nullif(environment, ''), 'mute', NULL,
-            CASE WHEN is_muted THEN 'muted' ELSE 'unmuted' END || CASE WHEN is_by_person THEN '' ELSE ' by the flow' END
+            CASE WHEN is_muted THEN 'muted' ELSE 'unmuted' END, CASE WHEN is_by_person THEN 'control' ELSE 'flow' END
         FROM mute_history
-        UNION ALL SELECT changed_at, project_id, slug, NULL, 'status', NULL, status FROM monitor_status_history
-        UNION ALL SELECT created_at, project_id, slug, NULL, 'created', NULL, status FROM monitors
+        UNION ALL SELECT changed_at, project_id, slug, NULL, 'status', NULL, status, NULL FROM monitor_status_history
+        UNION ALL SELECT created_at, project_id, slug, NULL, 'created', NULL, status, NULL FROM monitors
+        UNION ALL SELECT received_at, project_id, slug, environment, type, NULL, NULL, 'control' FROM controls
+        WHERE type IN ('delete_monitor', 'reset', 'set_killswitch', 'set_seats')
         """,
         "changed_at DESC, project_id, slug, what",
         limit=200,
         moment="changed_at",
+        optional=("by_what", "project_id"),
     ),
     "lag": Question(
         "how far each input partition has been read, slowest clock first",

@@ -47,6 +47,9 @@ def night(tmp_path_factory):
             lines.append(check_in(60 * minute + number % 7, slug, status, number))
     lines.append(check_in(3550, "idle", "ok", 900))
     lines.append(control(3560, "set_monitor_status", project_id=1, monitor_slug="idle", status="disabled"))
+    lines.append(control(3, "upsert_monitor", project_id=1, monitor_slug="dropped", monitor_config=EVERY_10))
+    lines.append(control(3570, "reset", project_id=1, monitor_slug="quiet"))
+    lines.append(control(3580, "delete_monitor", project_id=1, monitor_slug="dropped"))
     lines += [pulse(60 * minute) for minute in range(61, 181)]
     lines.sort(key=lambda line: line["ts"])
     write_jsonl(folder / "in.jsonl", lines)
@@ -124,6 +127,14 @@ def test_status_is_narrowed(night, option, slugs):
 def test_incidents_are_narrowed_by_slug_project_and_period(night, option):
     assert "gone-1" in {row["slug"] for row in rows(night, "incidents", *option)}
     assert "quiet" not in {row["slug"] for row in rows(night, "incidents", *option)}
+
+
+def test_what_was_changed_is_a_question_and_by_what(night):
+    (deleted,) = rows(night, "changes", "dropped")
+    assert (deleted["what"], deleted["by_what"]) == ("delete_monitor", "control")
+    (reset, muted, _) = rows(night, "changes", "quiet")
+    assert (reset["what"], reset["by_what"]) == ("reset", "control")
+    assert (muted["what"], muted["now_is"], muted["by_what"]) == ("mute", "muted", "control")
 
 
 def test_incidents_that_began_together_are_shown_together(night):
