@@ -48,7 +48,7 @@ def night(tmp_path_factory):
     lines.append(check_in(3550, "idle", "ok", 900))
     lines.append(control(3560, "set_monitor_status", project_id=1, monitor_slug="idle", status="disabled"))
     lines.append(control(3, "upsert_monitor", project_id=1, monitor_slug="dropped", monitor_config=EVERY_10))
-    lines.append(control(3570, "reset", project_id=1, monitor_slug="quiet"))
+    lines.append(control(3555, "reset", project_id=1, monitor_slug="idle"))
     lines.append(control(3580, "delete_monitor", project_id=1, monitor_slug="dropped"))
     lines += [pulse(60 * minute) for minute in range(61, 181)]
     lines.sort(key=lambda line: line["ts"])
@@ -132,8 +132,9 @@ def test_incidents_are_narrowed_by_slug_project_and_period(night, option):
 def test_what_was_changed_is_a_question_and_by_what(night):
     (deleted,) = rows(night, "changes", "dropped")
     assert (deleted["what"], deleted["by_what"]) == ("delete_monitor", "control")
-    (reset, muted, _) = rows(night, "changes", "quiet")
+    _, reset, _ = rows(night, "changes", "idle")
     assert (reset["what"], reset["by_what"]) == ("reset", "control")
+    muted, _ = rows(night, "changes", "quiet")
     assert (muted["what"], muted["now_is"], muted["by_what"]) == ("mute", "muted", "control")
 
 
