@@ -79,7 +79,7 @@ def check_ins_of(project_id: int, envelope: Envelope, start_time: float) -> Outc
         try:
             outcome.messages.append(message(project_id, sdk, start_time, read(payload)))
         except Dropped as reason:
-            outcome.drops.append(Drop("check_in", str(reason), payload))
+            outcome.drops.append(Drop("check_in", str(reason), payload, sdk=sdk))
     return outcome
 
 

@@ -36,6 +36,7 @@ class _Dropped(msgspec.Struct):
     project_id: int
     slug: str | None
     reason: str
+    sdk: str | None
 
 
 _encode = msgspec.json.Encoder().encode
@@ -97,7 +98,7 @@ def _check_in(message: Message) -> bytes:
 
 def _dropped(drop: Drop, project_id: int, start_time: float) -> bytes:
     payload = drop.payload[:MAX_DROPPED_BYTES].decode("utf-8", "replace")
-    return _encode(_Dropped(DROPPED, payload, start_time, project_id, drop.slug, drop.reason))
+    return _encode(_Dropped(DROPPED, payload, start_time, project_id, drop.slug, drop.reason, drop.sdk))
 
 
 def _one_line(text: bytes) -> bytes:

@@ -56,6 +56,8 @@ class Drop:
     payload: bytes = b""
     """What came, for the sender to find again."""
     slug: str | None = None
+    sdk: str | None = None
+    """What sent it, as far as that is known."""
 
 
 @dataclass(slots=True)

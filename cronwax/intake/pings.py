@@ -87,5 +87,5 @@ def _taken(project_id: int, sdk: str, given: Given, start_time: float) -> Outcom
     try:
         outcome.messages.append(message(project_id, sdk, start_time, given))
     except Dropped as reason:
-        outcome.drops.append(Drop("check_in", str(reason), b"", given.monitor_slug))
+        outcome.drops.append(Drop("check_in", str(reason), b"", given.monitor_slug, sdk))
     return outcome

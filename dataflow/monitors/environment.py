@@ -82,6 +82,8 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     """When a check-in of this environment last changed schedule, zone or margin (the broker's timestamp of it)."""
     decided: int = 0
     """How many decisions about results have been recorded (`run_decisions.place`)."""
+    sdk: str | None = None
+    """What sent its newest check-in that says so."""
 
     @classmethod
     def new(cls, name: str) -> Environment:

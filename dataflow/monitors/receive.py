@@ -65,6 +65,8 @@ def receive(
     A partition's clock can stand for the event clock because a monitor's check-ins come from one partition, and so
     in order. Where they do not, another one may still hold an earlier result: only ticks fire there.
     """
+    if check_in.sdk is not None:
+        environment.sdk = check_in.sdk
     if environment.source != check_in.source:
         environment.source = check_in.source if environment.source is None else SPREAD
     clock_minute = check_in.clock_minute

@@ -21,6 +21,14 @@ Key = tuple[int, str]
 """(project id, slug)"""
 
 
+class Held(NamedTuple):
+    """What `monitor_config_history` is about."""
+
+    config: MonitorConfig
+    name: str
+    owner: str | None
+
+
 class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
     """A monitor as the upsert step knows it."""
 
@@ -36,6 +44,10 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
     updated_us: int
     environments: dict[str, bool]
     """Names, and whether they are muted. With a single one, many monitors share the dictionary (`_only`)."""
+
+    def held(self) -> Held:
+        """What holds now."""
+        return Held(self.config, self.name, self.owner)
 
     def row(self) -> MonitorRow:
         """The monitor as a row of `monitors`."""
@@ -60,9 +72,9 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
             updated_at=self.updated_us,
         )
 
-    def replaced_row(self, config: MonitorConfig, by: CheckIn | Control) -> ConfigRow:
-        """A row of `monitor_config_history`: this config held until a check-in or a control changed it."""
-        is_check_in = isinstance(by, CheckIn)
+    def replaced_row(self, before: Held, by: CheckIn | Control) -> ConfigRow:
+        """A row of `monitor_config_history`: this held until a check-in or a control changed it."""
+        config, is_check_in = before.config, isinstance(by, CheckIn)
         return ConfigRow(
             project_id=self.project_id,
             slug=self.slug,
@@ -77,6 +89,8 @@ class KnownMonitor(msgspec.Struct, array_like=True, gc=False):
             replaced_by="check_in" if is_check_in else "control",
             replaced_by_environment=by.environment if is_check_in else None,
             replaced_by_check_in_id=by.guid if isinstance(by, CheckIn) and by.guid != NIL_GUID else None,
+            name=before.name,
+            owner=before.owner,
         )
 
     def status_row(self, at_us: int) -> MonitorStatusRow:
@@ -131,10 +145,10 @@ class Registry:
             and (not parsed.owner or parsed.owner == monitor.owner)
         )
 
-    def config_of(self, item: CheckIn | Control) -> MonitorConfig | None:
-        """The config of the monitor that an item is about, if the monitor is known."""
+    def held_by(self, item: CheckIn | Control) -> Held | None:
+        """What holds for the monitor that an item is about, if the monitor is known."""
         monitor = self.monitors.get((item.project_id or 0, item.slug or ""))
-        return monitor.config if monitor is not None else None
+        return monitor.held() if monitor is not None else None
 
     def retrieve(self, check_in: CheckIn) -> Retrieval:
         """Find, create or update the monitor of a check-in, and make sure of its environment.
@@ -248,8 +262,8 @@ class Registry:
             return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such environment"}]
         return monitor
 
-    def delete(self, control: Control) -> Errors | None:
-        """Delete the monitor, or one environment; the errors if there is no such thing."""
+    def delete(self, control: Control) -> KnownMonitor | Errors:
+        """Delete the monitor, or one environment; what it was, or the errors if there is no such thing."""
         monitor = self.find(control)
         if isinstance(monitor, list):
             return monitor
@@ -259,7 +273,7 @@ class Registry:
         else:
             monitor.environments = dict(monitor.environments)
             del monitor.environments[control.environment]
-        return None
+        return monitor
 
     def take_changed(self) -> list[Key]:
         """The monitors that were made, changed or deleted since the last call, and maybe others."""

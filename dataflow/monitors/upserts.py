@@ -15,9 +15,8 @@ from dataflow.monitors.changes import (
     MonitorDeleted,
 )
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat, source_of
-from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.registry import Key, KnownMonitor, Registry
+from dataflow.monitors.registry import Held, Key, KnownMonitor, Registry
 from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 
@@ -58,7 +57,7 @@ class Upserts:
 
     def check_in(self, item: CheckIn, out: Outbox, changes: Changes) -> None:
         """Take a check-in that is not of the usual kind (see `Registry.is_ready`)."""
-        before = self.registry.config_of(item)
+        before = self.registry.held_by(item)
         monitor, changed, errors, complaint = self.registry.retrieve(item)
         if changed:
             assert monitor is not None
@@ -99,7 +98,7 @@ class Upserts:
             changes.controls.append(control)
 
     def _upsert_monitor(self, control: Control, out: Outbox, changes: Changes) -> Errors | None:
-        before = self.registry.config_of(control)
+        before = self.registry.held_by(control)
         monitor, reschedule = self.registry.upsert_monitor(control)
         _note_replaced(before, monitor, control, changes)
         changes.monitors.append(monitor.row())
@@ -132,11 +131,10 @@ class Upserts:
         return None
 
     def _delete(self, control: Control, out: Outbox, changes: Changes) -> Errors | None:
-        if errors := self.registry.delete(control):
-            return errors
-        assert control.project_id is not None
-        assert control.slug is not None
-        key = (control.project_id, control.slug)
+        monitor = self.registry.delete(control)
+        if isinstance(monitor, list):
+            return monitor
+        key = (monitor.project_id, monitor.slug)
         if control.environment is None:
             _drop(changes.monitors, key)
             _drop(changes.configs, key)
@@ -144,8 +142,8 @@ class Upserts:
             changes.deleted.append(key)
         out.append(
             MonitorDeleted(
-                project_id=control.project_id,
-                slug=control.slug,
+                project_id=monitor.project_id,
+                slug=monitor.slug,
                 environment=control.environment,
                 at_us=control.received_us,
                 clock_minute=control.clock_minute,
@@ -181,9 +179,9 @@ def _drop(rows: list[_Owned], key: Key) -> None:
 
 
 def _note_replaced(
-    before: MonitorConfig | None, monitor: KnownMonitor, by: CheckIn | Control, changes: Changes
+    before: Held | None, monitor: KnownMonitor, by: CheckIn | Control, changes: Changes
 ) -> None:
-    if before is not None and before is not monitor.config:
+    if before is not None and before != monitor.held():
         changes.configs.append(monitor.replaced_row(before, by))
 
 

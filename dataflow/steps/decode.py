@@ -69,7 +69,8 @@ class Decode:
             except MalformedMessage as problem:
                 reason = cut_text(str(problem))
                 error = {"type": ErrorType.MALFORMED_MESSAGE, "reason": reason}
-                errors.append(unread(topic, partition, offset, received_us, message, [error]))
+                known_us = received_us if received_us is not None else clock.time_us
+                errors.append(unread(topic, partition, offset, known_us, message, [error]))
                 out.append(DeadLetter(topic, partition, offset, reason, message))
             except DroppedCheckIn as drop:
                 errors.append(dropped(topic, partition, offset, received_us, drop))

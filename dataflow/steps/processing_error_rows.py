@@ -17,9 +17,9 @@ _encode = msgspec.json.encode
 
 def rejection(item: CheckIn | Control, errors: Errors) -> ProcessingErrorRow:
     """The row for a message that was rejected, or accepted with a complaint."""
-    guid = environment = None
+    guid = environment = sdk = None
     if isinstance(item, CheckIn):
-        guid, environment = item.guid or None, item.environment
+        guid, environment, sdk = item.guid or None, item.environment, item.sdk
     else:
         environment = item.environment
     types = [str(error["type"]) for error in errors]
@@ -36,6 +36,7 @@ def rejection(item: CheckIn | Control, errors: Errors) -> ProcessingErrorRow:
         topic=item.topic,
         partition=item.partition,
         offset=item.offset,
+        sdk=sdk,
     )
 
 
@@ -57,6 +58,7 @@ def dropped(
         topic=topic,
         partition=partition,
         offset=offset,
+        sdk=drop.sdk,
     )
 
 
@@ -78,4 +80,5 @@ def unread(
         topic=topic,
         partition=partition,
         offset=offset,
+        sdk=None,
     )

@@ -18,6 +18,11 @@ class PartitionClock:
         self._next_us = (minute + 1) * int(MINUTE_US) + delay_us
         """The first timestamp that moves the clock."""
 
+    @property
+    def time_us(self) -> int | None:
+        """Where the clock stands, in µs; None if no message has set it yet."""
+        return self.minute * int(MINUTE_US) if self.minute != NO_MINUTE else None
+
     def take(self, received_us: int | None) -> None:
         """A message has this broker timestamp; None: it has none that can be read."""
         if received_us is not None and received_us >= self._next_us:

@@ -42,10 +42,14 @@ class MalformedMessage(Exception):  # noqa: N818 - the field's term, and the nam
 
 
 class DroppedCheckIn(Exception):  # noqa: N818 - an event, as MalformedMessage
-    """The intake could not read what somebody sent; `reason` says why, `payload` is what came, cut."""
+    """The intake could not read what somebody sent; `reason` says why, `payload` is what came, cut,
+    `sdk` what sent it."""
 
-    def __init__(self, project_id: int, slug: str | None, reason: str, payload: bytes) -> None:
+    def __init__(
+        self, project_id: int, slug: str | None, reason: str, payload: bytes, sdk: str | None = None
+    ) -> None:
         super().__init__(reason)
+        self.sdk = sdk
         self.project_id = project_id
         self.slug = slug
         self.reason = reason
@@ -261,7 +265,8 @@ def _raise_dropped(wrapper: Wrapper | _PackedWrapper, payload: bytes) -> None:
     """Raise DroppedCheckIn if that is what the message says."""
     project_id = wrapper.project_id
     if wrapper.message_type == DROPPED and project_id is not UNSET and 0 <= project_id <= MAX_PROJECT_ID:
-        raise DroppedCheckIn(project_id, wrapper.slug, wrapper.reason, payload)
+        sdk = wrapper.sdk if wrapper.sdk is None else wrapper.sdk[: Limit.SDK_CHARACTERS]
+        raise DroppedCheckIn(project_id, wrapper.slug, wrapper.reason, payload, sdk)
 
 
 def _read(payload: _Payload) -> _Fields | None:

@@ -13,7 +13,6 @@ import duckdb
 from state.errors import StateError, reason
 from state.publish.snapshot_views import add_history
 from state.schema.database import STORAGE_VERSION
-from state.schema.views import apply_answers
 
 _INFO = """
     INSERT INTO snapshot_info (published_at, event_clock, positions)
@@ -41,15 +40,13 @@ def assemble(
 ) -> int:
     """Make a snapshot of an opened copy; returns its size in bytes.
 
-    1. Views over the history.
-    2. The views and macros that answer questions.
-    3. What it covers: `published_at` in seconds since the epoch; `started` is time.perf_counter() of when the work
+    1. Views over the history. The views and macros that answer questions are there already: the writer's file has them.
+    2. What it covers: `published_at` in seconds since the epoch; `started` is time.perf_counter() of when the work
        began.
 
     Raises duckdb.Error or OSError.
     """
     add_history(connection, data_dir)
-    apply_answers(connection)
     connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC)])
     return _measure(connection, copy, started)
 

@@ -25,10 +25,10 @@ _JOBS = """
     JOIN uptime($begins, $ends) AS u USING (project_id, slug, environment)
     ORDER BY s.project_id, s.slug, s.environment"""
 _DISABLED = """
-    SELECT e.project_id, e.slug, e.environment, d.disabled_at, coalesce(d.enabled_at, $ends) AS enabled_at
+    SELECT e.project_id, e.slug, e.environment, d.began_at, coalesce(d.ended_at, $ends) AS ended_at
     FROM disabled_periods AS d JOIN monitor_environments AS e ON e.project_id = d.project_id AND e.slug = d.slug
-    WHERE d.disabled_at < $ends AND (d.enabled_at IS NULL OR d.enabled_at > $begins)
-    ORDER BY d.disabled_at"""
+    WHERE d.began_at < $ends AND (d.ended_at IS NULL OR d.ended_at > $begins)
+    ORDER BY d.began_at"""
 _INCIDENTS = """
     SELECT project_id, slug, environment, starting_timestamp, coalesce(resolving_timestamp, $ends) AS ended
     FROM incidents

@@ -13,6 +13,7 @@ import duckdb
 from state.errors import StateError, reason
 from state.schema.catalogue import FILES, INFO, SCHEMA_VERSION, TABLES
 from state.schema.sql import comment_on_column, table_statements
+from state.schema.views import apply_answers
 
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
@@ -60,6 +61,8 @@ def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnect
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")  # it would be drawn over the flow's own
         _apply_schema(connection, path, shard, shards)
+        # Once a start, not once a snapshot: every copy has them. They are bound by name whenever they are asked.
+        apply_answers(connection)
     except duckdb.Error as error:
         connection.close()
         raise StateError(f"{path}: {reason(error)}") from None

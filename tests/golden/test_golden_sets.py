@@ -58,7 +58,7 @@ NEVER_AT_A_STOP = {
         "name",
         "config",
     },  # only rules wait
-    "Environment": {"records"},  # for kinds of alarms to come: those of today have fields of their own
+    "Environment": {"records", "sdk"},  # kinds of alarms to come; the input names no SDK
     "EnvironmentReset": {  # the input has no reset that waits for a tick
         "project_id",
         "slug",

@@ -40,7 +40,17 @@ def test_a_check_in_follows_the_monitor_that_it_made():
 def test_the_config_that_no_longer_holds_is_a_row():
     known = Known(check_in(), check_in(config=OTHER))
     (row,) = known.changes.configs
-    assert row.schedule == "0 * * * *"
+    assert (row.schedule, row.name, row.owner, row.replaced_by) == ("0 * * * *", "m", None, "check_in")
+
+
+def test_an_owner_or_a_name_that_no_longer_holds_is_a_row():
+    owned = CONFIG[:-1] + b', "owner": "team:1"}'
+    named = control("upsert_monitor", config=owned, name="Nightly")
+    known = Known(check_in(), check_in(config=owned), named, check_in(config=owned))
+    assert [(row.name, row.owner, row.replaced_by) for row in known.changes.configs] == [
+        ("m", None, "check_in"),
+        ("m", "team:1", "control"),
+    ]
 
 
 def test_a_check_in_that_changes_nothing_goes_on_alone():

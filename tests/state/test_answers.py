@@ -112,12 +112,67 @@ def test_disabled_periods_that_are_over_count_neither_as_up_nor_as_down_nor_as_u
     ]
 
 
+def test_hours_in_which_check_ins_were_lost_are_not_called_good():
+    world = World(now=1_000)
+    world.monitor(created_at=at(-500))
+    world.insert("system_incident_spans", system_incident_id="s", start=at(10), end=at(40))
+    world.insert("system_incident_spans", system_incident_id="t", start=at(80))
+    world.incident(30, 60)  # which is known, whatever was lost
+    assert world.uptime("ok_seconds, failing_seconds, unknown_seconds, blind_seconds", 0, 100) == [
+        ((10 + 20) * 60, 30 * 60, (20 + 20) * 60, (20 + 20) * 60)
+    ]
+
+
+def test_an_outage_that_overlaps_another_one_counts_once():
+    world = World(now=1_000)
+    world.monitor(created_at=at(-500))
+    world.incident(10, 40)
+    world.incident(30, 50)
+    world.incident(60, 55)
+    assert world.uptime("failing, incidents", 0, 100) == [(minutes(40), 3)]
+
+
+def test_uptime_without_a_beginning_begins_at_the_first_run():
+    world = World(now=100)
+    world.monitor(created_at=at(10))
+    world.check_in(20)
+    world.incident(50, 60)
+    assert world.rows("SELECT ok, failing, unknown FROM uptime(NULL, $1)", at(80)) == [
+        (minutes(50), minutes(10), minutes(0))
+    ]
+    assert world.rows("SELECT ok, unknown FROM uptime($1, NULL)", at(0)) == [(minutes(70), minutes(20))]
+
+
+def test_days_add_up_to_the_uptime_and_go_to_whoever_owned_the_monitor():
+    world = World(now=2 * DAY)
+    world.monitor(created_at=at(0), owner="team:new")
+    world.check_in(0)
+    world.incident(DAY - 60, DAY + 30)
+    world.insert(
+        "monitor_config_history",
+        project_id=1,
+        slug="backup",
+        replaced_at=at(DAY + 600),
+        name="backup",
+        owner="team:old",
+    )
+    world.insert(
+        "mute_history", project_id=1, slug="backup", environment="", changed_at=at(DAY), is_muted=True
+    )
+    columns = "day, days_ago, owner, ok_seconds, failing_seconds, muted_seconds"
+    assert world.answer(columns, "uptime_daily") == [
+        (date(2025, 3, 3), 2, "team:old", (DAY - 60) * 60, 3600, 0),
+        (date(2025, 3, 4), 1, "team:new", (DAY - 600) * 60, 0, (DAY - 600) * 60),
+        (date(2025, 3, 4), 1, "team:old", 570 * 60, 1800, 600 * 60),
+    ]
+
+
 def test_a_status_that_came_out_of_order_leaves_no_period_open():
     world = World(now=1_000)
     world.monitor(created_at=at(-500))
     world.becomes("active", 20)
     world.becomes("disabled", 30)
-    assert world.answer("disabled_at, enabled_at", "disabled_periods") == [(at(30), at(30))]
+    assert world.answer("began_at, ended_at", "disabled_periods") == [(at(30), at(30))]
     assert world.uptime("ok", 0, 100) == [(minutes(100),)]
 
 
@@ -200,11 +255,25 @@ def test_durations_are_those_of_the_last_week_against_the_four_before():
         world.check_in(4 * WEEK + number, duration_ms=number * 10)
         world.check_in(number, duration_ms=number * 5)
     world.check_in(-1, duration_ms=10**9)
-    world.check_in(4 * WEEK, "timeout", duration_ms=10**9)
-    world.check_in(4 * WEEK, "in_progress")
+    world.check_in(4 * WEEK, "in_progress", duration_ms=10**9)
     assert world.answer(
-        "runs, p50_ms, p95_ms, max_ms, runs_before, p50_ms_before, trend", "run_durations"
-    ) == [(100, 505.0, 950.5, 1000, 100, 252.5, 2.0)]
+        "runs, p50_ms, p95_ms, max_ms, runs_before, p50_ms_before, trend, timeouts", "run_durations"
+    ) == [(100, 505.0, 950.5, 1000, 100, 252.5, 2.0, 0)]
+
+
+def test_a_time_out_that_ended_later_has_a_duration_and_one_that_never_ended_has_none():
+    world = World(now=DAY)
+    world.check_in(0, duration_ms=1_000)
+    world.check_in(10, "timeout", duration_ms=3_600_000, date_updated=at(70.5))
+    world.check_in(20, "timeout", duration_ms=60_000, date_updated=at(50))  # by its only heartbeat
+    world.check_in(30, "timeout", date_updated=at(60))
+    assert world.answer("runs, max_ms, timeouts", "run_durations") == [(2, 3_600_000, 3)]
+    assert world.answer("started_at, duration_seconds", "runs") == [
+        (at(0), 1.0),
+        (at(10), 3600.0),
+        (at(20), None),
+        (at(30), None),
+    ]
 
 
 def test_durations_without_runs_before_have_no_trend():

@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.monitors.check_in import CheckIn
-from dataflow.monitors.times import Minute
+from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.steps.decode import Decode
 from dataflow.stream.batch import Format, SourceBatch
-from dataflow.stream.items import Chunk
+from dataflow.stream.items import Chunk, Records
 from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder, payload_of
 from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts
+from state.schema.catalogue import rows_of
+from state.schema.tables.runs import ProcessingErrorRow
 
 PROJECTS = {7: 3}
 GUID = "0af7651916cd43dd8448eb211c80319c"
@@ -99,3 +101,12 @@ def test_the_usual_line_is_read_at_once_and_keeps_its_payload():
     assert check_in is not None
     assert check_in.is_line
     assert json.loads(payload_of(check_in)) == payload
+
+
+def test_a_line_without_a_time_has_the_time_that_its_file_had_reached():
+    texts = [b"{", b'{"ts": 1740960125, "message": {"message_type": "clock_pulse"}}', b'{"ts": 17409']
+    messages = [(number, read_ts(text), text) for number, text in enumerate(texts)]
+    batch = SourceBatch(0, "in.jsonl", 0, Format.LINES, NO_MINUTE, messages, NO_MINUTE, 3, True)
+    (records,) = [out for out in Decode({}, 1)([batch]) if isinstance(out, Records)]
+    rows = rows_of(records.rows, ProcessingErrorRow)
+    assert [row.received_at for row in rows] == [None, 1_740_960_120_000_000]

@@ -75,8 +75,11 @@ class Tables:
         return row
 
     def configs(self) -> list[tuple[datetime, Config, str | None, str | None]]:
-        """What was replaced, oldest first: until when it held, what it was, what replaced it, of which environment."""
-        return [
+        """What was replaced, oldest first: until when it held, what it was, what replaced it, of which environment.
+
+        Changes of name or owner alone are left out: nothing that is decided depends on them.
+        """
+        rows = [
             (replaced_at, config_of(tuple(config)), by, environment)
             for replaced_at, by, environment, *config in self._rows(
                 f"""
@@ -85,6 +88,10 @@ class Tables:
                 """  # noqa: S608
             )
         ]
+        if not rows:
+            return rows
+        following = [*(row[1] for row in rows[1:]), self.monitor()[0]]
+        return [row for row, after in zip(rows, following, strict=True) if row[1] != after]
 
     def statuses(self) -> list[tuple[datetime, str]]:
         """When the monitor was disabled and enabled, oldest first."""

@@ -76,10 +76,14 @@ class EnvironmentRow(Row, frozen=True, kw_only=True):
         " wait until it is calm.",
         Since(3, fill="false"),
     ]
+    sdk: Annotated[
+        str | None, "What sent its newest check-in that says so: SDK or client, and version.", Since(5)
+    ] = None
 
 
 class ConfigRow(Row, frozen=True, kw_only=True):
-    """What was asked of monitors before it was changed: one row a change. What holds now is in monitors."""
+    """What was asked of monitors, and whose they were, before that was changed: one row a change of config, name or
+    owner. What holds now is in monitors; config_periods has both."""
 
     TABLE: ClassVar = Spec("monitor_config_history", identity=("project_id", "slug", "replaced_at"), since=3)
 
@@ -115,6 +119,16 @@ class ConfigRow(Row, frozen=True, kw_only=True):
     ] = None
     replaced_by_check_in_id: Annotated[
         Uuid | None, "Of a change by a check-in: its guid (check_ins.check_in_id).", Since(5)
+    ] = None
+    name: Annotated[
+        str | None,
+        "The monitor's name for people until then. NULL: changed before this was recorded.",
+        Since(5),
+    ] = None
+    owner: Annotated[
+        str | None,
+        "user:... or team:... until then; NULL if nobody owned it, or without a name.",
+        Since(5),
     ] = None
 
 

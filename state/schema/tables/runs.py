@@ -30,7 +30,12 @@ class CheckInRow(Row, frozen=True, kw_only=True):
         "in_progress, ok, error (both reported by the job), missed, timeout, or unknown (was due or in "
         "progress while check-ins were being lost, or in progress while the monitor was disabled).",
     ]
-    duration_ms: Annotated[int | None, "How long the run took, in milliseconds; NULL while in progress."]
+    duration_ms: Annotated[
+        int | None,
+        "How long the run took, in milliseconds, as the job said or from its messages; while in progress, and of a "
+        "time-out that never ended, how long it had taken at its last heartbeat. NULL if neither is known: of a miss, "
+        "of a result that came alone and without a duration, without a heartbeat.",
+    ]
     date_added: Annotated[TimeUs, "When the run began; of a miss: when it should have begun."]
     date_updated: Annotated[TimeUs, "When the check-in changed last (event time)."]
     expected_time: Annotated[TimeUs | None, "When the job was due; NULL for the first run of an environment."]
@@ -142,7 +147,11 @@ class ProcessingErrorRow(Row, frozen=True, kw_only=True):
     )
 
     error_id: Annotated[Uuid, "The row's id, derived from the message's position."]
-    received_at: Annotated[TimeUs | None, "When the broker received the message."]
+    received_at: Annotated[
+        TimeUs | None,
+        "When the broker received the message; of a line of a file that holds no time (it is cut, or no JSON), how far "
+        "the file's clock had come. NULL if no line before it had a time either.",
+    ]
     error_types: Annotated[list[str], "Why, by name: CHECKIN_FINISHED, MONITOR_NOT_FOUND, ..."]
     errors: Annotated[Json, "The same with details: a list of objects with type and what belongs to it."]
     payload: Annotated[
@@ -157,3 +166,4 @@ class ProcessingErrorRow(Row, frozen=True, kw_only=True):
     topic: Annotated[str, "Where the message was: topic, or file."]
     partition: Annotated[int, "Where the message was: partition."]
     offset: Annotated[int, "Where the message was: offset, or line of the file."]
+    sdk: Annotated[str | None, "What sent it, as far as that is known: the message's sdk.", Since(5)] = None

@@ -1,41 +1,96 @@
 -- Who keeps people awake, and what could not be processed.
 
+CREATE OR REPLACE VIEW messages_daily AS
+WITH owners AS (
+    SELECT p.project_id, p.slug, p.organization_id, p.name, p.owner,
+        CASE p.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE p.began_at END AS covers_from,
+        coalesce(p.ended_at, 'infinity'::TIMESTAMPTZ) AS covers_until
+    FROM config_periods AS p
+)
+SELECT s.project_id, s.slug, s.environment, g.organization_id, g.name, g.owner, day_of(s.created_at) AS day,
+    day_of(event_clock()) - day_of(s.created_at) AS days_ago, count(*) AS messages,
+    count(*) FILTER (WHERE s.payload_type = 'occurrence') AS occurrences,
+    count(*) FILTER (WHERE s.payload_type = 'status_change') AS resolutions
+FROM status_changes AS s
+LEFT JOIN owners AS g ON g.project_id = s.project_id AND g.slug = s.slug
+    AND s.created_at >= g.covers_from AND s.created_at < g.covers_until
+WHERE s.slug IS NOT NULL
+GROUP BY ALL;
+COMMENT ON VIEW messages_daily IS
+    'How many messages were sent about each environment on each day: noise over any range and group is a sum.';
+-- keys of messages_daily: project_id, slug, environment, organization_id, day, days_ago
+COMMENT ON COLUMN messages_daily.name IS 'The monitor''s name for people, then.';
+COMMENT ON COLUMN messages_daily.owner IS 'user:... or team:..., then; NULL if nobody owned the monitor.';
+COMMENT ON COLUMN messages_daily.messages IS 'How many messages were sent.';
+COMMENT ON COLUMN messages_daily.occurrences IS 'How many of them were about a failure.';
+COMMENT ON COLUMN messages_daily.resolutions IS 'How many of them said that an incident was resolved.';
+
 CREATE OR REPLACE VIEW noisiest AS
-SELECT project_id, slug, environment, count(*) AS messages,
-    count(*) FILTER (WHERE payload_type = 'occurrence') AS occurrences,
-    count(*) FILTER (WHERE payload_type = 'status_change') AS resolutions,
-    count(DISTINCT incident_id) AS incidents,
-    count(*) / sum(count(*)) OVER () AS share,
-    max(created_at) AS latest
-FROM status_changes
-WHERE created_at >= event_clock() - INTERVAL 168 HOUR AND slug IS NOT NULL
-GROUP BY project_id, slug, environment
-ORDER BY messages DESC, project_id, slug, environment;
+WITH counted AS (
+    SELECT s.project_id, s.slug, s.environment, count(*) AS messages,
+        count(*) FILTER (WHERE s.payload_type = 'occurrence') AS occurrences,
+        count(*) FILTER (WHERE s.payload_type = 'status_change') AS resolutions,
+        count(DISTINCT s.incident_id) AS incidents,
+        count(*) / sum(count(*)) OVER () AS share,
+        max(s.created_at) AS latest
+    FROM status_changes AS s
+    WHERE s.created_at >= event_clock() - INTERVAL 168 HOUR AND s.slug IS NOT NULL
+    GROUP BY s.project_id, s.slug, s.environment
+)
+SELECT c.*, m.organization_id, m.name, m.owner
+FROM counted AS c
+LEFT JOIN monitors AS m ON m.project_id = c.project_id AND m.slug = c.slug
+ORDER BY c.messages DESC, c.project_id, c.slug, c.environment;
 COMMENT ON VIEW noisiest IS
-    'Environments by the number of messages sent about them in the 7 days before the event clock, most first.';
-COMMENT ON COLUMN noisiest.project_id IS 'The project that the monitor belongs to.';
-COMMENT ON COLUMN noisiest.slug IS 'The monitor.';
-COMMENT ON COLUMN noisiest.environment IS 'The environment.';
+    'Environments by the number of messages sent about them in the 7 days before the event clock, most first. Other ranges: messages_daily.';
+-- keys of noisiest: project_id, slug, environment, organization_id, name, owner
 COMMENT ON COLUMN noisiest.messages IS 'How many messages were sent.';
-COMMENT ON COLUMN noisiest.occurrences IS 'How many of them told of a failure.';
-COMMENT ON COLUMN noisiest.resolutions IS 'How many of them told that an incident was resolved.';
+COMMENT ON COLUMN noisiest.occurrences IS 'How many of them were about a failure.';
+COMMENT ON COLUMN noisiest.resolutions IS 'How many of them said that an incident was resolved.';
 COMMENT ON COLUMN noisiest.incidents IS 'How many incidents they were about.';
 COMMENT ON COLUMN noisiest.share IS 'Its share of all messages of these days, 0 to 1.';
 COMMENT ON COLUMN noisiest.latest IS 'When the latest of them was caused.';
 
+CREATE OR REPLACE VIEW rejections AS
+WITH reasons AS (
+    SELECT p.*, unnest(p.error_types) AS error_type FROM processing_errors AS p
+)
+SELECT r.project_id, r.slug, r.environment, m.organization_id, m.name, m.owner, r.received_at,
+    day_of(r.received_at) AS day, r.error_type, r.sdk, r.errors, r.payload, r.check_in_id, r.topic, r."partition", r."offset",
+    r.error_id
+FROM reasons AS r
+LEFT JOIN monitors AS m ON m.project_id = r.project_id AND m.slug = r.slug;
+COMMENT ON VIEW rejections IS
+    'Rejected messages by reason: a row for each reason of each (processing_errors has one a message). Which SDK sends what is refused is a GROUP BY.';
+-- keys of rejections: organization_id, name, owner
+COMMENT ON COLUMN rejections.project_id IS 'The project, if the message named one.';
+COMMENT ON COLUMN rejections.slug IS 'The monitor, if the message named one; there need be none of this name.';
+COMMENT ON COLUMN rejections.environment IS 'The environment, if the message named one.';
+COMMENT ON COLUMN rejections.received_at IS 'As in processing_errors, like all that has no other comment here.';
+COMMENT ON COLUMN rejections.day IS 'The day, in UTC, on which the message came.';
+COMMENT ON COLUMN rejections.error_type IS 'Why it was rejected: CHECKIN_FINISHED, MONITOR_NOT_FOUND, ...';
+COMMENT ON COLUMN rejections.sdk IS 'What sent it, as far as that is known.';
+COMMENT ON COLUMN rejections.errors IS 'All reasons with details.';
+COMMENT ON COLUMN rejections.payload IS 'The payload as it came.';
+COMMENT ON COLUMN rejections.check_in_id IS 'The guid, if the message had a valid one.';
+COMMENT ON COLUMN rejections.topic IS 'Where the message was: topic, or file.';
+COMMENT ON COLUMN rejections."partition" IS 'Where the message was: partition.';
+COMMENT ON COLUMN rejections."offset" IS 'Where the message was: offset, or line of the file.';
+COMMENT ON COLUMN rejections.error_id IS 'The message''s row in processing_errors.';
+
 CREATE OR REPLACE VIEW error_summary AS
 WITH reasons AS (
-    SELECT project_id, slug, received_at, error_id, unnest(error_types) AS error_type
-    FROM processing_errors
+    SELECT p.project_id, p.slug, p.received_at, p.error_id, unnest(p.error_types) AS error_type
+    FROM processing_errors AS p
 )
-SELECT project_id, error_type, count(*) AS messages,
-    count(*) FILTER (WHERE received_at >= event_clock() - INTERVAL 24 HOUR) AS last_day,
-    count(DISTINCT slug) AS monitors, min(received_at) AS first_received, max(received_at) AS last_received,
-    arg_max(slug, {'at': received_at, 'id': error_id}) AS latest_slug
-FROM reasons
-GROUP BY project_id, error_type;
+SELECT r.project_id, r.error_type, count(*) AS messages,
+    count(*) FILTER (WHERE r.received_at >= event_clock() - INTERVAL 24 HOUR) AS last_day,
+    count(DISTINCT r.slug) AS monitors, min(r.received_at) AS first_received, max(r.received_at) AS last_received,
+    arg_max(r.slug, {'at': r.received_at, 'id': r.error_id}) AS latest_slug
+FROM reasons AS r
+GROUP BY r.project_id, r.error_type;
 COMMENT ON VIEW error_summary IS
-    'Rejected messages by project and type of error; a message with several types counts under each.';
+    'Rejected messages by project and type of error; a message with several types counts under each. rejections has them one by one.';
 COMMENT ON COLUMN error_summary.project_id IS 'The project; NULL for messages that name none.';
 COMMENT ON COLUMN error_summary.error_type IS 'Why they were rejected: CHECKIN_FINISHED, MONITOR_NOT_FOUND, ...';
 COMMENT ON COLUMN error_summary.messages IS 'How many messages were rejected.';

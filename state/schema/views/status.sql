@@ -1,25 +1,5 @@
 -- How every monitor environment is doing, and how much of a time it was well.
 
--- A change of status that came out of order leaves no period open that is over.
-CREATE OR REPLACE VIEW disabled_periods AS
-WITH changes AS (
-    SELECT h.project_id, h.slug, h.status, h.changed_at,
-        lead(h.changed_at) OVER (PARTITION BY h.project_id, h.slug ORDER BY h.changed_at) AS changed_next,
-        m.status AS status_now
-    FROM monitor_status_history AS h
-    JOIN monitors AS m ON m.project_id = h.project_id AND m.slug = h.slug
-)
-SELECT project_id, slug, changed_at AS disabled_at,
-    CASE WHEN changed_next IS NULL AND status_now = 'active' THEN changed_at ELSE changed_next END AS enabled_at
-FROM changes
-WHERE status = 'disabled';
-COMMENT ON VIEW disabled_periods IS
-    'When monitors were disabled: nothing was expected of them, and nothing counts as up or down.';
-COMMENT ON COLUMN disabled_periods.project_id IS 'The project that the monitor belongs to.';
-COMMENT ON COLUMN disabled_periods.slug IS 'The monitor.';
-COMMENT ON COLUMN disabled_periods.disabled_at IS 'From here.';
-COMMENT ON COLUMN disabled_periods.enabled_at IS 'To here; NULL: it still is.';
-
 CREATE OR REPLACE VIEW monitor_status AS
 WITH resolved AS (
     SELECT project_id, slug, environment, max(resolving_timestamp) AS resolving_timestamp
@@ -27,12 +7,13 @@ WITH resolved AS (
     GROUP BY project_id, slug, environment
 ),
 states AS (
-    SELECT e.project_id, e.slug, e.environment, m.name, m.owner, m.schedule, m.timezone,
+    SELECT e.project_id, e.slug, e.environment, m.organization_id, m.name, m.owner, m.schedule, m.timezone,
+        coalesce(m.checkin_margin, 1) AS checkin_margin,
         m.is_muted OR e.is_muted AS is_muted, e.last_checkin, e.open_incident_id, o.starting_timestamp,
         CASE WHEN m.status = 'disabled' THEN 'disabled' ELSE e.status END AS status,
         CASE WHEN m.status <> 'disabled' THEN e.next_checkin END AS next_checkin,
         greatest(r.resolving_timestamp, m.created_at) AS settled_at,
-        coalesce(d.disabled_at, m.updated_at) AS disabled_at,
+        coalesce(d.began_at, m.updated_at) AS disabled_at,
         event_clock() AS now_at
     FROM monitor_environments AS e
     JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
@@ -40,7 +21,7 @@ states AS (
     LEFT JOIN resolved AS r
         ON r.project_id = e.project_id AND r.slug = e.slug AND r.environment = e.environment
     LEFT JOIN disabled_periods AS d
-        ON d.project_id = e.project_id AND d.slug = e.slug AND d.enabled_at IS NULL
+        ON d.project_id = e.project_id AND d.slug = e.slug AND d.ended_at IS NULL
 ),
 never_came AS (
     SELECT e.project_id, e.slug, e.environment, min(c.date_added) AS first_missed
@@ -64,13 +45,17 @@ SELECT project_id, slug, environment, name, status,
     last_checkin AS last_run,
     next_checkin AS next_expected,
     CASE WHEN due_at < now_at THEN span(due_at, now_at) END AS overdue_by,
-    open_incident_id, owner, is_muted, schedule, timezone
-FROM missing;
+    open_incident_id, owner, is_muted, schedule, timezone, organization_id,
+    seconds_between(CASE status WHEN 'disabled' THEN disabled_at WHEN 'error' THEN starting_timestamp ELSE settled_at END,
+        now_at) AS since_seconds,
+    CASE WHEN due_at < now_at THEN seconds_between(due_at, now_at) END AS overdue_seconds,
+    CASE WHEN due_at < now_at THEN greatest(seconds_between(due_at, now_at) - 60 * checkin_margin, 0) END
+        AS beyond_margin_seconds,
+    now_at AS event_clock, a.published_at, a.age_seconds
+FROM missing
+CROSS JOIN snapshot_age AS a;
 COMMENT ON VIEW monitor_status IS 'How each monitor is doing now, in each of its environments: one row an environment.';
-COMMENT ON COLUMN monitor_status.project_id IS 'The project that the monitor belongs to.';
-COMMENT ON COLUMN monitor_status.slug IS 'The monitor.';
-COMMENT ON COLUMN monitor_status.environment IS 'The environment.';
-COMMENT ON COLUMN monitor_status.name IS 'The monitor''s name for people.';
+-- keys of monitor_status: project_id, slug, environment, name, owner, organization_id, event_clock, published_at, age_seconds
 COMMENT ON COLUMN monitor_status.status IS
     'active: nothing finished yet. ok. error: an incident is open. disabled: the monitor is switched off.';
 COMMENT ON COLUMN monitor_status.since IS
@@ -80,93 +65,191 @@ COMMENT ON COLUMN monitor_status.next_expected IS 'When the job is due next; NUL
 COMMENT ON COLUMN monitor_status.overdue_by IS
     'How long a run has been due at the event clock: since the first one that never came after the last run, else since next_expected. NULL if none is overdue.';
 COMMENT ON COLUMN monitor_status.open_incident_id IS 'The incident that is open now; NULL if none is.';
-COMMENT ON COLUMN monitor_status.owner IS 'user:... or team:..., NULL if nobody owns the monitor.';
 COMMENT ON COLUMN monitor_status.is_muted IS 'True: monitor or environment is muted, no occurrence is sent.';
 COMMENT ON COLUMN monitor_status.schedule IS 'When the job is due, as in monitors.schedule.';
 COMMENT ON COLUMN monitor_status.timezone IS 'IANA name of the time zone that the schedule is read in.';
+COMMENT ON COLUMN monitor_status.since_seconds IS 'For how many seconds: from since to the event clock.';
+COMMENT ON COLUMN monitor_status.overdue_seconds IS 'overdue_by in seconds.';
+COMMENT ON COLUMN monitor_status.beyond_margin_seconds IS
+    'By how many seconds it is overdue beyond its margin; 0 within it, NULL if none is overdue.';
 
--- Times in µs since the epoch up to the last SELECT. The first run of an environment is the one that was not due.
--- What lies in a disabled period is taken off everywhere; periods of one monitor do not overlap.
+-- What lies in a disabled period is taken off everywhere. unknown is what is left of the time: so it holds what lies
+-- before the monitor was created, too.
 CREATE OR REPLACE MACRO uptime(from_time, to_time) AS TABLE
-WITH disabled AS (
-    SELECT d.project_id, d.slug, epoch_us(d.disabled_at) AS off, coalesce(epoch_us(d.enabled_at), 4611686018427387904) AS back
-    FROM disabled_periods AS d
+WITH cronwax_given AS MATERIALIZED (
+    SELECT from_time::TIMESTAMPTZ AS cronwax_from, to_time::TIMESTAMPTZ AS cronwax_to
 ),
-bounds AS (
-    SELECT e.project_id, e.slug, e.environment, e.status, epoch_us(m.created_at) AS created_at,
-        epoch_us(from_time::TIMESTAMPTZ) AS begins,
-        greatest(epoch_us(from_time::TIMESTAMPTZ), least(
-            epoch_us(to_time::TIMESTAMPTZ),
-            epoch_us(event_clock())
-        )) AS ends
-    FROM monitor_environments AS e
-    JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
+cronwax_bounds AS (
+    SELECT g.cronwax_from, least(g.cronwax_to, s.event_clock) AS cronwax_to,
+        greatest(0, coalesce(epoch_us(least(g.cronwax_to, s.event_clock)) - epoch_us(g.cronwax_from), 0)) AS cronwax_us
+    FROM cronwax_given AS g
+    CROSS JOIN snapshot_info AS s
+    WHERE s.event_clock IS NOT NULL
 ),
-first_runs AS (
-    SELECT c.project_id, c.slug, c.environment, min(epoch_us(c.date_added)) AS first_run
-    FROM check_ins AS c
-    WHERE c.expected_time IS NULL AND c.date_added >= from_time::TIMESTAMPTZ
-    GROUP BY c.project_id, c.slug, c.environment
+cronwax_parts AS (
+    SELECT p.project_id, p.slug, p.environment, p.state, p.is_muted,
+        epoch_us(least(p.ended_at, b.cronwax_to)) - epoch_us(greatest(p.began_at, b.cronwax_from)) AS lasted_us
+    FROM state_periods AS p
+    JOIN cronwax_bounds AS b
+        ON p.began_at < b.cronwax_to AND p.ended_at > coalesce(b.cronwax_from, '-infinity'::TIMESTAMPTZ)
 ),
-open_times AS (
-    SELECT b.project_id, b.slug, b.environment, i.incident_id, epoch_us(i.starting_timestamp) AS starts,
-        epoch_us(i.starting_timestamp) < b.ends
-            AND coalesce(epoch_us(i.resolving_timestamp), b.ends) > b.begins AS is_within,
-        greatest(b.begins, epoch_us(i.starting_timestamp)) AS opened,
-        greatest(b.begins, epoch_us(i.starting_timestamp),
-            least(b.ends, coalesce(epoch_us(i.resolving_timestamp), b.ends))) AS closed
-    FROM bounds AS b
-    JOIN incidents AS i
-        ON i.project_id = b.project_id AND i.slug = b.slug AND i.environment = b.environment
+cronwax_sums AS (
+    SELECT p.project_id, p.slug, p.environment,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'ok'), 0)::BIGINT AS ok_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'failing'), 0)::BIGINT AS failing_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'blind'), 0)::BIGINT AS blind_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'disabled'), 0)::BIGINT AS disabled_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.is_muted), 0)::BIGINT AS muted_us
+    FROM cronwax_parts AS p
+    GROUP BY p.project_id, p.slug, p.environment
 ),
-open_disabled AS (
-    SELECT o.incident_id, sum(least(o.closed, d.back) - greatest(o.opened, d.off)) AS disabled
-    FROM open_times AS o
-    JOIN disabled AS d ON d.project_id = o.project_id AND d.slug = o.slug AND d.off < o.closed AND d.back > o.opened
-    GROUP BY o.incident_id
+cronwax_ends AS (
+    SELECT i.project_id, i.slug, i.environment, i.incident_id, i.starting_timestamp AS starts,
+        CASE WHEN i.resolving_timestamp IS NULL THEN 'infinity'::TIMESTAMPTZ
+            ELSE greatest(i.starting_timestamp, i.resolving_timestamp) END AS ends
+    FROM incidents AS i
 ),
-failures AS (
-    SELECT o.project_id, o.slug, o.environment, min(o.starts) AS first_failure,
-        count(*) FILTER (WHERE o.is_within AND (d.disabled IS NULL OR o.closed - o.opened > d.disabled)) AS incidents,
-        sum(o.closed - o.opened - coalesce(d.disabled, 0))::BIGINT AS failing
-    FROM open_times AS o
-    LEFT JOIN open_disabled AS d ON d.incident_id = o.incident_id
+cronwax_spans AS (
+    SELECT i.project_id, i.slug, i.environment, i.incident_id, greatest(i.starts, b.cronwax_from) AS opened,
+        least(i.ends, b.cronwax_to) AS closed
+    FROM cronwax_ends AS i
+    JOIN cronwax_bounds AS b
+        ON i.starts < b.cronwax_to AND i.ends > coalesce(b.cronwax_from, '-infinity'::TIMESTAMPTZ)
+),
+cronwax_hidden AS (
+    SELECT DISTINCT o.incident_id
+    FROM cronwax_spans AS o
+    JOIN disabled_periods AS d ON d.project_id = o.project_id AND d.slug = o.slug
+        AND d.began_at <= o.opened AND coalesce(d.ended_at, 'infinity'::TIMESTAMPTZ) >= o.closed
+),
+cronwax_incidents AS (
+    SELECT o.project_id, o.slug, o.environment, count(*) AS incidents
+    FROM cronwax_spans AS o
+    LEFT JOIN cronwax_hidden AS h ON h.incident_id = o.incident_id
+    WHERE h.incident_id IS NULL
     GROUP BY o.project_id, o.slug, o.environment
 ),
-known_times AS (
-    SELECT b.project_id, b.slug, b.environment, b.begins, b.ends,
-        coalesce(f.failing, 0) AS failing, coalesce(f.incidents, 0) AS incidents,
-        CASE WHEN b.status = 'active' AND f.first_failure IS NULL THEN b.ends
-            ELSE least(b.ends, greatest(b.begins, least(coalesce(r.first_run, b.created_at), f.first_failure)))
-        END AS known
-    FROM bounds AS b
-    LEFT JOIN first_runs AS r
-        ON r.project_id = b.project_id AND r.slug = b.slug AND r.environment = b.environment
-    LEFT JOIN failures AS f
-        ON f.project_id = b.project_id AND f.slug = b.slug AND f.environment = b.environment
-),
-known_disabled AS (
-    SELECT k.project_id, k.slug, k.environment,
-        sum(greatest(0, least(k.known, d.back) - greatest(k.begins, d.off))) AS unknown,
-        sum(greatest(0, least(k.ends, d.back) - greatest(k.known, d.off))) AS known
-    FROM known_times AS k
-    JOIN disabled AS d ON d.project_id = k.project_id AND d.slug = k.slug AND d.off < k.ends AND d.back > k.begins
-    GROUP BY k.project_id, k.slug, k.environment
+cronwax_figures AS (
+    SELECT e.project_id, e.slug, e.environment, m.organization_id, m.name, m.owner,
+        coalesce(s.ok_us, 0) AS ok_us, coalesce(s.failing_us, 0) AS failing_us, coalesce(s.blind_us, 0) AS blind_us,
+        coalesce(s.disabled_us, 0) AS disabled_us, coalesce(s.muted_us, 0) AS muted_us,
+        greatest(coalesce(s.blind_us, 0), coalesce(b.cronwax_us, 0) - coalesce(s.ok_us, 0) - coalesce(s.failing_us, 0)
+            - coalesce(s.disabled_us, 0)) AS unknown_us,
+        coalesce(i.incidents, 0) AS incidents
+    FROM monitor_environments AS e
+    JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
+    CROSS JOIN cronwax_given AS g
+    LEFT JOIN cronwax_bounds AS b ON true
+    LEFT JOIN cronwax_sums AS s
+        ON s.project_id = e.project_id AND s.slug = e.slug AND s.environment = e.environment
+    LEFT JOIN cronwax_incidents AS i
+        ON i.project_id = e.project_id AND i.slug = e.slug AND i.environment = e.environment
+)
+SELECT f.project_id, f.slug, f.environment, to_microseconds(f.ok_us) AS ok, to_microseconds(f.failing_us) AS failing,
+    to_microseconds(f.unknown_us) AS unknown,
+    CASE WHEN f.ok_us + f.failing_us > 0 THEN f.ok_us / (f.ok_us + f.failing_us) END AS uptime, f.incidents,
+    f.organization_id, f.name, f.owner, f.ok_us / 1000000 AS ok_seconds, f.failing_us / 1000000 AS failing_seconds,
+    f.unknown_us / 1000000 AS unknown_seconds, f.blind_us / 1000000 AS blind_seconds,
+    f.disabled_us / 1000000 AS disabled_seconds, f.muted_us / 1000000 AS muted_seconds
+FROM cronwax_figures AS f;
+COMMENT ON MACRO TABLE uptime IS
+    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, nothing has finished yet, or check-ins were being lost (a system incident, while no incident of its own was open: blind_seconds, a part of unknown). ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. ..._seconds: the same as numbers that every tool can sum. disabled_seconds: the monitor was disabled, which counts as nothing of the others. muted_seconds: the part of all of it in which it was muted. What lies after the event clock does not count. from_time NULL: from the first run on; to_time NULL: to the event clock.';
+
+CREATE OR REPLACE VIEW uptime_daily AS
+WITH days AS (
+    SELECT p.*, unnest(generate_series(
+            day_of(p.began_at)::TIMESTAMP, make_timestamp(epoch_us(p.ended_at) - 1), INTERVAL 1 DAY
+        ))::DATE AS day
+    FROM state_periods AS p
 ),
 parts AS (
-    SELECT k.project_id, k.slug, k.environment, k.failing, k.incidents,
-        (k.known - k.begins - coalesce(d.unknown, 0))::BIGINT AS unknown,
-        (k.ends - k.known - coalesce(d.known, 0))::BIGINT AS known
-    FROM known_times AS k
-    LEFT JOIN known_disabled AS d
-        ON d.project_id = k.project_id AND d.slug = k.slug AND d.environment = k.environment
+    SELECT d.project_id, d.slug, d.environment, d.organization_id, d.name, d.owner, d.day, d.state, d.is_muted,
+        least(epoch_us(d.ended_at), epoch_us((d.day + 1)::TIMESTAMP))
+            - greatest(epoch_us(d.began_at), epoch_us(d.day::TIMESTAMP)) AS lasted_us
+    FROM days AS d
+),
+sums AS (
+    SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.day,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'ok'), 0)::BIGINT AS ok_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'failing'), 0)::BIGINT AS failing_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state IN ('unknown', 'blind')), 0)::BIGINT AS unknown_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'blind'), 0)::BIGINT AS blind_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'disabled'), 0)::BIGINT AS disabled_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.is_muted), 0)::BIGINT AS muted_us
+    FROM parts AS p
+    GROUP BY p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.day
 )
-SELECT p.project_id, p.slug, p.environment,
-    to_microseconds(p.known - p.failing) AS ok,
-    to_microseconds(p.failing) AS failing,
-    to_microseconds(p.unknown) AS unknown,
-    CASE WHEN p.known > 0 THEN (p.known - p.failing) / p.known END AS uptime,
-    p.incidents
-FROM parts AS p;
-COMMENT ON MACRO TABLE uptime IS
-    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from when its first failing check-in began until the check-in began that resolved it, where that is later. unknown: before the first run, or nothing has finished yet. ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. What lies after the event clock does not count, nor the time for which the monitor was disabled (disabled_periods).';
+SELECT s.project_id, s.slug, s.environment, s.organization_id, s.name, s.owner, s.day,
+    day_of(event_clock()) - s.day AS days_ago, s.ok_us / 1000000 AS ok_seconds, s.failing_us / 1000000 AS failing_seconds,
+    s.unknown_us / 1000000 AS unknown_seconds, s.blind_us / 1000000 AS blind_seconds,
+    s.disabled_us / 1000000 AS disabled_seconds, s.muted_us / 1000000 AS muted_seconds
+FROM sums AS s;
+COMMENT ON VIEW uptime_daily IS
+    'How much of each day each environment was well: an SLA over any range and group is sum(ok_seconds) / sum(ok_seconds + failing_seconds). One row an environment and day; two on a day on which its owner or name changed. ok, failing, unknown and disabled together are the day, from the creation of the monitor to the event clock.';
+-- keys of uptime_daily: project_id, slug, environment, organization_id, day, days_ago
+COMMENT ON COLUMN uptime_daily.name IS 'The monitor''s name for people, then.';
+COMMENT ON COLUMN uptime_daily.owner IS 'user:... or team:..., then; NULL if nobody owned the monitor.';
+COMMENT ON COLUMN uptime_daily.ok_seconds IS 'Seconds in which it was well.';
+COMMENT ON COLUMN uptime_daily.failing_seconds IS
+    'Seconds in which an incident was open, from its first failing check-in to the beginning of the run that resolved it.';
+COMMENT ON COLUMN uptime_daily.unknown_seconds IS
+    'Seconds before the first run, in which nothing had finished yet, or in which check-ins were being lost.';
+COMMENT ON COLUMN uptime_daily.blind_seconds IS 'The part of unknown_seconds in which check-ins were being lost (system_incidents).';
+COMMENT ON COLUMN uptime_daily.disabled_seconds IS 'Seconds in which the monitor was disabled.';
+COMMENT ON COLUMN uptime_daily.muted_seconds IS 'Seconds, of all of these, in which monitor or environment was muted.';
+
+CREATE OR REPLACE MACRO working_hours(from_time, to_time, time_zone, opens, closes) AS TABLE
+WITH cronwax_given AS MATERIALIZED (
+    SELECT from_time::TIMESTAMPTZ AS cronwax_from, to_time::TIMESTAMPTZ AS cronwax_to, time_zone::VARCHAR AS cronwax_zone,
+        opens::TIME AS cronwax_opens, closes::TIME AS cronwax_closes
+),
+cronwax_days AS (
+    SELECT g.*, unnest(generate_series(
+            timezone(g.cronwax_zone, g.cronwax_from)::DATE::TIMESTAMP, timezone(g.cronwax_zone, g.cronwax_to),
+            INTERVAL 1 DAY
+        ))::DATE AS cronwax_day
+    FROM cronwax_given AS g
+),
+cronwax_hours AS (
+    SELECT greatest(timezone(d.cronwax_zone, d.cronwax_day + d.cronwax_opens), d.cronwax_from) AS began_at,
+        least(timezone(d.cronwax_zone, d.cronwax_day + d.cronwax_closes), d.cronwax_to) AS ended_at,
+        d.cronwax_day AS day
+    FROM cronwax_days AS d
+    WHERE isodow(d.cronwax_day) <= 5
+)
+SELECT h.day, h.began_at, h.ended_at FROM cronwax_hours AS h WHERE h.began_at < h.ended_at;
+COMMENT ON MACRO TABLE working_hours IS
+    'working_hours(from_time, to_time, time_zone, opens, closes): from when to when it is working time, Mondays to Fridays from opens to closes (''09:00'', ''17:00'') on the clocks of an IANA time zone; one row a day. Holidays: cronwax report sla.';
+
+CREATE OR REPLACE MACRO uptime_in_hours(from_time, to_time, time_zone, opens, closes) AS TABLE
+WITH cronwax_given AS MATERIALIZED (
+    SELECT from_time::TIMESTAMPTZ AS cronwax_from, to_time::TIMESTAMPTZ AS cronwax_to, time_zone::VARCHAR AS cronwax_zone,
+        opens::TIME AS cronwax_opens, closes::TIME AS cronwax_closes
+),
+cronwax_days AS (
+    SELECT g.*, unnest(generate_series(
+            timezone(g.cronwax_zone, g.cronwax_from)::DATE::TIMESTAMP, timezone(g.cronwax_zone, g.cronwax_to),
+            INTERVAL 1 DAY
+        ))::DATE AS cronwax_day
+    FROM cronwax_given AS g
+),
+cronwax_hours AS (
+    SELECT greatest(timezone(d.cronwax_zone, d.cronwax_day + d.cronwax_opens), d.cronwax_from) AS cronwax_begins,
+        least(timezone(d.cronwax_zone, d.cronwax_day + d.cronwax_closes), d.cronwax_to) AS cronwax_ends
+    FROM cronwax_days AS d
+    WHERE isodow(d.cronwax_day) <= 5
+)
+SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner,
+    coalesce(sum(s.seconds) FILTER (WHERE p.state = 'ok'), 0) AS ok_seconds,
+    coalesce(sum(s.seconds) FILTER (WHERE p.state = 'failing'), 0) AS failing_seconds,
+    coalesce(sum(s.seconds) FILTER (WHERE p.state IN ('unknown', 'blind')), 0) AS unknown_seconds,
+    coalesce(sum(s.seconds) FILTER (WHERE p.state = 'disabled'), 0) AS disabled_seconds
+FROM state_periods AS p
+JOIN cronwax_hours AS h ON p.began_at < h.cronwax_ends AND p.ended_at > h.cronwax_begins
+    AND h.cronwax_begins < h.cronwax_ends
+CROSS JOIN LATERAL (
+    SELECT seconds_between(greatest(p.began_at, h.cronwax_begins), least(p.ended_at, h.cronwax_ends)) AS seconds
+) AS s
+GROUP BY p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner;
+COMMENT ON MACRO TABLE uptime_in_hours IS
+    'uptime_in_hours(from_time, to_time, time_zone, opens, closes): as uptime_daily, but only within working hours (see working_hours), one row an environment and owner.';

@@ -1,0 +1,219 @@
+-- What held from when to when, in one form: began_at, ended_at (NULL: it still holds), lasted_seconds (up to the event
+-- clock where it still holds).
+
+CREATE OR REPLACE VIEW snapshot_age AS
+SELECT published_at, event_clock, seconds_between(published_at, now()) AS age_seconds,
+    seconds_between(event_clock, now()) AS clock_age_seconds
+FROM snapshot_info;
+COMMENT ON VIEW snapshot_age IS
+    'How old what is read here is, by the clock of the machine that asks. A reader that keeps a connection open keeps its old snapshot.';
+COMMENT ON COLUMN snapshot_age.published_at IS 'When the snapshot was published.';
+COMMENT ON COLUMN snapshot_age.event_clock IS 'The snapshot''s "now".';
+COMMENT ON COLUMN snapshot_age.age_seconds IS 'Seconds since it was published.';
+COMMENT ON COLUMN snapshot_age.clock_age_seconds IS 'Seconds since the event clock.';
+
+CREATE OR REPLACE VIEW config_periods AS
+WITH configs AS (
+    SELECT h.project_id, h.slug, h.replaced_at AS ended_at, h.replaced_by, coalesce(h.name, m.name) AS name,
+        CASE WHEN h.name IS NULL THEN m.owner ELSE h.owner END AS owner, h.schedule_type, h.schedule,
+        h.timezone, h.checkin_margin, h.max_runtime, h.failure_issue_threshold, h.recovery_threshold
+    FROM monitor_config_history AS h
+    JOIN monitors AS m ON m.project_id = h.project_id AND m.slug = h.slug
+    UNION ALL
+    SELECT m.project_id, m.slug, NULL, NULL, m.name, m.owner, m.schedule_type, m.schedule,
+        m.timezone, m.checkin_margin, m.max_runtime, m.failure_issue_threshold, m.recovery_threshold
+    FROM monitors AS m
+),
+ordered AS (
+    SELECT c.*, lag(c.ended_at) OVER by_time AS set_at, lag(c.replaced_by) OVER by_time AS set_by,
+        row_number() OVER by_time AS number
+    FROM configs AS c
+    WINDOW by_time AS (PARTITION BY c.project_id, c.slug ORDER BY c.ended_at NULLS LAST)
+)
+SELECT o.project_id, o.slug, m.organization_id, o.name, o.owner, o.number, coalesce(o.set_at, m.created_at) AS began_at,
+    o.ended_at, seconds_between(coalesce(o.set_at, m.created_at), coalesce(o.ended_at, event_clock())) AS lasted_seconds,
+    o.set_by, o.schedule_type, o.schedule, o.timezone, coalesce(o.checkin_margin, 1) AS checkin_margin,
+    coalesce(o.max_runtime, 30) AS max_runtime, coalesce(o.failure_issue_threshold, 1) AS failure_issue_threshold,
+    coalesce(o.recovery_threshold, 1) AS recovery_threshold
+FROM ordered AS o
+JOIN monitors AS m ON m.project_id = o.project_id AND m.slug = o.slug;
+COMMENT ON VIEW config_periods IS
+    'What was asked of monitors, and whose they were, from when to when: one row a period between two changes of config, name or owner.';
+-- keys of config_periods: project_id, slug, organization_id
+COMMENT ON COLUMN config_periods.name IS 'The monitor''s name for people, then.';
+COMMENT ON COLUMN config_periods.owner IS
+    'user:... or team:..., then; NULL if nobody owned the monitor. Where an earlier release did not keep it, as now.';
+COMMENT ON COLUMN config_periods.number IS 'The how many-th period of the monitor, from 1.';
+COMMENT ON COLUMN config_periods.began_at IS 'From here; of the first period, the creation of the monitor.';
+COMMENT ON COLUMN config_periods.ended_at IS 'To here; NULL: it still holds.';
+COMMENT ON COLUMN config_periods.lasted_seconds IS 'From began_at to ended_at or the event clock, in seconds.';
+COMMENT ON COLUMN config_periods.set_by IS
+    'What changed it at began_at: check_in (the config that a job sent along) or control; NULL for the first period.';
+COMMENT ON COLUMN config_periods.schedule_type IS 'crontab or interval.';
+COMMENT ON COLUMN config_periods.schedule IS 'When the job was due, as in monitors.schedule.';
+COMMENT ON COLUMN config_periods.timezone IS 'IANA name of the time zone that the schedule was read in.';
+COMMENT ON COLUMN config_periods.checkin_margin IS 'How many minutes late a check-in might be before it counted as missed.';
+COMMENT ON COLUMN config_periods.max_runtime IS 'After how many minutes in progress a check-in counted as timed out.';
+COMMENT ON COLUMN config_periods.failure_issue_threshold IS 'How many consecutive failing check-ins opened an incident.';
+COMMENT ON COLUMN config_periods.recovery_threshold IS 'How many consecutive ok check-ins resolved it.';
+
+-- A change of status that came out of order leaves no period open that is over.
+CREATE OR REPLACE VIEW disabled_periods AS
+WITH changes AS (
+    SELECT h.project_id, h.slug, h.status, h.changed_at, m.organization_id, m.name, m.owner, m.status AS status_now,
+        lead(h.changed_at) OVER (PARTITION BY h.project_id, h.slug ORDER BY h.changed_at) AS changed_next
+    FROM monitor_status_history AS h
+    JOIN monitors AS m ON m.project_id = h.project_id AND m.slug = h.slug
+),
+periods AS (
+    SELECT c.*, CASE WHEN c.changed_next IS NULL AND c.status_now = 'active' THEN c.changed_at ELSE c.changed_next
+        END AS ended_at
+    FROM changes AS c
+    WHERE c.status = 'disabled'
+)
+SELECT p.project_id, p.slug, p.organization_id, p.name, p.owner, p.changed_at AS began_at, p.ended_at,
+    seconds_between(p.changed_at, coalesce(p.ended_at, event_clock())) AS lasted_seconds
+FROM periods AS p;
+COMMENT ON VIEW disabled_periods IS
+    'When monitors were disabled: nothing was expected of them, and nothing counts as up or down.';
+-- keys of disabled_periods: project_id, slug, organization_id, name, owner
+COMMENT ON COLUMN disabled_periods.began_at IS 'From here.';
+COMMENT ON COLUMN disabled_periods.ended_at IS 'To here; NULL: it still is.';
+COMMENT ON COLUMN disabled_periods.lasted_seconds IS 'From began_at to ended_at or the event clock, in seconds.';
+
+CREATE OR REPLACE VIEW mute_periods AS
+WITH changes AS (
+    SELECT h.*, lead(h.changed_at) OVER by_time AS changed_next,
+        coalesce(lag(h.is_muted) OVER by_time, false) AS was_muted
+    FROM mute_history AS h
+    WINDOW by_time AS (PARTITION BY h.project_id, h.slug, h.environment ORDER BY h.changed_at)
+),
+-- Muted again while muted (by a person, what the flow had muted) begins no period of its own.
+begun AS (
+    SELECT c.*, lead(c.changed_at) OVER (
+            PARTITION BY c.project_id, c.slug, c.environment ORDER BY c.changed_at
+        ) AS turned_at
+    FROM changes AS c
+    WHERE c.is_muted <> c.was_muted
+)
+SELECT b.project_id, b.slug, nullif(b.environment, '') AS environment, m.organization_id, m.name, m.owner,
+    b.changed_at AS began_at, b.turned_at AS ended_at,
+    seconds_between(b.changed_at, coalesce(b.turned_at, event_clock())) AS lasted_seconds, b.is_by_person
+FROM begun AS b
+JOIN monitors AS m ON m.project_id = b.project_id AND m.slug = b.slug
+WHERE b.is_muted;
+COMMENT ON VIEW mute_periods IS
+    'When monitors and environments were muted: failures opened incidents, but no occurrence was sent.';
+-- keys of mute_periods: project_id, slug, organization_id, name, owner
+COMMENT ON COLUMN mute_periods.environment IS 'The environment; NULL: the monitor, in all of them.';
+COMMENT ON COLUMN mute_periods.began_at IS 'From here.';
+COMMENT ON COLUMN mute_periods.ended_at IS 'To here; NULL: it still is, until somebody unmutes it.';
+COMMENT ON COLUMN mute_periods.lasted_seconds IS 'From began_at to ended_at or the event clock, in seconds.';
+COMMENT ON COLUMN mute_periods.is_by_person IS 'True: by a control. False: because the monitor was broken (broken_monitors).';
+
+-- What an environment was, from edge to edge. Everything that begins or ends is an edge: +1 or -1 to what it switches.
+CREATE OR REPLACE VIEW state_periods AS
+WITH clock AS (
+    SELECT max(s.event_clock) AS now_at FROM snapshot_info AS s
+),
+first_runs AS (
+    SELECT c.project_id, c.slug, c.environment, min(c.date_added) AS first_run
+    FROM check_ins AS c
+    WHERE c.expected_time IS NULL
+    GROUP BY ALL
+),
+first_failures AS (
+    SELECT i.project_id, i.slug, i.environment, min(i.starting_timestamp) AS first_failure
+    FROM incidents AS i
+    GROUP BY ALL
+),
+known AS (
+    SELECT e.project_id, e.slug, e.environment, m.created_at, CASE
+            WHEN e.status = 'active' AND f.first_failure IS NULL THEN NULL
+            ELSE least(coalesce(r.first_run, m.created_at), f.first_failure)
+        END AS known_at
+    FROM monitor_environments AS e
+    JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
+    LEFT JOIN first_runs AS r
+        ON r.project_id = e.project_id AND r.slug = e.slug AND r.environment = e.environment
+    LEFT JOIN first_failures AS f
+        ON f.project_id = e.project_id AND f.slug = e.slug AND f.environment = e.environment
+),
+spans AS (
+    SELECT k.project_id, k.slug, k.environment, least(k.created_at, k.known_at) AS starts, NULL::TIMESTAMPTZ AS ends,
+        1 AS there, 0 AS known, 0 AS failing, 0 AS blind, 0 AS disabled, 0 AS muted
+    FROM known AS k
+    UNION ALL
+    SELECT k.project_id, k.slug, k.environment, k.known_at, NULL, 0, 1, 0, 0, 0, 0
+    FROM known AS k
+    WHERE k.known_at IS NOT NULL
+    UNION ALL
+    SELECT i.project_id, i.slug, i.environment, i.starting_timestamp,
+        CASE WHEN i.resolving_timestamp IS NOT NULL THEN greatest(i.starting_timestamp, i.resolving_timestamp) END,
+        0, 0, 1, 0, 0, 0
+    FROM incidents AS i
+    UNION ALL
+    SELECT k.project_id, k.slug, k.environment, s.start, s."end", 0, 0, 0, 1, 0, 0
+    FROM known AS k
+    CROSS JOIN system_incident_spans AS s
+    UNION ALL
+    SELECT k.project_id, k.slug, k.environment, d.began_at, d.ended_at, 0, 0, 0, 0, 1, 0
+    FROM known AS k
+    JOIN disabled_periods AS d ON d.project_id = k.project_id AND d.slug = k.slug
+    UNION ALL
+    SELECT k.project_id, k.slug, k.environment, p.began_at, p.ended_at, 0, 0, 0, 0, 0, 1
+    FROM known AS k
+    JOIN mute_periods AS p ON p.project_id = k.project_id AND p.slug = k.slug
+    WHERE p.environment IS NULL OR p.environment = k.environment
+    UNION ALL
+    SELECT k.project_id, k.slug, k.environment, h.replaced_at, NULL, 0, 0, 0, 0, 0, 0
+    FROM known AS k
+    JOIN monitor_config_history AS h ON h.project_id = k.project_id AND h.slug = k.slug
+),
+edges AS (
+    SELECT s.project_id, s.slug, s.environment, s.starts AS moment, s.there, s.known, s.failing, s.blind, s.disabled, s.muted
+    FROM spans AS s
+    UNION ALL
+    SELECT s.project_id, s.slug, s.environment, s.ends, -s.there, -s.known, -s.failing, -s.blind, -s.disabled, -s.muted
+    FROM spans AS s
+    WHERE s.ends IS NOT NULL
+),
+switched AS (
+    SELECT e.project_id, e.slug, e.environment, e.moment AS began_at,
+        lead(e.moment) OVER (PARTITION BY e.project_id, e.slug, e.environment ORDER BY e.moment) AS changed_at,
+        sum(e.there) OVER up_to AS there, sum(e.known) OVER up_to AS known, sum(e.failing) OVER up_to AS failing,
+        sum(e.blind) OVER up_to AS blind, sum(e.disabled) OVER up_to AS disabled, sum(e.muted) OVER up_to AS muted
+    FROM edges AS e
+    WINDOW up_to AS (PARTITION BY e.project_id, e.slug, e.environment ORDER BY e.moment)
+),
+periods AS (
+    SELECT s.project_id, s.slug, s.environment, s.began_at, least(s.changed_at, c.now_at) AS ended_at,
+        CASE
+            WHEN s.disabled > 0 THEN 'disabled'
+            WHEN s.failing > 0 THEN 'failing'
+            WHEN s.known = 0 THEN 'unknown'
+            WHEN s.blind > 0 THEN 'blind'
+            ELSE 'ok'
+        END AS state,
+        s.muted > 0 AS is_muted
+    FROM switched AS s
+    CROSS JOIN clock AS c
+    WHERE c.now_at IS NOT NULL AND s.there > 0 AND s.began_at < least(s.changed_at, c.now_at)
+)
+SELECT p.project_id, p.slug, p.environment, g.organization_id, g.name, g.owner, p.state, p.is_muted, p.began_at,
+    p.ended_at, seconds_between(p.began_at, p.ended_at) AS lasted_seconds
+FROM periods AS p
+JOIN config_periods AS g ON g.project_id = p.project_id AND g.slug = p.slug
+    AND p.began_at >= (CASE g.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE g.began_at END)
+    AND p.began_at < coalesce(g.ended_at, 'infinity'::TIMESTAMPTZ);
+COMMENT ON VIEW state_periods IS
+    'What each environment was, from when to when, up to the event clock: what uptime and uptime_daily add up. A period ends where state, mute, owner or config changes.';
+-- keys of state_periods: project_id, slug, environment, organization_id
+COMMENT ON COLUMN state_periods.name IS 'The monitor''s name for people, then.';
+COMMENT ON COLUMN state_periods.owner IS 'user:... or team:..., then; NULL if nobody owned the monitor.';
+COMMENT ON COLUMN state_periods.state IS
+    'disabled: nothing was expected. failing: an incident was open, from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, or nothing has finished yet. blind: check-ins were being lost (system_incidents). ok: none of these. The first that applies, in this order.';
+COMMENT ON COLUMN state_periods.is_muted IS 'True: monitor or environment was muted.';
+COMMENT ON COLUMN state_periods.began_at IS 'From here.';
+COMMENT ON COLUMN state_periods.ended_at IS 'To here, at most the event clock.';
+COMMENT ON COLUMN state_periods.lasted_seconds IS 'How long that is, in seconds.';
