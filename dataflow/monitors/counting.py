@@ -116,6 +116,7 @@ def _notice(monitor: Monitor, environment: Environment, counted: Counted) -> Fai
         kinds=counted.kinds,
         at_us=counted.at_us,
         changes=counted.changes,
+        run=counted.run,
     )
 
 

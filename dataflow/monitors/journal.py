@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from enum import StrEnum
 
 import msgspec
@@ -43,6 +44,8 @@ class FailureNotice(msgspec.Struct, frozen=True):
     """Number of changes between ok and error, within the window below, that made the environment flap, which is what
     the notice says; 0: an ordinary failure."""
     window_minutes: int = 0
+    run: Run | None = None
+    """The check-in as it was then; None: it was noted before, and no more than its guid is known."""
 
 
 def failure_notice(
@@ -54,6 +57,7 @@ def failure_notice(
     kinds: tuple[int, ...],
     at_us: Microseconds,
     changes: int = 0,
+    run: Run | None = None,
 ) -> FailureNotice:
     """A notice about the environment as it is now."""
     return FailureNotice(
@@ -71,6 +75,8 @@ def failure_notice(
         at_us=at_us,
         changes=changes,
         window_minutes=monitor.tuning.flapping_window_minutes if changes else 0,
+        # A copy: the run may change before the message is made.
+        run=copy(run) if run is not None else None,
     )
 
 

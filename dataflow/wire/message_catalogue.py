@@ -74,7 +74,9 @@ PAYLOADS: dict[str, Payload] = {
             "issue_title": "`Monitor failure: NAME` or `Monitor flapping: NAME`",
             "subtitle": "a second line for the title",
             "resource_id": "always null",
-            "evidence_data": "always empty",
+            "evidence_data": "the check-in that it is about: `check_in_id`, `status`, `began` and `expected` (epoch "
+            "seconds; null: none, or not known), `duration_ms`; and `incident_began`, when the incident's first "
+            "failing run began",
             "evidence_display": "a list of `name`, `value`, `important`: the failure reason or status changes, the "
             "environment, the last successful check-in",
             "type": "4001: Sentry's number of the occurrence type",
@@ -97,6 +99,7 @@ PAYLOADS: dict[str, Payload] = {
             "project_id": "the monitor's project",
             "new_status": "1: resolved (Sentry's number)",
             "new_substatus": "always null",
+            "detection_time": _DETECTED,
         },
     ),
     "monitor_broken": Payload("an incident has been open for 14 days", BY_INCIDENT, _BROKEN),

@@ -9,11 +9,11 @@ from uuid import UUID
 import msgspec
 
 from dataflow.monitors import identity
-from dataflow.monitors.check_in import STATUS_NAMES
+from dataflow.monitors.check_in import MISSED, STATUS_NAMES
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
 from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice
-from dataflow.monitors.times import NO_TIME
+from dataflow.monitors.times import NO_MINUTE, NO_TIME
 from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor
 from state.schema.tables.runs import StatusChangeRow
@@ -69,6 +69,7 @@ def _status_change(notice: RecoveryNotice) -> dict[str, Any]:
         "project_id": notice.project_id,
         "new_status": RESOLVED,
         "new_substatus": None,
+        "detection_time": notice.at_us / 1e6,
     }
 
 
@@ -85,7 +86,7 @@ def _occurrence(notice: FailureNotice) -> dict[str, Any]:
         "issue_title": f"{title}: {notice.name}",
         "subtitle": subtitle,
         "resource_id": None,
-        "evidence_data": {},
+        "evidence_data": _evidence(notice),
         "evidence_display": [
             reason,
             {"name": "Environment", "value": notice.environment, "important": False},
@@ -100,6 +101,26 @@ def _occurrence(notice: FailureNotice) -> dict[str, Any]:
         "payload_type": "occurrence",
         "event": _event(notice, event_id),
     }
+
+
+def _evidence(notice: FailureNotice) -> dict[str, Any]:
+    """The check-in that the message is about, for programs. Times are epoch seconds; null: not known, or none."""
+    run = notice.run
+    evidence: dict[str, Any] = {
+        "check_in_id": str(UUID(bytes=notice.guid)),
+        "status": STATUS_NAMES[notice.kinds[-1]] if notice.kinds else None,
+        "began": None,
+        "expected": None,
+        "duration_ms": None,
+        "incident_began": notice.incident.starting_us / 1e6,
+    }
+    if run is not None:
+        evidence["status"] = STATUS_NAMES[run.status]
+        # A miss has no beginning: the time that it is kept under is when it should have begun.
+        evidence["began"] = run.date_added_us / 1e6 if run.status != MISSED else None
+        evidence["expected"] = run.expected_minute * 60 if run.expected_minute != NO_MINUTE else None
+        evidence["duration_ms"] = run.duration_ms
+    return evidence
 
 
 def _said(notice: FailureNotice) -> tuple[str, str, str, dict[str, Any]]:
