@@ -36,6 +36,8 @@ INTAKE_NAMES = frozenset(
     }
 )
 """Settings of the intake, which are its own (cronwax.intake.settings): known here, so that none counts as misspelt."""
+NOTIFY_NAMES = frozenset({"NOTIFY_PATH", "NOTIFY_METRICS_PORT"})
+"""Those of the notifier (cronwax.notify.settings), in the same way."""
 NEARLY = 0.77
 """Minimum similarity (difflib ratio, 0 to 1) at which an unknown variable is reported as a typo."""
 SECTIONS = {
@@ -319,7 +321,7 @@ class Settings(BaseSettings):
 
 def misspelt_settings(environment: Iterable[str]) -> list[str]:
     """What to say of variables that would be passed over, although somebody meant a setting by them."""
-    settings = [*(name.upper() for name in Settings.model_fields), *sorted(INTAKE_NAMES)]
+    settings = [*(name.upper() for name in Settings.model_fields), *sorted(INTAKE_NAMES | NOTIFY_NAMES)]
     said = []
     for variable in sorted(environment):
         name = variable.upper().removeprefix(PREFIX)

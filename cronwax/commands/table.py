@@ -22,6 +22,7 @@ COMMANDS = {
     "run": Command("cronwax.commands.run", is_flow=True),
     "serve": Command("cronwax.commands.serve"),
     "intake": Command("cronwax.commands.intake"),
+    "notify": Command("cronwax.commands.notify"),
     "project": Command("cronwax.commands.project"),
     "recovery": Command("cronwax.commands.recovery"),
     "sql": Command("cronwax.commands.sql", keeps_ctrl_c=True),

@@ -41,7 +41,7 @@ def html(notification: Notification) -> str:
     parts = [f"<p>{escape(sentence)}</p>" for sentence in notification.sentences]
     if notification.fields:
         rows = "".join(
-            f"<tr><th align=\"left\">{escape(name)}</th><td>{escape(value)}</td></tr>"
+            f'<tr><th align="left">{escape(name)}</th><td>{escape(value)}</td></tr>'
             for name, value in notification.fields
         )
         parts.append(f"<table>{rows}</table>")

@@ -117,8 +117,6 @@ class Ledger:
         """Open it; made if it is not there, unless it is only to be read."""
         self._path = folder / NAME
         self._lock = threading.Lock()
-        self.is_new = False
-        """Nothing has been taken in yet: where reading begins is to be decided."""
         try:
             if is_read_only:
                 self._db = sqlite3.connect(
@@ -168,9 +166,7 @@ class Ledger:
     def commit(self, plan: Plan, positions: Mapping[str, str], now_ms: int) -> None:
         """Take in what has been read and planned, at once."""
         with self._writing() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO positions VALUES (?, ?)", list(positions.items())
-            )
+            db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", list(positions.items()))
             db.executemany(
                 "INSERT OR REPLACE INTO incidents VALUES (?, 1, ?, ?)",
                 [(key, now_ms, _encode(incident)) for key, incident in plan.incidents.items()],
@@ -187,9 +183,10 @@ class Ledger:
                     db.execute(
                         "INSERT OR REPLACE INTO windows VALUES (?, ?, ?)", [target, category, _encode(window)]
                     )
-        self.is_new = False
 
-    def advance(self, target: str, done: tuple[Job, Result] | None, now_ms: int, *, begin: bool) -> Job | None:
+    def advance(
+        self, target: str, done: tuple[Job, Result] | None, now_ms: int, *, begin: bool
+    ) -> Job | None:
         """Record what came of an attempt, and begin the next one of a target if there is one to begin: the oldest that
         is due and that no older one of its lanes still waits before."""
         with self._writing() as db:
@@ -271,7 +268,6 @@ class Ledger:
                     db.execute(statement)
                 db.execute("INSERT INTO meta VALUES ('version', ?)", [str(VERSION)])
             self._check_version()
-            self.is_new = db.execute("SELECT count(*) FROM positions").fetchone() == (0,)
             db.execute(
                 "UPDATE attempts SET outcome = 'unknown', detail = ? WHERE outcome IS NULL", [_CUT_OFF]
             )

@@ -1,23 +1,23 @@
 """What is to be sent: from events, with times given, to notifications for targets. Pure: no file, clock or network.
 
-    opens   --> one notification for each target that a route names; further failures of it add nothing
-    notes   --> one for each target that a route names
-    ends    --> one for each target that was told of the opening
-    time    --> reminders, digests (`storms`), and what was held by a silence that is over
+opens   --> one notification for each target that a route names; further failures of it add nothing
+notes   --> one for each target that a route names
+ends    --> one for each target that was told of the opening
+time    --> reminders, digests (`storms`), and what was held by a silence that is over
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import msgspec
 
 from cronwax.notify import texts
 from cronwax.notify.events import Event
 from cronwax.notify.notification import Named, Notification, key_of
-from cronwax.notify.routes import Choice, Routes, Subject
+from cronwax.notify.policy import Policy
+from cronwax.notify.routes import Choice, Subject
 from cronwax.notify.silences import Silence, silenced
 from cronwax.notify.storms import Category, Waiting, Window
 
@@ -25,31 +25,6 @@ NAMED_IN_DIGEST = 500
 """So many members of a digest are in it by their names; it counts the others."""
 OPENINGS = frozenset(("failure", "flapping"))
 """The kinds that `recovery` ends."""
-
-
-class Traits(NamedTuple):
-    """What kinds of target differ in."""
-
-    groups: bool = False
-    """It groups by itself: storms are left to it."""
-    takes_notes: bool = True
-    """Reminders and notes mean something to it."""
-    has_state: bool = False
-    """What was opened there has to be closed there: ends are never put together, and a digest is closed when all that
-    is in it is over."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the routes file says about planning."""
-
-    routes: Routes
-    targets: Mapping[str, Traits]
-    storm_size: int = 10
-    """Openings of a target within a minute that are told one by one."""
-    link: str | None = None
-    remind_after_ms: int | None = None
-    """Of routes that do not say it themselves; None: nobody is reminded."""
 
 
 class Told(msgspec.Struct):
@@ -245,7 +220,9 @@ class Planner:
         if traits.has_state or not self._joins(target, "ends", event, key, told.route, now_ms):
             text = texts.ending(event, incident.newest, end)
             thread = _thread(event.key, told)
-            self._send(target, told.route, "ends", key, thread, text, now_ms, event, incident.newest, end.at_us)
+            self._send(
+                target, told.route, "ends", key, thread, text, now_ms, event, incident.newest, end.at_us
+            )
 
     def _close_digest(self, target: str, route: str, digest: str, now_ms: int) -> None:
         """Close a digest where that means something, once all that it stands for is over."""
@@ -300,9 +277,7 @@ class Planner:
 
     def _settle(self, target: str, category: Category, now_ms: int) -> None:
         """Send the digests of minutes that have passed."""
-        while (
-            window := self._windows.get((target, category))
-        ) is not None and window.is_over(now_ms):
+        while (window := self._windows.get((target, category))) is not None and window.is_over(now_ms):
             following = window.after(self.policy.storm_size)
             if following is None:
                 del self._windows[target, category]
@@ -405,6 +380,4 @@ def _recovers(event: Event | None) -> bool:
 
 
 def _named(event: Event) -> Named:
-    return Named(
-        event.key, event.project_id, event.slug, event.name, event.environment, event.status
-    )
+    return Named(event.key, event.project_id, event.slug, event.name, event.environment, event.status)

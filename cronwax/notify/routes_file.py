@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cronwax.notify.events import KINDS, Kind
-from cronwax.notify.planning import Policy
+from cronwax.notify.policy import Policy
 from cronwax.notify.routes import DEFAULT, Route, Routes
 from cronwax.notify.secret_values import SecretError
 from cronwax.notify.targets.registry import AnyTarget
@@ -92,9 +92,9 @@ class RoutesTables(_Table):
     remind_after: Seconds | None = None
     keep_days: float = Field(default=90.0, gt=0, le=36_500)
     link: str | None = None
-    targets: dict[
-        Annotated[str, Field(pattern=_NAME)], Annotated[AnyTarget, BeforeValidator(_as_target)]
-    ] = Field(default_factory=dict)
+    targets: dict[Annotated[str, Field(pattern=_NAME)], Annotated[AnyTarget, BeforeValidator(_as_target)]] = (
+        Field(default_factory=dict)
+    )
     routes: list[RouteTable] = Field(default_factory=list)
     default: DefaultTable | None = None
 
@@ -228,7 +228,10 @@ def _contradictions(tables: RoutesTables) -> Iterator[tuple[Place, str]]:
         yield from _unknown(tables, ("default",), tables.default.targets)
     for placeholder in _PLACEHOLDER.findall(tables.link or ""):
         if placeholder not in LINK_NAMES:
-            yield ("link",), f"there is no {{{placeholder}}}, only {', '.join(f'{{{n}}}' for n in LINK_NAMES)}"
+            yield (
+                ("link",),
+                f"there is no {{{placeholder}}}, only {', '.join(f'{{{n}}}' for n in LINK_NAMES)}",
+            )
     if tables.link is not None and not tables.link.startswith(("http://", "https://")):
         yield ("link",), "must begin with http:// or https://"
     if tables.retry_longest < tables.retry_first:
@@ -278,5 +281,3 @@ def _route(name: str, table: RouteTable) -> Route:
 
 def _ms(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1000)
-
-

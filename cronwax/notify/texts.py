@@ -91,7 +91,9 @@ def reminder(event: Event, newest: Event | None, failures: int, now_us: int) -> 
     if event.kind in ("system_incident", "stalled"):
         text = opening(event)
         return Text(f"Still, {text.title[0].lower()}{text.title[1:]}{goes_on}", text.sentences, text.fields)
-    sentences = [f"Its incident is still open{goes_on}. {_count(failures, 'failing run')} since it was opened."]
+    sentences = [
+        f"Its incident is still open{goes_on}. {_count(failures, 'failing run')} since it was opened."
+    ]
     sentences.append(f"The newest failure: {_came(newest or event)}")
     return Text(
         f"{subject(event)} still fails{goes_on}", [*sentences, *_background(newest or event)], _fields(event)

@@ -52,11 +52,9 @@ def _known_part(content: Any, path: Sequence[str | int]) -> list[str | int]:
     """A path as far as it leads to something; parts that nothing has (a validator's own) are passed over."""
     found: list[str | int] = []
     for part in path:
-        if isinstance(content, dict) and part in content:
+        try:
             content = content[part]
-        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
-            content = content[part]
-        else:
+        except (LookupError, TypeError):
             continue
         found.append(part)
     return found

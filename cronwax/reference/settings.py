@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from cronwax.intake.settings import IntakeSettings
+from cronwax.notify.settings import NotifySettings
 from cronwax.reference.markdown import MADE_BY, table
 from dataflow.settings import PREFIX, SECTIONS, Settings
 
@@ -22,16 +23,20 @@ _HEAD = f"""\
 Settings are environment variables. A wrong value stops the start with one line that names it; so does a variable whose
 name is nearly that of a setting. An empty variable counts as not set.
 """
+_ALL_SECTIONS = {**SECTIONS, "notify_path": "Notifications"}
 _BOUNDS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 
 
 def settings_page() -> str:
     """The whole page."""
     parts, rows = [_HEAD], list[tuple[str, ...]]()
-    for name, field in (*Settings.model_fields.items(), *IntakeSettings.model_fields.items()):
-        if name in SECTIONS:
+    fields: dict[str, FieldInfo] = {}
+    for kind in (Settings, IntakeSettings, NotifySettings):
+        fields |= kind.model_fields
+    for name, field in fields.items():
+        if (section := _ALL_SECTIONS.get(name)) is not None:
             parts += _section(rows)
-            parts.append(f"## {SECTIONS[name]}\n")
+            parts.append(f"## {section}\n")
             rows = []
         rows.append((f"`{PREFIX}{name.upper()}`", _default(field), _values(field), field.description or ""))
     return "\n".join([*parts, *_section(rows)])

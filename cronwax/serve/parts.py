@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cronwax.serve.backoff import Backoff
+from cronwax.serve.backoff import LONGEST_SECONDS, Backoff
 
 STOP_SECONDS = 30.0
 """How long a part may drain before it is killed."""
@@ -27,6 +27,8 @@ class Part:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    is_vital: bool = True
+    """The others are of no use without it. One that is not vital is started again for ever."""
 
 
 class PartFailed(Exception):  # noqa: N818 - an event
@@ -56,6 +58,8 @@ class Supervised:
                 raise PartFailed(f"{self._part.name} cannot start: {self._reason()}")
             pause = self._backoff.died(started, time.monotonic())
             how = f"died of {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+            if pause is None and not self._part.is_vital:
+                pause = LONGEST_SECONDS
             if pause is None:
                 raise PartFailed(f"{self._part.name} keeps dying ({how}): {self._reason()}")
             self._say("serve", f"{self._part.name} {how}; it is started again in {pause:g} s")

@@ -1,4 +1,4 @@
-"""Starts intake and flow, keeps them running, and stops them in order."""
+"""Starts intake, flow and notifier, keeps them running, and stops them in order."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from cronwax.intake.project_file import add_project, dsn, projects_path, read_projects
 from cronwax.intake.projects import ProjectsError
 from cronwax.intake.settings import IntakeSettings
+from cronwax.notify.settings import NotifySettings, routes_path
 from cronwax.serve.parts import Part, PartFailed, Supervised, print_line
 from dataflow.settings import PREFIX, Settings, SettingsError
 
@@ -44,6 +45,7 @@ def serve(host: str | None = None, port: int | None = None, root_path: str | Non
     if settings.source not in ("intake", "kafka"):
         raise SettingsError("CRONWAX_SOURCE must be intake (the default of serve) or kafka")
     own = IntakeSettings.load(intake_host=host, intake_port=port, intake_root_path=root_path)
+    notifies = _notifies(settings, NotifySettings.load())
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         hello = _prepare_project(settings, own)
@@ -53,7 +55,7 @@ def serve(host: str | None = None, port: int | None = None, root_path: str | Non
     except OSError as error:
         raise ServeError(f"{error.filename or settings.data_dir}: {error.strerror}") from None
     try:
-        asyncio.run(_supervise(_parts(settings, own), f"{_address(own)}/healthz", hello))
+        asyncio.run(_supervise(_parts(settings, own, notifies), f"{_address(own)}/healthz", hello))
     except PartFailed as error:
         raise ServeError(str(error)) from None
 
@@ -83,7 +85,12 @@ def _prepare_store(folder: Path) -> None:
             raise ServeError(made.stderr.strip().removeprefix("cronwax: "))
 
 
-def _parts(settings: Settings, own: IntakeSettings) -> list[Part]:
+def _notifies(settings: Settings, own: NotifySettings) -> bool:
+    """Whether anybody is to be told: a routes file is named, or is in the data folder."""
+    return own.notify_path is not None or routes_path(settings, own).exists()
+
+
+def _parts(settings: Settings, own: IntakeSettings, notifies: bool) -> list[Part]:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     environment |= {
         f"{PREFIX}INTAKE_HOST": own.intake_host,
@@ -91,7 +98,10 @@ def _parts(settings: Settings, own: IntakeSettings) -> list[Part]:
         f"{PREFIX}INTAKE_ROOT_PATH": own.intake_root_path,
     }
     store = str(settings.data_dir / STORE)
+    # The notifier stops last: what the flow says at its end is still read.
+    notifier = [Part("notify", [*CRONWAX, "notify"], environment, is_vital=False)] if notifies else []
     return [
+        *notifier,
         Part("flow", [*CRONWAX, "run", "-r", store, "-s", EPOCH_SECONDS, "-b", "0"], environment),
         Part("intake", [*CRONWAX, "intake"], environment),
     ]

@@ -1,4 +1,4 @@
-"""Prometheus Alertmanager, API v2: an alert as long as an incident is open; it groups, silences and routes by itself."""
+"""Prometheus Alertmanager, API v2: an alert as long as an incident is open. It groups and silences by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 from cronwax.notify.formats import plain
 from cronwax.notify.notification import Notification
-from cronwax.notify.planning import Traits
+from cronwax.notify.policy import Traits
 from cronwax.notify.secret_values import resolve
 from cronwax.notify.targets.base import Sender, TargetConfig
 from cronwax.notify.targets.http import Json, JsonSender, iso, url_problem

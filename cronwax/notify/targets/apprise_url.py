@@ -39,7 +39,11 @@ class AppriseConfig(TargetConfig):
         scheme = urlsplit(url).scheme if "://" in url else ""
         if scheme and _is_known(scheme):
             return f"the URL lacks something that {scheme}:// needs"
-        return f"there is no service {scheme}://" if scheme else "must be a URL of Apprise's, such as slack://..."
+        return (
+            f"there is no service {scheme}://"
+            if scheme
+            else "must be a URL of Apprise's, such as slack://..."
+        )
 
     def build(self) -> Sender:
         """See TargetConfig."""
@@ -117,4 +121,5 @@ def _instantiated(url: str) -> Any:
 def _is_known(scheme: str) -> bool:
     from apprise.manager_plugins import NotificationManager
 
-    return scheme in NotificationManager().schemas() and scheme not in _FORBIDDEN
+    manager: Any = NotificationManager
+    return scheme in manager().schemas() and scheme not in _FORBIDDEN

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from cronwax.notify.notification import Notification
-from cronwax.notify.planning import Traits
+from cronwax.notify.policy import Traits
 from cronwax.notify.secret_values import Redactor, resolve
 
 CONNECT_SECONDS, READ_SECONDS = 5.0, 15.0

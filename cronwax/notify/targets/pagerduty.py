@@ -8,7 +8,7 @@ import msgspec
 
 from cronwax.notify.formats import plain
 from cronwax.notify.notification import Notification
-from cronwax.notify.planning import Traits
+from cronwax.notify.policy import Traits
 from cronwax.notify.secret_values import resolve
 from cronwax.notify.targets.base import NoRefresh, Sender, TargetConfig
 from cronwax.notify.targets.http import Json, JsonSender, iso, url_problem

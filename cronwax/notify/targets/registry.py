@@ -13,11 +13,7 @@ from cronwax.notify.targets.smtp import SmtpConfig
 from cronwax.notify.targets.webhook import WebhookConfig
 
 AnyTarget = Annotated[
-    AppriseConfig
-    | WebhookConfig
-    | AlertmanagerConfig
-    | SmtpConfig
-    | PagerDutyConfig,
+    AppriseConfig | WebhookConfig | AlertmanagerConfig | SmtpConfig | PagerDutyConfig,
     Field(discriminator="type"),
 ]
 """By its key `type`."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import smtplib
 import ssl
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from datetime import UTC, datetime
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -18,7 +19,7 @@ from cronwax.notify.formats import html, plain
 from cronwax.notify.notification import Notification
 from cronwax.notify.secret_values import resolve
 from cronwax.notify.targets.base import (
-    CONNECT_SECONDS,
+    READ_SECONDS,
     NoRefresh,
     RefusedError,
     RetryError,
@@ -78,8 +79,14 @@ class _Smtp(NoRefresh):
         except (MessageError, ValueError, UnicodeError) as error:
             raise RefusedError(f"no mail can be made of it ({type(error).__name__})") from None
         try:
-            with self._connected() as server:
+            server = self._connected()
+            try:
                 refused = server.send_message(mail, self._config.sender, self._config.to)
+                # It is taken: what the server says to a farewell makes no difference.
+                with contextlib.suppress(smtplib.SMTPException, OSError):
+                    server.quit()
+            finally:
+                server.close()
         except smtplib.SMTPRecipientsRefused as error:
             codes = [code for code, _ in error.recipients.values()]
             self._refuse(f"all recipients are refused ({', '.join(map(str, codes))})", codes)
@@ -100,11 +107,9 @@ class _Smtp(NoRefresh):
         port = config.port or _PORTS[config.tls]
         if config.tls == "tls":
             context = ssl.create_default_context()
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                config.host, port, timeout=CONNECT_SECONDS, context=context
-            )
+            server: smtplib.SMTP = smtplib.SMTP_SSL(config.host, port, timeout=READ_SECONDS, context=context)
         else:
-            server = smtplib.SMTP(config.host, port, timeout=CONNECT_SECONDS)
+            server = smtplib.SMTP(config.host, port, timeout=READ_SECONDS)
         try:
             if config.tls == "starttls":
                 server.starttls(context=ssl.create_default_context())

@@ -6,6 +6,7 @@ import hmac
 from typing import ClassVar, Literal
 
 import msgspec
+from pydantic import Field
 
 from cronwax.notify.events import Event
 from cronwax.notify.formats import plain
@@ -27,7 +28,7 @@ class WebhookConfig(TargetConfig):
     url: str
     secret: str | None = None
     """Signs what is sent; unset: it is not signed."""
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field(default_factory=dict)
     """Further headers, such as a token."""
 
     def check(self) -> str | None:
