@@ -195,6 +195,7 @@ class Planner:
         self._held.discard(end.key)
         self._plan.incidents.pop(end.key, None)
         self._plan.ended.add(end.key)
+        self._drop_waiting(end.key)
         for told in incident.told:
             if told.target not in self.policy.targets:
                 continue
@@ -322,6 +323,13 @@ class Planner:
                 if told.target == target and told.waits:
                     told.waits, told.thread = False, digest
                     self._changed(self.incidents[member.key])
+
+    def _drop_waiting(self, key: str) -> None:
+        """Take what is no longer so out of digests that wait: reminders and notes of something that is over."""
+        for (target, category), window in self._windows.items():
+            if category in ("reminds", "notes") and any(each.named.key == key for each in window.waiting):
+                window.waiting = [each for each in window.waiting if each.named.key != key]
+                self._plan.windows[target, category] = window
 
     def _mark_over(self, target: str, key: str) -> None:
         window = self._windows.get((target, "opens"))

@@ -193,7 +193,7 @@ def _background(event: Event) -> list[str]:
         return [last]
     schedule = event.schedule if event.schedule_type == "crontab" else f"every {event.schedule}"
     limits = (
-        f" A run may begin {_count(1 if event.margin_minutes is None else event.margin_minutes, 'minute')} late and "
+        f" A run may begin {_count(event.margin_minutes or 1, 'minute')} late and "
         f"take {_count(event.max_runtime_minutes or 30, 'minute')}."
     )
     return [last, f"Its schedule is {clean(schedule)} ({event.schedule_type}, {event.zone}).{limits}"]
