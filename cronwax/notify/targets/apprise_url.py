@@ -59,7 +59,8 @@ class _Apprise(NoRefresh):
         self._redact = redact
 
     def send(self, notification: Notification, now_s: float) -> str:
-        form = str(getattr(self._plugin.notify_format, "value", self._plugin.notify_format))
+        # What the service takes by itself, or what its URL asks for (?format=markdown).
+        form = str(self._plugin.resolve_format().value)
         body = _FORMS[form](notification)
         complaints = _Complaints()
         logger = logging.getLogger(_LOGGER)
