@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cronwax.notify.events import KINDS, Event, Kind
 
 DEFAULT = "default"
-"""The name of the route that takes what no other does."""
+"""The name of the route that takes what no other keeps for itself."""
 
 
 class Subject(NamedTuple):
@@ -68,7 +68,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Routes:
-    """The routes in their order; the default one is asked only if no other matches."""
+    """The routes in their order; the default one is asked last, unless a route before has ended the search."""
 
     routes: tuple[Route, ...] = ()
     default: Route | None = None
@@ -77,16 +77,12 @@ class Routes:
         """Who is told: the targets of the first route that matches, and of those after it while `goes_on` says so.
         Each target once, for the first route that names it."""
         found: dict[str, Route] = {}
-        matched = False
-        for route in self.routes:
+        for route in self.all():
             if route.matches(subject):
-                matched = True
                 for target in route.targets:
                     found.setdefault(target, route)
                 if not route.goes_on:
                     break
-        if not matched and self.default is not None and self.default.matches(subject):
-            found = dict.fromkeys(self.default.targets, self.default)
         return [Choice(target, route) for target, route in found.items()]
 
     def named(self, name: str) -> Route | None:

@@ -62,7 +62,7 @@ class _Table(BaseModel):
 
 
 class DefaultTable(_Table):
-    """The table `default`: for what no route matches."""
+    """The table `default`: for what no route has kept for itself."""
 
     targets: Names
     remind_after: Seconds | None = None
