@@ -141,6 +141,7 @@ def read_routes(path: Path) -> tuple[RoutesTables, list[str]]:
     warnings = []
     for name, target in tables.targets.items():
         try:
+            target.secrets()
             problem = target.check()
         except SecretError as error:
             warnings.append(f"target {name}: {error}")

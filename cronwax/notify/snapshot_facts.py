@@ -108,11 +108,12 @@ class SnapshotFacts:
         stamp = found.st_ino, found.st_mtime_ns
         if stamp == self._stamp:
             return
+        # DuckDB would open a path that is open once more, not the file that is there now.
+        self.close()
         try:
             connection = open_snapshot(self._data_dir, {"threads": 1})
             monitors = connection.execute("SELECT project_id, slug, owner FROM monitors").fetchall()
         except (StateError, duckdb.Error, OSError):
             return
-        self.close()
         self._connection, self._stamp = connection, stamp
         self._monitors = {(project, slug): owner for project, slug, owner in monitors}

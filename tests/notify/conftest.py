@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.notify.places import Place
 from tests.notify.receivers import MailServer, Receiver
 
 
@@ -35,3 +36,22 @@ def mail_server() -> Iterator[MailServer]:
     found = MailServer()
     yield found
     found.close()
+
+
+@pytest.fixture
+def places(tmp_path) -> Iterator[Callable[..., Place]]:
+    """Makes folders for notifiers."""
+    made: list[Place] = []
+
+    def make(**others: object) -> Place:
+        made.append(Place(tmp_path / f"place-{len(made)}", **others))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def place(places: Callable[..., Place]) -> Place:
+    return places()

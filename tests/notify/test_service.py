@@ -1,0 +1,519 @@
+"""The notifier as a whole: its first start, its stops, its commands, and what is wrong around it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from urllib.request import urlopen
+
+import pytest
+
+from cronwax.notify import service
+from cronwax.notify.ledger import FOLDER, Ledger
+from cronwax.notify.routes_file import RoutesFile
+from cronwax.notify.service import Notifier
+from cronwax.notify.snapshot_facts import SnapshotFacts
+from cronwax.notify.sources.occurrences_file import OccurrencesFile
+from dataflow.settings import Settings
+from tests.builders import START_S, check_in, control, pulse
+from tests.intake.running import wait_for
+from tests.notify.messages import failure, recovery, stall, system_incident
+from tests.notify.places import Place
+from tests.notify.receivers import Answer, Receiver
+from tests.processes import free_ports, run, settings, write_jsonl
+
+
+def titles(receiver: Receiver) -> list[str]:
+    return [body["title"] for body in receiver.bodies]
+
+
+class Running:
+    """A notifier in this process, whose clock is set by the test."""
+
+    def __init__(self, place: Place, since_us: int | None = None) -> None:
+        self.now_ms = START_S * 1000
+        self.ledger = Ledger(place.data / FOLDER)
+        source = OccurrencesFile(place.occurrences)
+        facts = SnapshotFacts(place.data)
+        routes = RoutesFile(place.routes)
+        self.notifier = Notifier(source, self.ledger, routes, facts, since_us, lambda: self.now_ms)
+        self.problem: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.notifier.run()
+        except BaseException as error:
+            self.problem = error
+
+    def stop(self) -> None:
+        self.notifier.stop()
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+        self.ledger.close()
+        assert self.problem is None
+
+
+@pytest.fixture
+def notify(place: Place) -> Iterator[Callable[..., Running]]:
+    made: list[Running] = []
+
+    def begin(**given) -> Running:
+        made.append(Running(place, **given))
+        return made[-1]
+
+    yield begin
+    for each in made:
+        if each.thread.is_alive():
+            each.stop()
+
+
+def route_all(place: Place, more: str = "", **receivers: Receiver) -> None:
+    """All that happens is told to all of these."""
+    targets = "\n".join(
+        f'[targets.{name}]\ntype = "webhook"\nurl = "{receiver.url}"' for name, receiver in receivers.items()
+    )
+    listed = ", ".join(f'"{name}"' for name in receivers)
+    place.routes.write_text(f"retry_first = 0.01\n{more}\n{targets}\n[default]\ntargets = [{listed}]\n")
+
+
+def test_a_first_start_tells_only_of_what_is_still_open(place: Place, notify, receiver: Receiver):
+    route_all(place, ops=receiver)
+    past = [message for number in range(1, 500) for message in (failure("a", number), recovery("a", number))]
+    place.happen(
+        [*past, failure("b"), failure("a", 500), failure("b", again=1, at_s=60), system_incident(), b"{"]
+    )
+    running = notify()
+    wait_for(lambda: len(receiver.taken) >= 3)
+    place.happen([recovery("b"), failure("c")])
+    wait_for(lambda: len(receiver.taken) >= 5)
+    running.stop()
+    assert titles(receiver) == [
+        "b (production) failed",
+        "a (production) failed",
+        "Monitoring is blind: check-ins are being lost",
+        "b (production) recovered",
+        "c (production) failed",
+    ]
+
+
+def test_since_tells_of_what_happened_since_and_of_nothing_before(place: Place, notify, receiver: Receiver):
+    route_all(place, ops=receiver)
+    place.happen(
+        [failure("old", at_s=-100), failure("a", at_s=10), recovery("a", at_s=20), failure("b", at_s=30)]
+    )
+    running = notify(since_us=START_S * 1_000_000)
+    wait_for(lambda: len(receiver.taken) >= 3)
+    place.happen([recovery("old"), recovery("b")])
+    wait_for(lambda: len(receiver.taken) >= 4)
+    running.stop()
+    assert titles(receiver) == [
+        "a (production) failed",
+        "a (production) recovered",
+        "b (production) failed",
+        "b (production) recovered",
+    ]
+
+
+def test_a_thousand_incidents_in_a_minute_make_one_digest_for_each_target(place: Place, notify, receivers):
+    chat, mail = receivers(), receivers()
+    route_all(place, chat=chat, mail=mail)
+    running = notify()
+    wait_for(lambda: running.ledger.positions())
+    place.happen([failure(f"job-{number}") for number in range(1_000)])
+    wait_for(lambda: len(chat.taken) == len(mail.taken) == 10)
+    running.now_ms += 60_000
+    wait_for(lambda: len(chat.taken) == len(mail.taken) == 11)
+    place.happen([recovery(f"job-{number}") for number in range(1_000)])
+    wait_for(lambda: len(chat.taken) == len(mail.taken) == 21)
+    running.now_ms += 60_000
+    wait_for(lambda: len(chat.taken) == len(mail.taken) == 22)
+    running.stop()
+    for each in (chat, mail):
+        digests = [body["digest"] for body in each.bodies if body["digest"]]
+        assert [(digest["of"], digest["count"]) for digest in digests] == [("opens", 990), ("ends", 990)]
+
+
+def test_what_is_planned_survives_a_restart_and_digests_are_not_forgotten(place: Place, notify, receiver):
+    route_all(place, "storm_size = 1", ops=receiver)
+    first = notify()
+    wait_for(lambda: first.ledger.positions())
+    place.happen([failure("a"), failure("b"), failure("c")])
+    wait_for(lambda: receiver.taken)
+    first.stop()
+    second = notify()
+    second.now_ms += 60_000
+    wait_for(lambda: len(receiver.taken) == 2)
+    place.happen([recovery("b")])
+    wait_for(lambda: len(receiver.taken) == 3)
+    second.stop()
+    assert titles(receiver) == [
+        "a (production) failed",
+        "2 more incidents opened within a minute",
+        "b (production) recovered",
+    ]
+
+
+def test_routes_that_change_hold_at_once_and_a_faulty_version_changes_nothing(
+    place: Place, notify, receivers, monkeypatch, caplog
+):
+    from cronwax.notify import routes_file
+
+    monkeypatch.setattr(routes_file, "CHECK_SECONDS", 0.0)
+    caplog.set_level(logging.INFO, "cronwax")
+    first, second = receivers(), receivers()
+    route_all(place, ops=first)
+    running = notify()
+    wait_for(lambda: running.ledger.positions())
+    place.happen([failure("a")])
+    wait_for(lambda: first.taken)
+    place.routes.write_text("nonsense")
+    wait_for(lambda: "the version before stays in force" in caplog.text)
+    place.happen([failure("b")])
+    wait_for(lambda: len(first.taken) == 2)
+    route_all(place, ops=second)
+    wait_for(lambda: "routes_read" in caplog.text)
+    place.happen([recovery("a")])
+    wait_for(lambda: second.taken)
+    running.stop()
+    assert titles(second) == ["a (production) recovered"]
+    assert caplog.text.count("stays in force") == 1
+
+
+def test_messages_that_cannot_be_read_are_passed_over(place: Place, notify, receiver: Receiver, caplog):
+    route_all(place, ops=receiver)
+    running = notify()
+    wait_for(lambda: running.ledger.positions())
+    place.happen(
+        [b"nonsense", b'{"payload_type": "occurrence"}', b"", failure("a"), b'{"payload_type": "new"}']
+    )
+    wait_for(lambda: receiver.taken)
+    running.stop()
+    assert running.notifier.counts.unreadable == 3
+    assert "nonsense" not in caplog.text
+
+
+def test_another_file_in_its_place_is_read_anew_and_nothing_is_told_twice(place: Place, notify, receiver):
+    route_all(place, ops=receiver)
+    running = notify()
+    wait_for(lambda: running.ledger.positions())
+    place.happen([failure("a"), failure("b"), failure("c"), recovery("c")])
+    wait_for(lambda: len(receiver.taken) == 4)
+    place.occurrences.unlink()
+    # `a` was resolved meanwhile, `b` is still open, `d` is new, `e` came and went.
+    place.happen([failure("a"), recovery("a"), failure("b"), failure("d"), failure("e"), recovery("e")])
+    wait_for(lambda: len(receiver.taken) == 6)
+    place.happen([recovery("b")])
+    wait_for(lambda: len(receiver.taken) == 7)
+    running.stop()
+    assert titles(receiver)[4:] == [
+        "a (production) recovered",
+        "d (production) failed",
+        "b (production) recovered",
+    ]
+
+
+def test_a_disk_that_is_full_ends_it_with_one_line(place: Place, notify, receiver: Receiver):
+    route_all(place, ops=receiver)
+    running = notify()
+    wait_for(lambda: running.ledger.positions())
+    running.ledger._db.execute("PRAGMA max_page_count = 1")
+    place.happen([failure(f"job-{number}") for number in range(1_000)])
+    running.thread.join(20)
+    assert "database or disk is full" in str(running.problem)
+    running.problem = None
+
+
+# --- with what the snapshot knows
+
+
+@pytest.mark.process
+def test_routes_by_owner_usual_durations_and_deleted_monitors_come_from_the_snapshot(
+    place: Place, notify, receivers, monkeypatch, tmp_path
+):
+    """The flow runs over a file; the notifier reads what it has left, and what it adds to it."""
+    monkeypatch.setattr(service, "GONE_SECONDS", 0.0)
+    billing, others = receivers(), receivers()
+    place.routes.write_text(
+        f"""
+        [targets.billing]
+        type = "webhook"
+        url = "{billing.url}"
+        [targets.others]
+        type = "webhook"
+        url = "{others.url}"
+        [[routes]]
+        owner = "team:bill*"
+        targets = ["billing"]
+        [default]
+        targets = ["others"]
+        """
+    )
+    hourly = {"schedule": {"type": "crontab", "value": "0 * * * *"}, "max_runtime": 20, "checkin_margin": 5}
+    owned = {**hourly, "owner": "team:billing"}
+    lines = []
+    for hour in range(5):
+        for slug, config in (("owned", owned), ("orphan", hourly)):
+            number = hour * 10 + len(slug)
+            lines.append(check_in(3600 * hour, slug, "in_progress", number, config=config))
+            if hour < 4:
+                lines.append(check_in(3600 * hour + 240, slug, "ok", number, start_s=3600 * hour + 240))
+    lines.sort(key=lambda line: line["ts"])
+    feed = tmp_path / "feed"
+    write_jsonl(feed / "a.jsonl", [*lines, pulse(3600 * 4 + 1800)])
+    chosen = settings(source="file", checkins_path=feed, data_dir=place.data)
+    assert run(chosen).status == 0
+    running = notify()
+    wait_for(lambda: billing.taken and others.taken)
+    [body] = billing.bodies
+    assert body["title"] == "owned (production) timed out"
+    assert body["incident"]["monitor"]["owner"] == "team:billing"
+    assert "It ran for 20 min. Usually it takes 4 min." in body["text"]
+    assert titles(others) == ["orphan (production) timed out"]
+    # The flow runs again, from the start: the monitor is deleted in the end.
+    write_jsonl(
+        feed / "a.jsonl",
+        [
+            *lines,
+            pulse(3600 * 4 + 1800),
+            control(3600 * 4 + 1900, "delete_monitor", project_id=1, monitor_slug="orphan"),
+            pulse(3600 * 4 + 2100),
+        ],
+    )
+    assert run(chosen).status == 0
+    wait_for(lambda: len(others.taken) == 2)
+    running.stop()
+    assert titles(others)[1] == "orphan (production): the monitor or its environment was deleted"
+    assert len(billing.taken) == 1
+
+
+# --- the process
+
+
+@pytest.mark.process
+def test_a_process_goes_on_where_it_was_stopped(place: Place, receiver: Receiver):
+    route_all(place, ops=receiver)
+    place.happen([failure("a"), recovery("a")])
+    process = place.start()
+    place.wait_for_line("event=notify_caught_up")
+    place.happen([failure("b")])
+    wait_for(lambda: len(receiver.taken) == 1)
+    assert place.stop(process) == 0
+    place.happen([recovery("b"), failure("c"), recovery("c")])
+    process = place.start()
+    wait_for(lambda: len(receiver.taken) == 4)
+    assert place.stop(process, signal.SIGINT) == 0
+    assert titles(receiver) == [
+        "b (production) failed",
+        "b (production) recovered",
+        "c (production) failed",
+        "c (production) recovered",
+    ]
+    again = place.run("--since", "2025-01-01")
+    assert (again.returncode, again.stdout) == (2, "")
+    assert again.stderr.splitlines()[-1].startswith("cronwax: --since is for a first start")
+
+
+@pytest.mark.process
+def test_a_target_that_hangs_does_not_keep_the_process_from_its_end(place: Place, receivers):
+    hangs = receivers(lambda request: Answer(-1))
+    route_all(place, ops=hangs)
+    process = place.start()
+    place.wait_for_line("event=notify_caught_up")
+    place.happen([failure("a")])
+    wait_for(lambda: hangs.asked)
+    process.send_signal(signal.SIGTERM)
+    # Beyond the 4 seconds that it waits for the attempt there is only the machine's own slowness.
+    assert process.wait(service.STOP_SECONDS + 10) == 0
+    assert place.ask("SELECT state FROM outbox") == [("waiting",)]
+    hangs.judge = lambda request: Answer(200)
+    process = place.start()
+    wait_for(lambda: place.ask("SELECT state FROM outbox") == [("sent",)])
+    assert place.stop(process) == 0
+    assert len({each.headers["Idempotency-Key"] for each in hangs.taken}) == 1
+    assert place.ask("SELECT number, outcome FROM attempts ORDER BY number") == [(1, "unknown"), (2, "sent")]
+
+
+@pytest.mark.process
+def test_one_ledger_has_one_notifier(place: Place, receiver: Receiver):
+    route_all(place, ops=receiver)
+    process = place.start()
+    place.wait_for_line("event=notify_caught_up")
+    second = place.run()
+    assert (second.returncode, second.stderr) == (
+        1,
+        f"cronwax: {place.data / 'notify'}: another notifier runs on it\n",
+    )
+    assert place.stop(process) == 0
+
+
+@pytest.mark.process
+def test_metrics_can_be_scraped(places, receiver: Receiver):
+    [port] = free_ports(1)
+    place = places(notify_metrics_port=port)
+    route_all(place, ops=receiver)
+    process = place.start()
+    place.wait_for_line("event=notify_caught_up")
+    place.happen([failure("a")])
+    wait_for(lambda: receiver.taken)
+
+    def scraped() -> str:
+        with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+            return answer.read().decode()
+
+    wait_for(lambda: 'cronwax_notify_notifications_total{outcome="sent",target="ops"} 1.0' in scraped())
+    assert "cronwax_notify_open_incidents 1.0" in scraped()
+    assert place.stop(process) == 0
+
+
+WRONG_STARTS: dict[str, tuple[Callable[[Place], object], str]] = {
+    "no routes file": (lambda place: place.routes.unlink(), "notify.toml: No such file or directory"),
+    "a faulty routes file": (lambda place: place.routes.write_text("x"), "notify.toml: line 1: "),
+    "a damaged ledger": (
+        lambda place: (
+            (place.data / "notify").mkdir(),
+            (place.data / "notify" / "ledger.sqlite3").write_bytes(b"x" * 4096),
+        ),
+        "ledger.sqlite3: file is not a database",
+    ),
+    "a wrong port": (
+        lambda place: place.variables.update(CRONWAX_NOTIFY_METRICS_PORT="0"),
+        "CRONWAX_NOTIFY_METRICS_PORT: ",
+    ),
+    "a misspelt setting": (
+        lambda place: place.variables.update(CRONWAX_NOTIFY_PAHT="x"),
+        "do you mean CRONWAX_NOTIFY_PATH?",
+    ),
+}
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("case", WRONG_STARTS)
+def test_a_start_that_cannot_be_is_one_line(place: Place, receiver: Receiver, case):
+    spoil, said = WRONG_STARTS[case]
+    route_all(place, ops=receiver)
+    spoil(place)
+    ended = place.run()
+    assert ended.returncode == 2, ended.stderr
+    complaints = [line for line in ended.stderr.splitlines() if line.startswith("cronwax: ")]
+    assert len(complaints) == 1
+    assert said in complaints[0]
+    assert "Traceback" not in ended.stderr
+
+
+# --- check, test, log
+
+
+@pytest.mark.process
+def test_check_says_who_is_told(place: Place, receiver: Receiver):
+    place.routes.write_text(
+        f"""
+        targets.chat = "json://127.0.0.1:{receiver.port}"
+        [targets.pager]
+        type = "pagerduty"
+        routing_key = "env:CRONWAX_TEST_PAGER"
+        [[routes]]
+        name = "billing"
+        project = 42
+        slug = "billing-*"
+        kinds = ["failure", "recovery"]
+        targets = ["pager"]
+        continue = true
+        [default]
+        targets = ["chat"]
+        """
+    )
+    place.variables["CRONWAX_TEST_PAGER"] = "hunter2"
+    checked = place.run("check", "--monitor", "42/billing-x", "--monitor", "1/a")
+    assert (checked.returncode, checked.stderr) == (0, "")
+    lines = checked.stdout.splitlines()
+    assert lines[:3] == [
+        f"{place.routes}: 2 targets, 2 routes",
+        "target chat: apprise",
+        "target pager: pagerduty",
+    ]
+    assert "42/billing-x, production:" in lines
+    assert "  a failure                      pager (billing), chat (default)" in lines
+    assert "  flapping                       chat (default)" in lines
+    assert "hunter2" not in checked.stdout
+    del place.variables["CRONWAX_TEST_PAGER"]
+    checked = place.run("check")
+    assert (checked.returncode, checked.stderr) == (
+        2,
+        "cronwax: target pager: the variable CRONWAX_TEST_PAGER is not set\n",
+    )
+
+
+@pytest.mark.process
+def test_a_test_is_sent_once_and_says_what_came_of_it(place: Place, receiver: Receiver):
+    route_all(place, ops=receiver)
+    tested = place.run("test", "ops")
+    assert (tested.returncode, tested.stdout) == (0, "target ops (webhook) has taken it: 200\n")
+    assert titles(receiver) == ["Cronwax: a test"]
+    receiver.judge = lambda request: Answer(500)
+    tested = place.run("test", "ops")
+    assert (tested.returncode, tested.stderr) == (1, "cronwax: target ops: it answers 500\n")
+    tested = place.run("test", "opps")
+    assert (tested.returncode, tested.stderr) == (
+        2,
+        "cronwax: there is no target opps; do you mean ops?\n",
+    )
+
+
+@pytest.mark.process
+def test_the_log_shows_each_attempt(place: Place, receivers):
+    judge = iter([Answer(503), Answer(200), Answer(400)])
+    receiver = receivers(lambda request: next(judge, Answer(200)))
+    route_all(place, ops=receiver)
+    empty = place.run("log")
+    assert (empty.returncode, empty.stderr) == (
+        1,
+        f"cronwax: {place.data / 'notify'}: there is no ledger; nothing was ever sent\n",
+    )
+    process = place.start()
+    place.wait_for_line("event=notify_caught_up")
+    place.happen([failure("a"), failure("b"), failure("c"), stall()])
+    wait_for(place.is_idle)
+    shown = place.run("log", "--json")
+    assert place.stop(process) == 0
+    entries = {entry["slug"]: entry for entry in map(json.loads, shown.stdout.splitlines())}
+    assert [each["outcome"] for each in entries["a"]["attempts"]] in (
+        ["failed", "sent"],
+        ["failed", "refused"],
+    )
+    states = sorted(entry["state"] for entry in entries.values())
+    assert states == ["dead", "sent", "sent", "sent"]
+    dead = next(entry for entry in entries.values() if entry["state"] == "dead")
+    assert dead["detail"] == "it answers 400"
+    lines = place.run("log", "--state", "dead").stdout.splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("it answers 400")
+    assert len(place.run("log", "--incident", entries["b"]["incident_id"]).stdout.splitlines()) == 1
+    assert len(place.run("log", "--limit", "2").stdout.splitlines()) == 2
+    assert place.run("log", "--target", "nobody").stdout == ""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("word", ["yesterday", "2025-13-01", ""])
+def test_a_since_that_is_no_time_is_one_line(place: Place, word):
+    ended = place.run("--since", word)
+    assert ended.returncode == 2
+    assert ended.stderr == f"cronwax: --since {word!r}: must be a time such as 2026-11-25T18:00, or now\n"
+
+
+def test_settings_name_the_file_in_the_data_folder_by_default(tmp_path, monkeypatch):
+    from cronwax.notify.settings import NotifySettings, routes_path
+
+    for name in ("CRONWAX_NOTIFY_PATH", "CRONWAX_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    assert routes_path(Settings(data_dir=tmp_path), NotifySettings.load()) == tmp_path / "notify.toml"
+
+
+def test_attempts_are_cut_off_before_a_supervisor_loses_its_patience():
+    from cronwax.serve.parts import STOP_SECONDS
+
+    assert service.STOP_SECONDS + service.WAIT_SECONDS < 5 < STOP_SECONDS
