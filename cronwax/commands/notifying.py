@@ -138,7 +138,10 @@ SELECT o.seq, o.key, o.target, o.state, o.created_ms, o.detail, o.body, (
         'outcome', coalesce(a.outcome, 'asked'), 'detail', a.detail)) FROM attempts AS a WHERE a.seq = o.seq
 ) FROM outbox AS o
 WHERE (:state IS NULL OR o.state = :state) AND (:target IS NULL OR o.target = :target)
-    AND (:incident IS NULL OR :incident IN (CAST(o.body AS TEXT) ->> '$.event.key', CAST(o.body AS TEXT) ->> '$.event.incident_id'))
+    AND (
+        :incident IS NULL
+        OR :incident IN (CAST(o.body AS TEXT) ->> '$.event.key', CAST(o.body AS TEXT) ->> '$.event.incident_id')
+    )
 ORDER BY o.seq DESC LIMIT :limit
 """
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.intake.running import wait_for
+from tests.notify.receivers import Receiver
 from tests.processes import PROJECT, settings
 
 NOTIFY = (sys.executable, "-P", "-m", "cronwax", "notify")
@@ -89,3 +90,16 @@ class Place:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+
+
+def titles(receiver: Receiver) -> list[str]:
+    return [body["title"] for body in receiver.bodies]
+
+
+def route_all(place: Place, more: str = "", **receivers: Receiver) -> None:
+    """All that happens is told to all of these."""
+    targets = "\n".join(
+        f'[targets.{name}]\ntype = "webhook"\nurl = "{receiver.url}"' for name, receiver in receivers.items()
+    )
+    listed = ", ".join(f'"{name}"' for name in receivers)
+    place.routes.write_text(f"retry_first = 0.01\n{more}\n{targets}\n[default]\ntargets = [{listed}]\n")
