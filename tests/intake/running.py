@@ -152,7 +152,8 @@ def children_of(process: subprocess.Popen[bytes]) -> dict[str, int]:
     task = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     for pid in task:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
-        found["intake" if command.rstrip("\0").endswith("intake") else "flow"] = int(pid)
+        word = command.rstrip("\0").rpartition("\0")[2]
+        found[word if word in ("intake", "notify") else "flow"] = int(pid)
     return found
 
 

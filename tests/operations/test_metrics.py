@@ -6,6 +6,7 @@ import duckdb
 import pytest
 from prometheus_client import REGISTRY
 
+from cronwax.notify.counts import Counts
 from dataflow.operations import metrics
 from dataflow.operations.vitals import Vitals
 from dataflow.settings import Settings
@@ -147,5 +148,10 @@ def test_the_docs_name_each_metric_and_no_other():
 @pytest.mark.process
 def test_alerts_are_about_metrics_that_there_are():
     named = {re.sub(r"_(sum|count|bucket)$", "", name) for name in metrics_named_in("alerts.yml")}
+    notifier = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in Counts(lambda: 0, list, lambda: 0).collect()
+    }
     assert named
-    assert named <= shown_metrics()
+    assert named <= shown_metrics() | notifier
+    assert notifier == {name for name in metrics_named_in("notify.md") if name.startswith("cronwax_notify_")}

@@ -1,0 +1,82 @@
+"""`serve` with a route of two lines: a failing curl becomes a message."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.intake.running import Machine, children_of, wait_for
+from tests.notify.places import titles
+from tests.notify.receivers import Receiver
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture
+def machine(tmp_path) -> Iterator[Machine]:
+    found = Machine(tmp_path, publish_interval=5)
+    yield found
+    found.close()
+
+
+def route(machine: Machine, receiver: Receiver) -> None:
+    (machine.data / "notify.toml").write_text(
+        f'[targets.ops]\ntype = "webhook"\nurl = "{receiver.url}"\n[[routes]]\ntargets = ["ops"]\n'
+    )
+
+
+def test_a_failing_curl_is_told_and_its_recovery_too(machine: Machine, receiver: Receiver):
+    route(machine, receiver)
+    del machine.variables["CRONWAX_PROJECTS_PATH"]
+    process = machine.serve()
+    [curl] = wait_for(lambda: re.findall(r"try: (curl .*)", machine.said()))
+    wait_for(lambda: "notify_caught_up" in machine.said())
+    sent_at = time.monotonic()
+    subprocess.run(curl.replace("status=ok", "status=error"), shell=True, check=True)
+    wait_for(lambda: receiver.taken)
+    print(f"told {time.monotonic() - sent_at:.1f} s after the curl")
+    subprocess.run(curl, shell=True, check=True)
+    wait_for(lambda: len(receiver.taken) == 2)
+    assert titles(receiver) == ["nightly (production) failed", "nightly (production) recovered"]
+    assert machine.stop(process) == 0
+    said = machine.said()
+    assert "notify | " in said
+    assert "Traceback" not in said
+
+
+def test_a_notifier_that_is_killed_is_started_again_and_the_others_do_not_notice(
+    machine: Machine, receiver: Receiver
+):
+    route(machine, receiver)
+    process = machine.serve()
+    wait_for(lambda: "notify_caught_up" in machine.said())
+    before = children_of(process)
+    os.kill(before["notify"], signal.SIGKILL)
+    assert machine.cron("job", "status=error&schedule=1+day") == 202
+    wait_for(lambda: receiver.taken)
+    after = children_of(process)
+    assert after["notify"] != before["notify"]
+    assert (after["flow"], after["intake"]) == (before["flow"], before["intake"])
+    assert machine.stop(process) == 0
+
+
+def test_without_a_routes_file_there_is_no_notifier(machine: Machine):
+    process = machine.serve()
+    wait_for(lambda: len(children_of(process)) == 2)
+    assert set(children_of(process)) == {"flow", "intake"}
+    assert machine.stop(process) == 0
+
+
+def test_a_mistake_in_the_routes_file_stops_the_start_with_its_line(machine: Machine):
+    (machine.data / "notify.toml").write_text("storm_size = 0\n")
+    process = machine.serve()
+    assert process.wait(60) == 1
+    last = machine.said().splitlines()[-1]
+    assert last.startswith("cronwax: notify cannot start: ")
+    assert "notify.toml: line 1: storm_size: " in last
