@@ -28,9 +28,9 @@ def parser() -> OneLineParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     check = commands.add_parser(
         "check",
-        help="whether the routes file is right, and who is told",
-        description="Check the routes file, and show who is told of what about a monitor. Exit status 0: it is right; "
-        "2: it is not.",
+        help="whether the routes file is right, and who is notified",
+        description="Check the routes file, and show who is notified of what about a monitor. Exit status 0: it is "
+        "right; 2: it is not.",
     )
     check.add_argument(
         "--monitor",
@@ -38,7 +38,7 @@ def parser() -> OneLineParser:
         default=[],
         type=_monitor,
         metavar="PROJECT/SLUG",
-        help="who is told about this one; may be repeated",
+        help="who is notified about this one; may be repeated",
     )
     check.add_argument("--environment", default="production", metavar="NAME", help="(%(default)s)")
     check.add_argument("--owner", metavar="OWNER", help="default: the monitor's, from the published snapshot")

@@ -37,7 +37,7 @@ _ENDS: dict[Kind, str] = {
 
 
 def notify(options: argparse.Namespace) -> int:
-    """Run the notifier until it is told to stop."""
+    """Run the notifier until it is stopped."""
     since_us = _since_us(options.since)
     configure_logs()
     run(Settings.load(), NotifySettings.load(), since_us)
@@ -45,7 +45,7 @@ def notify(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Say whether the routes file is right, and who is told."""
+    """Say whether the routes file is right, and who is notified."""
     settings = Settings.load()
     path = routes_path(settings, NotifySettings.load())
     tables, warnings = read_routes(path)

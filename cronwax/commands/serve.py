@@ -11,9 +11,9 @@ def parser() -> OneLineParser:
     """The command line."""
     top = OneLineParser(
         prog=f"{program()} serve",
-        description="Take check-ins over HTTP, judge them, and notify people: the intake, the flow and, where there is a "
-        "routes file (CRONWAX_NOTIFY_PATH), the notifier, kept running together until SIGTERM or Ctrl-C. Needs no "
-        "broker; with CRONWAX_SOURCE=kafka they use the one that is set.",
+        description="Take check-ins over HTTP, judge them, and notify people: the intake, the flow and, where there is "
+        "a routes file (CRONWAX_NOTIFY_PATH), the notifier, kept running together until SIGTERM or Ctrl-C. Needs no "
+        "broker; with CRONWAX_SOURCE=kafka they use the broker that is set.",
     )
     add_listening(top)
     return top

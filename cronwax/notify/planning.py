@@ -2,7 +2,7 @@
 
 opens   --> one notification for each target that a route names; further failures of it add nothing
 notes   --> one for each target that a route names
-ends    --> one for each target that was told of the opening
+ends    --> one for each target that was notified of the opening
 time    --> reminders, digests (`storms`), and what was held by a silence that is over
 """
 
@@ -27,18 +27,18 @@ OPENINGS = frozenset(("failure", "flapping"))
 """The kinds that `recovery` ends."""
 
 
-class Told(msgspec.Struct):
-    """That a target was told of an opening."""
+class Notified(msgspec.Struct):
+    """That a target was notified of an opening."""
 
     target: str
     route: str
     at_ms: int
     ends: bool = True
-    """It is told of the end, too."""
+    """It is notified of the end, too."""
     waits: bool = False
     """Not yet: it waits for a digest."""
     thread: str | None = None
-    """The key of the digest or note that told of it; None: it was a notification of its own."""
+    """The key of the digest or note that said so; None: a notification of its own."""
     reminders: int = 0
 
 
@@ -51,8 +51,8 @@ class Incident(msgspec.Struct):
     """The newest failure since."""
     failures: int = 1
     is_held: bool = False
-    """A silence keeps it from being told."""
-    told: list[Told] = []
+    """A silence keeps it from being notified."""
+    notified: list[Notified] = []
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Plan:
 
 
 class Planner:
-    """Knows what is open and who was told of it. Times are ms since the epoch and do not go back."""
+    """Knows what is open and who was notified of it. Times are ms since the epoch and do not go back."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Planner:
         return plan
 
     def take(self, event: Event, now_ms: int, *, is_past: bool = False) -> None:
-        """An event, in the order in which the flow sent them. One of the past is only noted: nobody is told that
+        """An event, in the order in which the flow sent them. One of the past is only noted: nobody is notified that
         something opened, until `tell_open`."""
         if event.does == "opens":
             self._opens(event, now_ms, is_past)
@@ -110,9 +110,9 @@ class Planner:
             self._notes(event, now_ms)
 
     def tell_open(self, now_ms: int) -> None:
-        """Tell of what is open and nobody was told of: after what is past."""
+        """Send what is open and nobody was notified of: after what is past."""
         for incident in self.incidents.values():
-            if not incident.told:
+            if not incident.notified:
                 self._tell(incident, now_ms)
 
     def tick(self, now_ms: int) -> None:
@@ -159,12 +159,12 @@ class Planner:
         self._held.discard(event.key)
         for target, route in self._choose(event):
             ends = event.kind not in OPENINGS or "recovery" in route.kinds
-            told = Told(target, route.name, now_ms, ends)
-            incident.told.append(told)
+            notified = Notified(target, route.name, now_ms, ends)
+            incident.notified.append(notified)
             self._changed(incident)
             key = key_of("opens", event.key, target)
             if self._joins(target, "opens", event, key, route.name, now_ms):
-                told.waits = True
+                notified.waits = True
             else:
                 text = texts.opening(event, self._usual_ms(event))
                 self._send(target, route.name, "opens", key, key, text, now_ms, event)
@@ -173,16 +173,16 @@ class Planner:
         if silenced(event, self._silences(), now_ms) is not None:
             return
         incident = self.incidents.get(event.key)
-        told = {each.target: each for each in incident.told} if incident is not None else {}
+        notified = {each.target: each for each in incident.notified} if incident is not None else {}
         for target, route in self._choose(event):
             if not self.policy.targets[target].takes_notes:
                 continue
             key = key_of("notes", event.id, target)
-            thread = _thread(event.key, told[target]) if target in told else key
-            if incident is not None and target not in told:
+            thread = _thread(event.key, notified[target]) if target in notified else key
+            if incident is not None and target not in notified:
                 # Who hears that it flaps, or has been failing for weeks, hears of the end.
-                incident.told.append(
-                    Told(target, route.name, now_ms, "recovery" in route.kinds, thread=thread)
+                incident.notified.append(
+                    Notified(target, route.name, now_ms, "recovery" in route.kinds, thread=thread)
                 )
                 self._changed(incident)
             if not self._joins(target, "notes", event, key, route.name, now_ms):
@@ -196,64 +196,72 @@ class Planner:
         self._plan.incidents.pop(end.key, None)
         self._plan.ended.add(end.key)
         self._drop_waiting(end.key)
-        for told in incident.told:
-            if told.target not in self.policy.targets:
+        for notified in incident.notified:
+            if notified.target not in self.policy.targets:
                 continue
-            if told.waits:
-                self._mark_over(told.target, end.key)
-            elif told.ends:
-                self._tell_end(incident, told, end, now_ms)
+            if notified.waits:
+                self._mark_over(notified.target, end.key)
+            elif notified.ends:
+                self._tell_end(incident, notified, end, now_ms)
         if is_past or incident.event.kind not in OPENINGS:
             return
-        names = {told.target for told in incident.told}
+        names = {notified.target for notified in incident.notified}
         for target, route in self.policy.routes.choose(Subject.of(incident.event, "recovery")):
-            # A route for recoveries alone, whose target was not told that there is something to recover from.
+            # A route for recoveries alone, whose target was not notified that there is something to recover from.
             if target not in names and not (route.kinds & OPENINGS) and not incident.is_held:
-                self._tell_end(incident, Told(target, route.name, now_ms), end, now_ms)
+                self._tell_end(incident, Notified(target, route.name, now_ms), end, now_ms)
 
-    def _tell_end(self, incident: Incident, told: Told, end: Event, now_ms: int) -> None:
-        event, target = incident.event, told.target
+    def _tell_end(self, incident: Incident, notified: Notified, end: Event, now_ms: int) -> None:
+        event, target = incident.event, notified.target
         traits = self.policy.targets[target]
-        if traits.has_state and told.thread is not None:
-            self._close_digest(target, told.route, told.thread, now_ms)
+        if traits.has_state and notified.thread is not None:
+            self._close_digest(target, notified.route, notified.thread, now_ms)
             return
         key = key_of("ends", event.key, target)
-        if traits.has_state or not self._joins(target, "ends", event, key, told.route, now_ms):
+        if traits.has_state or not self._joins(target, "ends", event, key, notified.route, now_ms):
             text = texts.ending(event, incident.newest, end)
-            thread = _thread(event.key, told)
+            thread = _thread(event.key, notified)
             self._send(
-                target, told.route, "ends", key, thread, text, now_ms, event, incident.newest, end.at_us
+                target, notified.route, "ends", key, thread, text, now_ms, event, incident.newest, end.at_us
             )
 
     def _close_digest(self, target: str, route: str, digest: str, now_ms: int) -> None:
         """Close a digest where that means something, once all that it stands for is over."""
         for incident in self.incidents.values():
-            if any(told.target == target and told.thread == digest for told in incident.told):
+            if any(notified.target == target and notified.thread == digest for notified in incident.notified):
                 return
         text = texts.Text("All incidents of the digest are over", [], [])
         key = key_of("ends", digest, target)
         self._send(target, route, "ends", key, digest, text, now_ms, lanes=[digest])
 
     def _remind(self, incident: Incident, now_ms: int) -> None:
-        for told in incident.told:
-            traits = self.policy.targets.get(told.target)
-            route = self.policy.routes.named(told.route)
-            if traits is None or not traits.takes_notes or told.waits or route is None:
+        for notified in incident.notified:
+            traits = self.policy.targets.get(notified.target)
+            route = self.policy.routes.named(notified.route)
+            if traits is None or not traits.takes_notes or notified.waits or route is None:
                 continue
             after_ms = route.remind_after_ms or self.policy.remind_after_ms
-            if after_ms is None or now_ms < told.at_ms + after_ms:
+            if after_ms is None or now_ms < notified.at_ms + after_ms:
                 continue
             event = incident.event
             if silenced(event, self._silences(), now_ms) is not None:
                 continue
-            told.at_ms, told.reminders = now_ms, told.reminders + 1
+            notified.at_ms, notified.reminders = now_ms, notified.reminders + 1
             self._changed(incident)
-            key = key_of("reminds", event.key, told.target, told.reminders)
-            if not self._joins(told.target, "reminds", event, key, told.route, now_ms):
+            key = key_of("reminds", event.key, notified.target, notified.reminders)
+            if not self._joins(notified.target, "reminds", event, key, notified.route, now_ms):
                 text = texts.reminder(event, incident.newest, incident.failures, now_ms * 1_000)
-                thread = _thread(event.key, told)
+                thread = _thread(event.key, notified)
                 self._send(
-                    told.target, told.route, "reminds", key, thread, text, now_ms, event, incident.newest
+                    notified.target,
+                    notified.route,
+                    "reminds",
+                    key,
+                    thread,
+                    text,
+                    now_ms,
+                    event,
+                    incident.newest,
                 )
 
     def _choose(self, event: Event) -> list[Choice]:
@@ -293,7 +301,7 @@ class Planner:
         members = [each.named for each in waiting]
         first = waiting[0]
         if category == "opens":
-            self._told_by(target, key, members)
+            self._notified_by(target, key, members)
         text = texts.digest(category, len(members), members)
         self._plan.notifications.append(
             Notification(
@@ -316,12 +324,12 @@ class Planner:
         if category == "opens" and is_over and self.policy.targets[target].has_state:
             self._close_digest(target, first.route, key, now_ms)
 
-    def _told_by(self, target: str, digest: str, members: list[Named]) -> None:
+    def _notified_by(self, target: str, digest: str, members: list[Named]) -> None:
         for member in members:
             incident = self.incidents.get(member.key)
-            for told in incident.told if incident is not None else ():
-                if told.target == target and told.waits:
-                    told.waits, told.thread = False, digest
+            for notified in incident.notified if incident is not None else ():
+                if notified.target == target and notified.waits:
+                    notified.waits, notified.thread = False, digest
                     self._changed(self.incidents[member.key])
 
     def _drop_waiting(self, key: str) -> None:
@@ -378,9 +386,9 @@ class Planner:
         self._plan.incidents[incident.event.key] = incident
 
 
-def _thread(key: str, told: Told) -> str:
-    """The key of the notification that told of it."""
-    return told.thread or key_of("opens", key, told.target)
+def _thread(key: str, notified: Notified) -> str:
+    """The key of the notification that opened it."""
+    return notified.thread or key_of("opens", key, notified.target)
 
 
 def _recovers(event: Event | None) -> bool:

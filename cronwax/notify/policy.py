@@ -28,7 +28,7 @@ class Policy:
     routes: Routes
     targets: Mapping[str, Traits]
     storm_size: int = 10
-    """Openings of a target within a minute that are told one by one."""
+    """Openings of a target within a minute that are sent one by one."""
     link: str | None = None
     remind_after_ms: int | None = None
     """Of routes that do not say it themselves; None: nobody is reminded."""

@@ -1,4 +1,4 @@
-"""Routes: which targets are told of what. Pure: the file that they come from is read by `routes_file`."""
+"""Routes: which targets are notified of what. Pure: the file that they come from is read by `routes_file`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Route:
 
 
 class Choice(NamedTuple):
-    """A target that is told, and the route that says so."""
+    """A target that is notified, and the route that says so."""
 
     target: str
     route: Route
@@ -74,7 +74,7 @@ class Routes:
     default: Route | None = None
 
     def choose(self, subject: Subject) -> list[Choice]:
-        """Who is told: the targets of the first route that matches, and of those after it while `goes_on` says so.
+        """Who is notified: the targets of the first route that matches, and of those after it while `goes_on` says so.
         Each target once, for the first route that names it."""
         found: dict[str, Route] = {}
         for route in self.all():

@@ -132,7 +132,7 @@ def read_routes(path: Path) -> tuple[RoutesTables, list[str]]:
     except TomlError as error:
         raise RoutesError(f"{path}: line {error.line}: {error}") from None
     except ValidationError as error:
-        # A mistake in a union's member is told before what follows from it.
+        # A mistake in a union's member is reported before what follows from it.
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         message = str(first["msg"]).removeprefix("Value error, ")
         raise _mistake(path, text, _without_tag(first["loc"]), message) from None

@@ -1,4 +1,4 @@
-"""The notifier as a process: reads, plans, and lets workers send, until it is told to stop."""
+"""The notifier as a process: reads, plans, and lets workers send, until it is stopped."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Notifier:
         since_us: int | None = None,
         now_ms: Callable[[], int] = lambda: wall_clock_us() // 1_000,
     ) -> None:
-        """`since_us`: at a first start, from when on messages are told of as if they came now; None: of what is past
-        only what is still open is told. Raises LedgerError."""
+        """`since_us`: at a first start, from when on messages count as if they came now; None: of what is past
+        only what is still open is notified. Raises LedgerError."""
         self._source = source
         self._ledger = ledger
         self._routes = routes

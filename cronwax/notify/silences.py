@@ -1,4 +1,4 @@
-"""Silences: times in which nobody is told of what opens. The one rule of them is a pure function."""
+"""Silences: times in which nobody is notified of what opens. The one rule of them is a pure function."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Silence:
 
 
 def silenced(event: Event, silences: Iterable[Silence], now_ms: int) -> Silence | None:
-    """The silence that keeps an opening or a reminder from being told now, the one that ends last; None: none does.
+    """The silence that keeps an opening or a reminder from being sent now, the one that ends last; None: none does.
 
-    Only what is about a monitor can be silenced. Ends of what was told are told all the same.
+    Only what is about a monitor can be silenced. Ends of what was sent are sent all the same.
     """
     if event.project_id is None:
         return None

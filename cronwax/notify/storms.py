@@ -1,4 +1,4 @@
-"""Storms: when many things happen at once, the first are told one by one, and the rest in one digest. Pure."""
+"""Storms: when many things happen at once, the first are sent one by one, and the rest in one digest. Pure."""
 
 from __future__ import annotations
 

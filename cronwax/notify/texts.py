@@ -122,7 +122,7 @@ def digest(does: str, count: int, members: Sequence[Named]) -> Text:
     }
     sentences = []
     if does == "opens":
-        sentences.append("So many opened at once that the rest are told together.")
+        sentences.append("So many opened at once that the rest are in this one message.")
     if over:
         sentences.append(f"{over} of them {'is' if over == 1 else 'are'} over already.")
     lines = [_named(member) for member in members[:NAMED_IN_TEXT]]

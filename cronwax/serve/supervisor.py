@@ -86,7 +86,7 @@ def _prepare_store(folder: Path) -> None:
 
 
 def _notifies(settings: Settings, own: NotifySettings) -> bool:
-    """Whether anybody is to be told: a routes file is named, or is in the data folder."""
+    """Whether anybody is to be notified: a routes file is named, or is in the data folder."""
     return own.notify_path is not None or routes_path(settings, own).exists()
 
 

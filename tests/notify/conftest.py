@@ -1,4 +1,4 @@
-"""Servers that are told, and places for the notifier."""
+"""Servers that are notified, and places for the notifier."""
 
 from __future__ import annotations
 

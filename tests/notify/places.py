@@ -97,7 +97,7 @@ def titles(receiver: Receiver) -> list[str]:
 
 
 def route_all(place: Place, more: str = "", **receivers: Receiver) -> None:
-    """All that happens is told to all of these."""
+    """All that happens is sent to all of these."""
     targets = "\n".join(
         f'[targets.{name}]\ntype = "webhook"\nurl = "{receiver.url}"' for name, receiver in receivers.items()
     )

@@ -1,4 +1,4 @@
-"""Those who are told, as real servers of this process: HTTP and SMTP."""
+"""Those who are notified, as real servers of this process: HTTP and SMTP."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class House:
         self.planner: Planner | None = None
 
     def follow(self, **urls: str) -> RoutesTables:
-        """Have targets of these names and addresses, all of which are told of everything."""
+        """Have targets of these names and addresses, all of which are notified of everything."""
         return self.follow_text(
             "\n".join(f'[targets.{name}]\ntype = "webhook"\nurl = "{url}"' for name, url in urls.items()),
             *urls,

@@ -1,5 +1,5 @@
 """kill -9, again and again, under a stream of incidents and with targets that fail at random: nothing is lost, nothing
-is told twice but under its own key, and the order holds."""
+is sent twice but under its own key, and the order holds."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_an_event_is_silenced_by_the_one_that_ends_last_of_those_that_fit(
 
 
 def naive_storm(times: list[int], size: int) -> tuple[list[int], list[list[int]]]:
-    """Indexes of those that are told one by one, and those of each digest."""
+    """Indexes of those that are sent one by one, and those of each digest."""
     single: list[int] = []
     digests: list[list[int]] = []
     left = list(enumerate(times))
@@ -274,7 +274,7 @@ def test_each_incident_is_told_once_and_in_order_to_each_target(given_steps):
     for target, traits in TRAITS.items():
         to_target = [each for each in sent if each.target == target]
         said = said_of(to_target)
-        # Where a digest is closed as one, an end in it is not told before the last one.
+        # Where a digest is closed as one, an end in it is not sent before the last one.
         open_digests = [each for each in to_target if still_open & {member.key for member in each.members}]
         waits = (
             {member.key for each in open_digests for member in each.members} if traits.has_state else set()

@@ -40,7 +40,7 @@ def test_a_failing_curl_is_told_and_its_recovery_too(machine: Machine, receiver:
     sent_at = time.monotonic()
     subprocess.run(curl.replace("status=ok", "status=error"), shell=True, check=True)
     wait_for(lambda: receiver.taken)
-    print(f"told {time.monotonic() - sent_at:.1f} s after the curl")
+    print(f"sent {time.monotonic() - sent_at:.1f} s after the curl")
     subprocess.run(curl, shell=True, check=True)
     wait_for(lambda: len(receiver.taken) == 2)
     assert titles(receiver) == ["nightly (production) failed", "nightly (production) recovered"]

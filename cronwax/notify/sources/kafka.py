@@ -101,7 +101,7 @@ class KafkaOccurrences:
             warn(
                 "notify_gap",
                 text=f"{self._topic}/{partition} no longer holds {oldest - stored} messages that were not read; "
-                "nobody is told of them",
+                "nobody is notified of them",
             )
         return oldest if stored is None else max(stored, oldest)
 

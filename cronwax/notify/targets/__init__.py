@@ -1,1 +1,1 @@
-"""Kinds of target: who can be told. A new kind is one module, and one line in `registry`."""
+"""Kinds of target: who can be notified. A new kind is one module, and one line in `registry`."""

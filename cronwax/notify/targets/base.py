@@ -52,7 +52,7 @@ class TargetConfig(BaseModel):
 
     traits: ClassVar[Traits] = Traits()
     refresh_seconds: ClassVar[float | None] = None
-    """How often it has to be told again of what is open; None: once is enough."""
+    """How often it has to hear again of what is open; None: once is enough."""
     secret_names: ClassVar[tuple[str, ...]] = ()
     """The keys whose values may hold secrets: they may be `env:NAME` or `file:/path`."""
 
