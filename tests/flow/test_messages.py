@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from sentry_kafka_schemas import get_codec
 
-from tests.builders import HOURLY, check_in, control, guid, pulse
+from tests.builders import HOURLY, START_S, check_in, control, guid, pulse
 from tests.flow.memory import run
 from tests.flow.streams import streams
 
@@ -140,3 +141,41 @@ def test_a_muted_failure_is_recorded_and_not_notified_and_its_end_is(where):
     assert [message["payload_type"] for message in found] == ["status_change"]
     (incident,) = run(lines).rows("incidents")
     assert incident["resolving_check_in_id"].hex() == guid(3)
+
+
+def test_an_occurrence_says_which_check_in_it_is_about():
+    config = HOURLY | {"checkin_margin": 5, "max_runtime": 10}
+    found, rows = messages(
+        [
+            check_in(60, number=1, config=config),
+            check_in(3600 + 30, status="error", number=2, duration=7.5),
+            check_in(7200 + 30, status="in_progress", number=3),
+            pulse(4 * 3600),
+            check_in(4 * 3600 + 30, number=4),
+        ]
+    )
+    about = [message["evidence_data"] for message in found if message["payload_type"] == "occurrence"]
+    facts = [(each["status"], each["began"], each["expected"], each["duration_ms"]) for each in about]
+    assert facts == [
+        ("error", START_S + 3622.5, START_S + 3600, 7500),
+        ("timeout", START_S + 7230.0, START_S + 7200, None),
+        ("missed", None, START_S + 10800, None),
+    ]
+    assert {each["incident_began"] for each in about} == {START_S + 3622.5}
+    occurrences = [row for row in rows if row["payload_type"] == "occurrence"]
+    assert [UUID(each["check_in_id"]) for each in about] == [
+        UUID(bytes=row["check_in_id"]) for row in occurrences
+    ]
+    [resolved] = [message for message in found if message["payload_type"] == "status_change"]
+    assert resolved["detection_time"] == START_S + 4 * 3600 + 30
+
+
+def test_what_flapping_leaves_to_be_said_names_its_check_in_as_far_as_it_is_known():
+    lines = [check_in(60, number=1, config=HOURLY)]
+    for minute, status in enumerate(("error", "ok", "error", "ok", "error"), 2):
+        lines.append(check_in(60 * minute, status=status, number=minute))
+    found, _ = messages([*lines, pulse(7200)], flapping_changes=2, flapping_window=10)
+    later = [each for each in found if each.get("detection_time", 0) > START_S + 600]
+    calm = next(each for each in later if each["payload_type"] == "occurrence")
+    assert calm["evidence_data"]["status"] == "error"
+    assert calm["evidence_data"]["began"] is None
