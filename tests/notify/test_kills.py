@@ -66,7 +66,7 @@ def stream(chance: random.Random) -> Iterator[bytes]:
             yield recovery(slug, numbers[job], at_s=opened)
 
 
-def test_each_incident_is_told_once_and_in_order_however_often_the_notifier_is_killed(
+def test_each_incident_is_notified_once_and_in_order_however_often_the_notifier_is_killed(
     place: Place, receivers, mail_server: MailServer
 ):
     chance = random.Random(20)

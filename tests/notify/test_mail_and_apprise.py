@@ -111,7 +111,7 @@ def test_a_name_of_control_characters_makes_no_header_of_its_own(tmp_path, mail_
 # --- Apprise
 
 
-def test_a_chat_service_is_told_through_apprise(tmp_path, receiver: Receiver, monkeypatch):
+def test_a_chat_service_is_notified_through_apprise(tmp_path, receiver: Receiver, monkeypatch):
     """Slack's web hook, at the level of HTTP."""
     from apprise.plugins.slack import NotifySlack
 
@@ -126,7 +126,7 @@ def test_a_chat_service_is_told_through_apprise(tmp_path, receiver: Receiver, mo
     assert "job-0 (production) recovered" in second.body.decode()
 
 
-def test_what_a_service_refuses_is_told_without_its_secrets(tmp_path, receiver: Receiver, monkeypatch):
+def test_what_a_service_refuses_is_notified_without_its_secrets(tmp_path, receiver: Receiver, monkeypatch):
     from apprise.plugins.slack import NotifySlack
 
     monkeypatch.setattr(NotifySlack, "webhook_url", f"{receiver.url}/services")

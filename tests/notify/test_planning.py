@@ -57,7 +57,7 @@ class World:
         return [f"{each.target}: {each.title}" for each in plan.notifications]
 
 
-def test_an_opening_and_its_end_are_told_once():
+def test_an_opening_and_its_end_are_notified_once():
     world = World(policy())
     assert world.take(opened()) == ["ops: nightly (production) failed"]
     assert world.take(opened(again=1, at_s=60), opened(again=2, at_s=120)) == []
@@ -75,7 +75,7 @@ def test_a_repeated_message_changes_nothing():
     assert world.planner.incidents == {}
 
 
-def test_the_next_incident_of_an_environment_is_told_again():
+def test_the_next_incident_of_an_environment_is_notified_again():
     world = World(policy())
     world.take(opened(number=1), ended(number=1))
     assert world.take(opened(number=2)) == ["ops: nightly (production) failed"]
@@ -92,14 +92,14 @@ def test_keys_are_the_same_in_a_replay_at_another_time():
     assert keys(0) == keys(5 * HOUR)
 
 
-def test_the_end_goes_to_those_who_were_told_even_if_routes_have_changed():
+def test_the_end_goes_to_those_who_were_notified_even_if_routes_have_changed():
     world = World(policy(Route("a", ("pager",)), default=()))
     world.take(opened())
     world.planner.policy = policy(Route("a", ("other",)), Route("b", ("pager",)), default=())
     assert world.take(ended()) == ["pager: nightly (production) recovered"]
 
 
-def test_the_end_is_not_told_where_the_route_leaves_recoveries_out():
+def test_the_end_is_not_notified_where_the_route_leaves_recoveries_out():
     world = World(policy(Route("a", ("ops",), kinds=frozenset[Kind](["failure"])), default=()))
     world.take(opened())
     assert world.take(ended()) == []
@@ -113,7 +113,7 @@ def test_a_route_for_recoveries_alone_tells_of_ends_alone():
     assert world.take(ended()) == ["ops: nightly (production) recovered"]
 
 
-def test_what_is_past_is_not_told_but_what_is_still_open_is():
+def test_what_is_past_is_not_notified_but_what_is_still_open_is():
     world = World(policy())
     past = [opened("a"), ended("a"), opened("b"), opened("c"), opened("b", again=1, at_s=60)]
     assert world.take(*past, is_past=True) == []
@@ -122,7 +122,7 @@ def test_what_is_past_is_not_told_but_what_is_still_open_is():
     assert world.take(ended("b")) == ["ops: b (production) recovered"]
 
 
-def test_the_end_of_what_nobody_was_told_of_is_not_told():
+def test_the_end_of_what_nobody_was_notified_of_is_not_notified():
     world = World(policy())
     world.take(opened(), is_past=True)
     assert world.take(ended()) == []
@@ -160,7 +160,7 @@ def test_recoveries_come_as_one_digest_likewise():
     assert world.sent[-1].kind == "recovery"
 
 
-def test_what_ended_before_its_digest_is_not_told_twice():
+def test_what_ended_before_its_digest_is_not_notified_twice():
     world = World(policy(size=1))
     world.take(opened("a"), opened("b"), opened("c"), now=0)
     assert world.take(ended("b"), now=5) == []
@@ -203,7 +203,7 @@ def test_nobody_is_reminded_unless_it_is_asked_for():
     assert world.tick(1000 * HOUR) == []
 
 
-def test_what_stays_open_is_told_again_after_the_time_that_was_asked_for():
+def test_what_stays_open_is_notified_again_after_the_time_that_was_asked_for():
     world = World(policy(remind_after_ms=4 * HOUR))
     start = us(0) // 1000
     world.take(opened(), now=start)
@@ -240,7 +240,7 @@ def test_one_message_says_that_monitoring_is_blind_and_one_that_it_sees_again():
     assert world.take(ends, ends) == ["ops: Monitoring sees again: check-ins come as usual"]
 
 
-def test_a_stalled_flow_is_told_though_the_message_comes_twice():
+def test_a_stalled_flow_is_notified_though_the_message_comes_twice():
     world = World(policy())
     assert world.take(event(stall()), event(stall())) == ["ops: Cronwax is stalled: event clock"]
     assert world.take(event(stall(is_over=True))) == ["ops: Cronwax goes on: event clock"]
@@ -256,7 +256,7 @@ def test_weeks_of_failing_are_a_note_in_the_thread_of_the_incident():
     assert {each.thread for each in world.sent} == {world.sent[0].key}
 
 
-def test_who_is_only_told_that_it_flaps_is_told_when_it_is_calm():
+def test_who_is_only_notified_that_it_flaps_is_notified_when_it_is_calm():
     flaps = Route("a", ("chat",), kinds=frozenset[Kind](["flapping", "recovery"]))
     world = World(policy(flaps, Route("b", ("ops",)), default=()))
     assert world.take(opened()) == ["ops: nightly (production) failed"]
@@ -267,7 +267,7 @@ def test_who_is_only_told_that_it_flaps_is_told_when_it_is_calm():
     ]
 
 
-def test_what_a_silence_holds_is_told_when_it_is_over_if_it_is_still_open():
+def test_what_a_silence_holds_is_notified_when_it_is_over_if_it_is_still_open():
     silences = [Silence(0, 10 * MINUTE, project_id=1, slug="night*")]
     world = World(policy(), silences=lambda: silences)
     assert world.take(opened("nightly"), opened("night-2"), opened("other"), now=MINUTE) == [
@@ -279,7 +279,7 @@ def test_what_a_silence_holds_is_told_when_it_is_over_if_it_is_still_open():
     assert world.tick(11 * MINUTE) == []
 
 
-def test_a_silence_keeps_reminders_back_and_not_the_end_of_what_was_told():
+def test_a_silence_keeps_reminders_back_and_not_the_end_of_what_was_notified():
     silences = [Silence(MINUTE, 10 * HOUR)]
     world = World(policy(remind_after_ms=HOUR), silences=lambda: silences)
     world.take(opened(), now=0)

@@ -74,7 +74,7 @@ def wants(route: Route, subject: Subject) -> bool:
 
 @some_settings
 @given(st.data(), st.integers(0, 4), st.booleans(), subjects)
-def test_who_is_told_is_what_the_rules_say(data, count, has_default, subject):
+def test_who_is_notified_is_what_the_rules_say(data, count, has_default, subject):
     given_routes = [data.draw(routes(f"route-{number}")) for number in range(count)]
     default = data.draw(routes("default")) if has_default else None
     expected: dict[str, str] = {}
@@ -161,7 +161,7 @@ gaps = st.lists(
 
 @some_settings
 @given(gaps, st.integers(1, 5), st.lists(st.integers(0, 90_000), max_size=20))
-def test_a_storm_is_told_as_the_naive_model_says(gaps, size, ticks):
+def test_a_storm_is_notified_as_the_naive_model_says(gaps, size, ticks):
     times, at = [], 0
     for gap in gaps:
         at += gap
@@ -247,7 +247,7 @@ def events_of(given_steps: Iterable[tuple[str, str, int, bool]]) -> list[tuple[i
 
 @some_settings
 @given(steps)
-def test_each_incident_is_told_once_and_in_order_to_each_target(given_steps):
+def test_each_incident_is_notified_once_and_in_order_to_each_target(given_steps):
     over: set[str] = set()
     planner = Planner(everything, was_ended=over.__contains__)
     sent: list[Notification] = []

@@ -128,7 +128,7 @@ def test_a_start_that_cannot_be_is_one_line(place: Place, receiver: Receiver, ca
 # --- check, test, log
 
 
-def test_check_says_who_is_told(place: Place, receiver: Receiver):
+def test_check_says_who_is_notified(place: Place, receiver: Receiver):
     place.routes.write_text(
         f"""
         targets.chat = "json://127.0.0.1:{receiver.port}"

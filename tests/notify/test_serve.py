@@ -31,7 +31,7 @@ def route(machine: Machine, receiver: Receiver) -> None:
     )
 
 
-def test_a_failing_curl_is_told_and_its_recovery_too(machine: Machine, receiver: Receiver):
+def test_a_failing_curl_is_notified_and_its_recovery_too(machine: Machine, receiver: Receiver):
     route(machine, receiver)
     del machine.variables["CRONWAX_PROJECTS_PATH"]
     process = machine.serve()

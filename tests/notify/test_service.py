@@ -180,7 +180,9 @@ def test_messages_that_cannot_be_read_are_passed_over(place: Place, notify, rece
     assert "nonsense" not in caplog.text
 
 
-def test_another_file_in_its_place_is_read_anew_and_nothing_is_told_twice(place: Place, notify, receiver):
+def test_another_file_in_its_place_is_read_from_its_start_and_nothing_is_sent_twice(
+    place: Place, notify, receiver
+):
     route_all(place, ops=receiver)
     running = notify()
     wait_for(lambda: running.ledger.positions())

@@ -193,7 +193,7 @@ def test_alertmanager_gets_alerts_that_its_schema_allows(tmp_path, receiver: Rec
     assert firing["generatorURL"] == "https://ops.example/1/job-0"
 
 
-def test_alertmanager_is_told_again_of_all_that_is_open_in_few_requests(tmp_path, receiver: Receiver):
+def test_alertmanager_is_notified_again_of_all_that_is_open_in_few_requests(tmp_path, receiver: Receiver):
     config = target(tmp_path, type="alertmanager", url=receiver.url, token="t0ken")
     openings = [each for each in planned(config, count=450) if each.does == "opens"]
     assert len(openings) == 450
