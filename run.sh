@@ -22,6 +22,8 @@ For developers:
   lint                   ruff, the rules of who imports whom, and the length of files
   format                 format, and fix what ruff can fix
   types                  mypy
+  mutants [PATTERN ...]  change the rules in thousands of small ways, and count how many of these no test notices (takes
+                         hours; a pattern such as '*mutmut_*3' or 'dataflow.monitors.missed.*' takes a part of them)
   reference              make docs/reference/ from the code again
   lock                   renew requirements*.txt from pyproject.toml (needs uv)
 
@@ -153,9 +155,15 @@ lint() {
     no_long_files
 }
 
+test_mutants() {
+    rm -rf -- "$root/mutants"
+    "$venv/bin/mutmut" run --max-children "$(nproc)" "$@"
+    "$python" -m tests.mutants
+}
+
 # A file that needs a table of contents is two files.
 no_long_files() {
-    find . -path './.*' -prune -o -path ./build -prune -o -name '*.py' -exec \
+    find . -path './.*' -prune -o -path ./build -prune -o -path ./mutants -prune -o -name '*.py' -exec \
         awk 'FNR == 401 { print FILENAME ": more than 400 lines"; bad = 1 } END { exit bad }' {} +
 }
 
@@ -210,6 +218,7 @@ develop() {
         lint) lint ;;
         format) "$python" -m ruff check --fix --quiet . && exec "$python" -m ruff format . ;;
         types) exec "$python" -m mypy ;;
+        mutants) test_mutants "$@" ;;
         reference) exec "$python" -m cronwax.reference ;;
     esac
 }
@@ -217,7 +226,7 @@ develop() {
 main() {
     case ${1:-demo} in
         help | -h | --help) usage ;;
-        setup | test | lint | format | types | reference | lock) develop "$@" ;;
+        setup | test | lint | format | types | mutants | reference | lock) develop "$@" ;;
         bench)
             set_up dev
             hand_over "$@"

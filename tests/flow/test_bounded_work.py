@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from dataflow.steps import transition
 from dataflow.steps.transition import WORK_AT_ONCE, Transition
 from tests.builders import check_in, pulse
+from tests.examples import examples
 from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.streams import batchings
 
@@ -38,7 +39,7 @@ def test_small_pieces_come_to_the_same_as_one(monkeypatch, judges):
     assert outcome(run(lines, volume_anomalies=judges)) == whole
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(data=st.data())
 def test_small_pieces_come_to_the_same_for_any_batches(data):
     lines = silence(2, 1)

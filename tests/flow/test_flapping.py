@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import START_S, check_in, control, guid, pulse
+from tests.examples import examples
 from tests.flow.memory import run
 from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
 from tests.flow.streams import batchings, streams
@@ -182,7 +183,7 @@ def test_ticks_one_by_one_or_all_at_once_give_the_same(lines, minutes, options):
     same_in_ticks(lines, minutes, **options)
 
 
-@settings(several, max_examples=20)
+@settings(several, max_examples=examples(20))
 @given(streams(["alpha", "beta"]), st.integers(0, 12), hypothesis_options)
 def test_stopping_at_any_batch_and_resuming_gives_the_same(lines, crash_at, options):
     same_after_a_crash(lines, crash_at, **options)
@@ -209,7 +210,7 @@ def _decisions(world):
     )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 @given(streams(["alpha", "beta"]), hypothesis_options)
 def test_when_it_is_calm_the_world_knows_what_is_open_and_of_nothing_else(lines, options):
     """Without controls (a muted monitor is not notified, a deleted one not resolved), and long after the last line."""

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from sentry_kafka_schemas import get_codec
 
 from tests.builders import HOURLY, START_S, check_in, control, guid, pulse
+from tests.examples import examples
 from tests.flow.memory import run
 from tests.flow.streams import streams
 
@@ -24,7 +25,7 @@ def messages(lines, **options):
     return [json.loads(world.messages[row["message_id"]]) for row in rows], rows
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 @given(streams(["alpha", "beta"]))
 def test_every_message_is_valid_by_the_public_schema_and_has_its_row(lines):
     world = run(lines)

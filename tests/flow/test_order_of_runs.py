@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import check_in, pulse
+from tests.examples import examples
 from tests.flow.memory import Plan, World, run
 from tests.flow.naive_model import Naive
 from tests.flow.same import same_after_a_crash, same_in_any_order, same_in_batches, same_in_ticks
 from tests.flow.streams import batchings
 
 INPUT = "checkins.jsonl"
-some = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-few = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 
 MODELS: list[dict[str, Any]] = [
     {"every": 5, "crontab": True, "max_runtime": 7},

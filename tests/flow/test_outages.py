@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 
 from tests.builders import HOURLY, check_in, pulse
+from tests.examples import examples
 from tests.flow.asked import Asked, moment, second
 from tests.flow.memory import run
 from tests.flow.test_order_of_runs import jobs, modelled
 
-some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 FIVE = {"schedule": {"type": "interval", "value": 5, "unit": "minute"}, "max_runtime": 5}
 
 

@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import check_in, pulse
+from tests.examples import examples
 from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.streams import batchings, streams
 
 SLUGS = ["alpha", "beta", "gamma"]
 INPUT = "checkins.jsonl"
-several = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-few = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+several = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+few = settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def assert_same(left: World, right: World) -> None:
@@ -58,7 +59,7 @@ def test_any_interleaving_of_partitions_gives_the_same(partitions, sizes):
     assert_same(run(inputs), run(inputs, plans))
 
 
-@settings(few, max_examples=25)
+@settings(few, max_examples=examples(25))
 @given(streams(SLUGS), st.lists(st.sampled_from([1, 2, 3]), min_size=4, max_size=20), st.integers(0, 12))
 def test_stopping_at_any_batch_and_resuming_gives_the_same(lines, sizes, crash_at):
     with TemporaryDirectory() as folder:
@@ -96,7 +97,7 @@ def test_a_replay_over_what_is_there_changes_nothing(lines):
 
 @pytest.mark.parametrize("key_groups", [1, 8, 64])
 def test_the_number_of_key_groups_does_not_show(key_groups):
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck))
     @given(streams(SLUGS))
     def same(lines):
         assert_same(run(lines), run(lines, key_groups=key_groups))

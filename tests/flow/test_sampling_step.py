@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import HOURLY, START_S, check_in, control, guid, pulse
+from tests.examples import examples
 from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.streams import batchings
 
-several = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+several = settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def rule(at_s, condition, *, project_ids=(1,), start_s=0, end_s=86_400, num=100, rate=1.0, **fields):
@@ -210,7 +211,7 @@ def test_any_interleaving_gives_the_automatic_rules_the_same_ids(partitions, siz
     assert_same_samples(run(inputs, sample_new_monitors=True), run(inputs, plans, sample_new_monitors=True))
 
 
-@settings(several, max_examples=15)
+@settings(several, max_examples=examples(15))
 @given(sampled_streams(["alpha", "b"]), st.integers(0, 8))
 def test_a_crash_in_between_keeps_the_same(lines, crash_at):
     sizes = [2] * 40

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import check_in, pulse
+from tests.examples import examples
 from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.volume_days import (
     EVERY_FIVE,
@@ -25,7 +26,7 @@ from tests.flow.volume_days import (
 )
 
 few = settings(
-    max_examples=25,
+    max_examples=examples(25),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[
@@ -91,7 +92,7 @@ def test_any_interleaving_and_batching_gives_the_same(partitions, sizes):
     assert_same(run(named(partitions), **RULES), run(named(partitions), plans, **RULES))
 
 
-@settings(few, max_examples=6)
+@settings(few, max_examples=examples(6))
 @given(bad_days(), st.tuples(batchings(), batchings(), batchings()))
 def test_any_number_of_workers_gives_the_same(partitions, sizes):
     plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}
@@ -100,7 +101,7 @@ def test_any_number_of_workers_gives_the_same(partitions, sizes):
     assert_same(alone, run(named(partitions), plans, workers=3, **RULES))
 
 
-@settings(few, max_examples=20)
+@settings(few, max_examples=examples(20))
 @given(bad_days(), batchings(), st.integers(1, 30))
 def test_stopping_anywhere_and_resuming_gives_the_same(partitions, sizes, crash_at):
     with TemporaryDirectory() as folder:
@@ -114,7 +115,7 @@ def test_stopping_anywhere_and_resuming_gives_the_same(partitions, sizes, crash_
         assert_same(run(named(partitions), **RULES), world)
 
 
-@settings(few, max_examples=10)
+@settings(few, max_examples=examples(10))
 @given(bad_days())
 def test_one_partition_alone_has_the_outcome_of_its_monitors_for_a_given_volume(partitions):
     merged = sorted((line for lines in partitions for line in lines), key=lambda line: line["ts"])

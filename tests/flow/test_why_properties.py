@@ -8,13 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import START_S, pulse
+from tests.examples import examples
 from tests.flow.asked import Asked
 from tests.flow.claims import Truth, check
 from tests.flow.memory import run
 from tests.flow.naive_model import Naive
 from tests.flow.test_order_of_runs import jobs, modelled
 
-some = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+some = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def _times(lines: list[dict[str, object]]) -> list[int]:

@@ -16,8 +16,9 @@ from dataflow.monitors.config import (
 )
 from dataflow.monitors.schedule import LAST_MINUTE
 from dataflow.monitors.times import Microseconds
+from tests.examples import examples
 
-examples = settings(deadline=None, derandomize=True, max_examples=300)
+several = settings(deadline=None, derandomize=True, max_examples=examples(300))
 HOURLY = {"schedule": {"type": "crontab", "value": "0 * * * *"}}
 
 
@@ -343,7 +344,7 @@ options = st.fixed_dictionaries(
 )
 
 
-@examples
+@several
 @given(options, options)
 def test_merging_replaces_the_named_keys_and_no_others(before: dict[str, Any], named: dict[str, Any]) -> None:
     old = MonitorConfig("interval", "3 day", **before)
@@ -353,7 +354,7 @@ def test_merging_replaces_the_named_keys_and_no_others(before: dict[str, Any], n
     assert msgspec.structs.asdict(update.merged_into(old)) == expected
 
 
-@examples
+@several
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(text: bytes) -> None:
     assert isinstance(parse_config(text), ConfigUpdate | InvalidConfig)
@@ -378,7 +379,7 @@ values = st.recursive(
 )
 
 
-@examples
+@several
 @given(
     st.dictionaries(keys, values),
     st.sampled_from([{}, HOURLY, {"schedule_type": "interval", "schedule": [2, "day"]}]),

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.monitors.crontab import MAX_LENGTH, NICKNAMES, CalendarError, Crontab, InvalidCrontab, normalise
+from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall's own time
 MINUTE = timedelta(minutes=1)
-examples = settings(deadline=None, derandomize=True, max_examples=300)
+several = settings(deadline=None, derandomize=True, max_examples=examples(300))
 
 
 def wall(text: str) -> int:
@@ -197,7 +198,7 @@ expressions = st.tuples(
 ).map(" ".join)
 
 
-@examples
+@several
 @given(expressions, st.integers(wall("1995-01-01 00:00"), wall("2060-01-01 00:00")))
 def test_it_agrees_with_cronsim(expression: str, reference: int) -> None:
     try:
@@ -287,7 +288,7 @@ MINUTES = st.integers(wall("1990-01-01 00:00"), wall("2060-01-01 00:00"))
 anything = st.lists(st.sampled_from(PIECES), min_size=1, max_size=2).map(",".join)
 
 
-@settings(examples, max_examples=600)
+@settings(several, max_examples=examples(600))
 @given(st.tuples(*[anything] * 5).map(" ".join), MINUTES)
 def test_whatever_cronsim_takes_is_taken_and_names_the_same_times(expression: str, reference: int) -> None:
     try:
@@ -318,7 +319,7 @@ def test_a_calendar_that_goes_backwards_is_an_error(monkeypatch: pytest.MonkeyPa
         Crontab("* * * * *").after(10)
 
 
-@examples
+@several
 @given(st.text())
 def test_any_text_is_refused_with_a_reason_or_read(text: str) -> None:
     with contextlib.suppress(InvalidCrontab):

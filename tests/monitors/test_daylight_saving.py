@@ -12,6 +12,7 @@ from dataflow.monitors.check_in import MINUTE_US
 from dataflow.monitors.schedule import Schedule, schedule_for
 from dataflow.monitors.times import Microseconds, Minute
 from state.zones import load_zone
+from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEW_YORK, VIENNA, LORD_HOWE, SAO_PAULO = (
@@ -237,7 +238,7 @@ def expected_by_definition(text: str, zone: str, reference: int, limit: int) -> 
 CHANGES = [(zone, change) for zone in (*ZONES, SAO_PAULO) for change in changes(zone, 2017, 2019)]
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=examples(300))
 @given(
     st.sampled_from(
         FIXED + ELAPSED + ("*/30 2 * * *", "0-59/10 * * * *", "*/10 0-23 * * *", "0 1-3 * * *", "* 1 * * *")

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.times import Microseconds, Minute
+from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND_US = 1_000_000
-several = settings(deadline=None, max_examples=200)
+several = settings(deadline=None, max_examples=examples(200))
 
 
 def us(text: str) -> int:

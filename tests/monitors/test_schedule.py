@@ -14,10 +14,11 @@ from dataflow.monitors.schedule import (
 )
 from dataflow.monitors.times import Microseconds, Minute
 from state.zones import load_zone, zone_names
+from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = ("UTC", "America/New_York", "Europe/Vienna", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
-examples = settings(deadline=None, derandomize=True, max_examples=200)
+several = settings(deadline=None, derandomize=True, max_examples=examples(200))
 
 
 def minute(text: str) -> int:
@@ -218,13 +219,13 @@ crontabs = st.builds(schedule, st.sampled_from(CRONTABS), st.sampled_from(ZONES)
 intervals = st.builds(schedule, st.sampled_from(INTERVALS), st.sampled_from(ZONES))
 
 
-@examples
+@several
 @given(schedules, times)
 def test_the_next_time_is_strictly_after_the_reference(asked: Schedule, time_us: int) -> None:
     assert asked.after(Microseconds(time_us)) * MINUTE_US > time_us - time_us % MINUTE_US
 
 
-@examples
+@several
 @given(crontabs, times)
 def test_the_next_time_of_a_crontab_is_after_the_reference_to_the_microsecond(
     asked: Schedule, time_us: int
@@ -232,7 +233,7 @@ def test_the_next_time_of_a_crontab_is_after_the_reference_to_the_microsecond(
     assert asked.after(Microseconds(time_us)) * MINUTE_US > time_us
 
 
-@examples
+@several
 @given(crontabs, times, st.integers(0, 10_000))
 def test_the_next_time_holds_until_it_comes(asked: Schedule, time_us: int, later_minutes: int) -> None:
     following = asked.after(Microseconds(time_us))
@@ -240,13 +241,13 @@ def test_the_next_time_holds_until_it_comes(asked: Schedule, time_us: int, later
     assert asked.after(Microseconds(later_us)) == following
 
 
-@examples
+@several
 @given(crontabs, times, times)
 def test_a_later_reference_never_has_an_earlier_next_time(asked: Schedule, one: int, other: int) -> None:
     assert asked.after(Microseconds(min(one, other))) <= asked.after(Microseconds(max(one, other)))
 
 
-@examples
+@several
 @given(crontabs, st.lists(st.integers(0, 3_000), max_size=20), times)
 def test_answers_do_not_depend_on_what_was_asked_before(
     asked: Schedule, offsets: list[int], time_us: int
@@ -257,14 +258,14 @@ def test_answers_do_not_depend_on_what_was_asked_before(
         assert asked.after(Microseconds(reference * MINUTE_US)) == asked.search(Minute(reference))
 
 
-@examples
+@several
 @given(schedules, times, times)
 def test_what_it_resumes_with_is_not_before_the_tick(asked: Schedule, one: int, other: int) -> None:
     anchor, tick = one // MINUTE_US, other // MINUTE_US
     assert asked.resume(Minute(anchor), Minute(tick)) >= tick
 
 
-@examples
+@several
 @given(crontabs, times, st.integers(0, 50))
 def test_a_crontab_resumes_with_one_of_its_own_times(asked: Schedule, time_us: int, steps: int) -> None:
     chain = [asked.after(Microseconds(time_us))]
@@ -275,7 +276,7 @@ def test_a_crontab_resumes_with_one_of_its_own_times(asked: Schedule, time_us: i
     assert asked.resume(chain[0], tick + 1) == asked.after(tick * MINUTE_US)
 
 
-@examples
+@several
 @given(
     st.sampled_from(["1 minute", "45 minute", "5 hour", "1 day", "10 day", "1 week"]),
     st.sampled_from(ZONES),

@@ -19,6 +19,7 @@ from dataflow.monitors.volume import (
     VolumeState,
     decide,
 )
+from tests.examples import examples
 
 NORMAL, ABNORMAL, INCIDENT, RECOVERING = Decision
 MONDAY = 20_150 * DAY_MINUTES + 720
@@ -239,7 +240,7 @@ def _with_news(closed):
     return [minute for minute in closed if minute.event is not None or minute.assessment.expected]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.integers(0, 250), min_size=20, max_size=120), st.data())
 def test_ticks_that_are_said_to_be_clear_turn_out_normal(counts, data):
     volume = Volume(VolumeRules(minimum=data.draw(st.sampled_from([100, 200, 240]))))

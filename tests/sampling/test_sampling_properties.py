@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.sampling.sampling_rules import OrganizationRules, TooManyRules, parse_rule
+from tests.examples import examples
 from tests.monitors.rules import conditions, subjects
 from tests.sampling.naive_rules import NaiveRules
 from tests.sampling.rule_builders import ALL, SECOND_US, asked, described, guid, ids, reloaded, slug_is
@@ -57,7 +58,7 @@ def outcome(rules, what, now_us, argument):
     return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(streams(), st.sampled_from([0.0, 0.2]))
 def test_rules_behave_as_a_list_of_rules_would(stream, base_rate):
     """And a snapshot in the middle changes nothing."""
@@ -78,7 +79,7 @@ def test_rules_behave_as_a_list_of_rules_would(stream, base_rate):
     assert [rows[key] for key in sorted(rows)] == naive.rows(now_us)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.lists(upserts(), max_size=20), subjects(), st.integers(0, 5).map(guid), st.integers(0, 100))
 def test_what_is_kept_might_have_matched(requests, seen, its_guid, at_s):
     rules = OrganizationRules()
