@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from dataflow.connectors.line_reader import LineReader
 from dataflow.connectors.progress import Progress
+from dataflow.connectors.untrue_times import UntrueTimes, first_true_us, is_false_leap, times_of
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn
 from dataflow.process.exit import FlowError, LastingError
+from dataflow.process.wall_clock import wall_clock_us
 from dataflow.stream.batch import Format, Message, SourceBatch
 from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder
@@ -132,6 +135,10 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         except OSError as error:
             raise FlowError(f"{path}: {error.strerror}") from None
         self._clock = PartitionClock(clock_minute, clock_delay_us)
+        self._untrue = UntrueTimes(path.name)
+        self._looked_ahead = False
+        self._first_us: int | None = None
+        """The first true time of the file, once that was looked for."""
         self._ended = False
         self._unsafe = False
         """Lines were handed on that no snapshot covers yet."""
@@ -143,7 +150,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         if self._ended or self._stopping():
             raise StopIteration
         clock_before = self._clock.minute
-        messages, check_ins = self._messages()
+        messages, check_ins, untrue = self._messages()
         if self._reader.exhausted and self._reader.problem is not None:
             if not messages:
                 self._fail_when_safe()
@@ -164,6 +171,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
                 position=self._line + 1 + (self._tail > 0),
                 ended=self._ended,
                 check_ins=check_ins if any(check_ins) else [],
+                untrue=untrue,
             )
         ]
 
@@ -178,7 +186,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         if self._progress is not None:
             self._progress.finish(self._path.name)
 
-    def _messages(self) -> tuple[list[Message], list[CheckIn | None]]:
+    def _messages(self) -> tuple[list[Message], list[CheckIn | None], list[int]]:
         texts = self._reader.read(self._batch_size)
         first, known = self._line + 1, self._tail
         self._line += len(texts)
@@ -189,6 +197,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             self._tail = len(texts[-1].rstrip())
         messages: list[Message] = []
         check_ins: list[CheckIn | None] = []
+        untrue: list[int] = []
         clock, read = self._clock, self._read
         for number, text in enumerate(texts, first):
             is_new, known = len(text.rstrip()) > known, 0
@@ -199,10 +208,32 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             if text.endswith(b"\r"):
                 text = text[:-1]
             received_us, check_in = read(text, number, clock.minute)
+            if (
+                received_us is not None
+                and not clock.floor_us <= received_us <= clock.usual_us
+                and self._is_untrue(received_us, texts[number - first + 1 :])
+            ):
+                self._untrue.note(received_us, number, "the clock of whoever wrote it")
+                received_us, check_in = self._counted_us(), None
+                untrue.append(number)
             clock.take(received_us)
             messages.append((number, received_us, text))
             check_ins.append(check_in)
-        return messages, check_ins
+        return messages, check_ins, untrue
+
+    def _is_untrue(self, at_us: int, following: list[bytes]) -> bool:
+        """Whether an unusual time cannot be true. One that would move the clock far ahead is held against the times in
+        the rest of what was read, and in what comes then."""
+        if at_us < self._clock.floor_us:
+            return True
+        times = chain(map(read_ts, following), times_of(self._path, self._reader.offset))
+        return is_false_leap(at_us, times, wall_clock_us())
+
+    def _counted_us(self) -> int:
+        """What the time of a line counts as that cannot be true."""
+        if self._clock.minute == NO_MINUTE and not self._looked_ahead:
+            self._looked_ahead, self._first_us = True, first_true_us(self._path, wall_clock_us())
+        return self._clock.counted_us(self._first_us)
 
     def _fail_when_safe(self) -> None:
         """The engine asks for the next batch only when all that belongs to snapshots before has gone through

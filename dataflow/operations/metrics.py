@@ -46,6 +46,10 @@ SYSTEM_INCIDENT = Gauge("cronwax_system_incident", "1 while check-ins are being 
 STALLED = Gauge(
     "cronwax_stalled", "1 while the watchdog says that this is stalled or too far behind.", ["subject"]
 )
+UNTRUE_TIMES = Counter(
+    "cronwax_untrue_timestamps",
+    "Messages whose broker timestamp cannot be true, and that count as of the clock.",
+)
 HOST_CLOCK_AHEAD = Gauge(
     "cronwax_host_clock_ahead_seconds",
     "How far this host's clock is ahead of the broker's (negative: late), as fresh messages show; 0 if they agree.",

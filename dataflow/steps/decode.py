@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from itertools import chain, repeat
 
 import msgspec
 from msgspec import UNSET
@@ -15,7 +15,7 @@ from dataflow.steps.processing_error_rows import dropped, unread
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
 from dataflow.stream.key_groups import organization_group
-from dataflow.stream.partition_clock import PartitionClock
+from dataflow.stream.partition_clock import BEHIND_US, EARLIEST_US, PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder, DroppedCheckIn, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line
@@ -85,6 +85,8 @@ class Decode:
         out.append(_progress(batch, errors))
 
     def _emit(self, batch: SourceBatch, by_group: list[list[Item]], out: list[Output]) -> None:
+        if batch.untrue:
+            _start_with_the_clock(by_group, set(batch.untrue))
         mark = batch.clock_after if batch.clock_after > batch.clock_before else NO_MINUTE
         if batch.ended and batch.clock_after == NO_MINUTE:
             mark = END_OF_TIME
@@ -120,6 +122,18 @@ def _placed(error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError) and " - at `" not in str(error):
         return f"the line as a whole: {error}"
     return str(error)
+
+
+def _start_with_the_clock(by_group: list[list[Item]], untrue: set[int]) -> None:
+    """Whoever stamped these messages had a wrong clock: a start that cannot be true either is when they count.
+
+    Else it would set a deadline that is long past.
+    """
+    for item in chain.from_iterable(by_group):
+        if type(item) is CheckIn and item.offset in untrue:
+            floor_us = max(item.received_us - BEHIND_US, EARLIEST_US)
+            if item.start_us < floor_us:
+                item.start_us = item.received_us
 
 
 def _progress(batch: SourceBatch, errors: list[ProcessingErrorRow]) -> Records:

@@ -49,6 +49,8 @@ class SourceBatch(Sent, array_like=True):
     """Nothing will ever come any more; the clock stays, or no longer counts if there never was one."""
     check_ins: list[CheckIn | None] = msgspec.field(default_factory=list)
     """With `LINES`: the check-in in each message, if the source has read it. Empty: it has read none."""
+    untrue: list[int] = msgspec.field(default_factory=list)
+    """The offsets of messages whose own time cannot be true: the one given here stands for it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.check_ins:
