@@ -127,6 +127,8 @@ At three in the morning
         test_a_resolution_names_the_monitor_whose_failure_was_read
     the slug of a muted monitor's end is 1/?
         test_a_resolution_of_what_was_sent_before_is_looked_up_in_the_snapshot
+    the times of an end in incidents and why differ
+        test_why_says_of_an_end_when_it_was_and_when_the_run_began_that_incidents_names
     lag is no question
         test_lag_says_how_much_is_not_read_yet
     a disk that fills

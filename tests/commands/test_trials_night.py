@@ -209,6 +209,15 @@ def test_a_job_that_is_early_or_late_by_an_hour_is_a_question(troubles):
     assert ("2025-03-29T05:00", "2025-03-29T06:00") in runs
 
 
+def test_why_says_of_an_end_when_it_was_and_when_the_run_began_that_incidents_names(troubles):
+    (incident, *_) = rows(troubles, "incidents", "reconcile-ledger")
+    began = incident["resolved"][:16].replace("T", " ")
+    shown = piped(troubles, "why", "reconcile-ledger").stdout
+    (ended,) = re.findall(r"was resolved at (\S+ \S+) UTC by the run that began at (\S+ \S+) UTC", shown)
+    assert ended[1][:16] == began
+    assert ended[0] > began
+
+
 @pytest.fixture
 def intake_flow(tmp_path):
     """A flow on an intake's log, with probes, in a process of its own."""
