@@ -93,6 +93,7 @@ EVERY_COMMAND = {
     "recovery": ["recovery", "store", "2"],
     "project": ["project", "add", "7"],
     "send": ["send", "control", "mute", "--project", "1", "--slug", SLUG, "--muted", "true"],
+    "notify": ["notify", "--help"],
     "demo": ["demo"],
 }
 
@@ -166,6 +167,7 @@ RUN_ON = {
     "serve": ["serve", "--port", "0"],
     "intake": ["intake", "--port", "0"],
     "lines": ["send", "lines"],
+    "notifier": ["notify"],
     "help of run": ["run", "--help"],
 }
 
