@@ -30,6 +30,13 @@ from state.publish.snapshot import open_snapshot
 Converse = Callable[[duckdb.DuckDBPyConnection, argparse.Namespace], None]
 """Answers a person at a terminal, or a pipe."""
 WHY = "why"
+_EXTRA = (
+    *("organization_id", "name", "mttr_seconds", "mtbf_seconds", "longest_seconds"),
+    *("early_seconds", "failing_seconds", "lasted_seconds"),
+)
+"""Columns for programs, which say what others say for people: a terminal leaves them out first."""
+_LESS = ("owner", "check_in_id", "project_id")
+"""What it leaves out next, where a question does not say."""
 _CURRENT = ("status", "incidents", "muted", "lag")
 """Questions about now: on a terminal they are headed by how old the answer is."""
 
@@ -137,7 +144,8 @@ def _answer_question(connection: duckdb.DuckDBPyConnection, name: str, options: 
         check_slug(connection, by)
     if name in _CURRENT and sys.stdout.isatty() and not (options.json or options.csv):
         print(clean(age.headline(datetime.now(UTC), options.zone or UTC)))
-    render = renderer(options, question.optional, question.heading)
+    optional = (*_EXTRA, *(question.optional or _LESS))
+    render = renderer(options, optional, question.heading)
     if name == "lag":
         _answer_lag(connection, query, parameters, render, options.data_dir)
     else:
