@@ -45,7 +45,7 @@ _HOURS = """
     GROUP BY ALL ORDER BY ALL"""
 _SLOWEST = """
     SELECT project_id, slug, environment, p50_ms, p95_ms, max_ms FROM durations($since, $ends)
-    ORDER BY p95_ms DESC, project_id, slug, environment LIMIT $most"""
+    WHERE max_ms IS NOT NULL ORDER BY p95_ms DESC, project_id, slug, environment LIMIT $most"""
 _NOISIEST = """
     SELECT project_id, slug, environment, occurrences, resolutions FROM noisiest
     ORDER BY messages DESC, project_id, slug, environment LIMIT $most"""
