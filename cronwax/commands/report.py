@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from cronwax.commands.arguments import OneLineParser, complain, data_dir, path
@@ -13,7 +14,8 @@ from state.program import program
 def parser() -> OneLineParser:
     """The command line."""
     top = OneLineParser(
-        prog=f"{program()} report", description="Write one HTML page about the published snapshot."
+        prog=f"{program()} report",
+        description="Write one HTML page about the published snapshot; report sla --help: the SLA of a month.",
     )
     top.add_argument("--data-dir", type=path, default=data_dir(), help="the flow's data folder (%(default)s)")
     top.add_argument("--out", type=path, help="the file to write (report.html in the data folder)")
@@ -23,6 +25,11 @@ def parser() -> OneLineParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page and say where it is; returns the exit status."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["sla"]:
+        from cronwax.commands import sla
+
+        return sla.main(words[1:])
     options = parser().parse_args(arguments)
     import duckdb
 
