@@ -36,13 +36,13 @@ class Worker(threading.Thread):
         tables: RoutesTables,
         ledger: Ledger,
         counts: Counts,
-        failed: Callable[[LedgerError], None],
+        failed: Callable[[Exception], None],
         before: Worker | None = None,
         now_s: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`failed` is called, in this thread, when the ledger cannot be used any more. `before`: the worker that had
-        the target until now; it comes to its end first."""
+        """`failed` is called, in this thread, when it cannot go on: the ledger cannot be used any more. `before`: the
+        worker that had the target until now; it comes to its end first."""
         super().__init__(name=f"target-{name}", daemon=True)
         self._target = name
         self._config = config
@@ -77,8 +77,10 @@ class Worker(threading.Thread):
             self._before = None
         try:
             self._work()
-        except LedgerError as error:
-            if not self._ended.is_set():
+        except Exception as error:
+            # Whatever it is, the process must not go on with a target that nobody serves. When it is ending anyway, the
+            # ledger may be closed already.
+            if not (self._ended.is_set() and isinstance(error, LedgerError)):
                 self._failed(error)
         finally:
             self._drop_sender()
@@ -222,7 +224,7 @@ def _within(seconds: float, call: Callable[[], str | None]) -> str:
 class Delivery:
     """The workers of all targets."""
 
-    def __init__(self, ledger: Ledger, counts: Counts, failed: Callable[[LedgerError], None]) -> None:
+    def __init__(self, ledger: Ledger, counts: Counts, failed: Callable[[Exception], None]) -> None:
         self._ledger = ledger
         self._counts = counts
         self._failed = failed

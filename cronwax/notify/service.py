@@ -72,7 +72,7 @@ class Notifier:
         self._since_us = since_us
         self._now_ms = now_ms
         self._stopping = threading.Event()
-        self._failure: LedgerError | None = None
+        self._failure: Exception | None = None
         self._planner = self._new_planner()
         self.counts = Counts(now_ms, lambda: waiting(ledger), lambda: len(self._planner.incidents))
         self._delivery = Delivery(ledger, self.counts, self._fail)
@@ -227,7 +227,7 @@ class Notifier:
             usual_ms=self._facts.usual_ms,
         )
 
-    def _fail(self, error: LedgerError) -> None:
+    def _fail(self, error: Exception) -> None:
         self._failure = error
         self._stopping.set()
 

@@ -7,8 +7,12 @@ import logging
 import pytest
 
 from cronwax.notify.sources.kafka import KafkaOccurrences
+from tests.intake.running import wait_for
 from tests.kafka.conftest import MOCK_PARTITIONS
 from tests.kafka.topics import send
+from tests.notify.messages import failure, recovery
+from tests.notify.places import Place, route_all, titles
+from tests.notify.receivers import Receiver
 
 
 class Reading:
@@ -106,3 +110,40 @@ def test_what_the_topic_no_longer_holds_is_said_and_passed_over(real_broker, set
     assert reading.read(4) == [b"6", b"7", b"8", b"9"]
     assert f"{topic}/0 no longer holds 4 messages that were not read" in caplog.text
     reading.close()
+
+
+def test_a_notifier_beside_kafka_goes_on_where_it_was(broker, settings_for, tmp_path):
+    settings = settings_for(broker)
+    receiver = Receiver()
+    place = Place(
+        tmp_path,
+        source="kafka",
+        kafka_bootstrap_servers=settings.kafka_bootstrap_servers,
+        occurrences_topic=settings.occurrences_topic,
+    )
+
+    def produce(*messages: bytes) -> None:
+        bootstrap = settings.kafka_bootstrap_servers
+        send(bootstrap, settings.occurrences_topic, 1, [(0, message) for message in messages])
+
+    try:
+        route_all(place, ops=receiver)
+        produce(failure("past"), recovery("past"), failure("a"))
+        process = place.start()
+        wait_for(lambda: len(receiver.taken) == 1)
+        produce(failure("b"))
+        wait_for(lambda: len(receiver.taken) == 2)
+        assert place.stop(process) == 0
+        produce(recovery("a"), recovery("b"))
+        process = place.start()
+        wait_for(lambda: len(receiver.taken) == 4)
+        assert place.stop(process) == 0
+    finally:
+        place.close()
+        receiver.close()
+    assert titles(receiver) == [
+        "a (production) failed",
+        "b (production) failed",
+        "a (production) recovered",
+        "b (production) recovered",
+    ]

@@ -59,7 +59,11 @@ class Receiver:
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                request = Request(self.path, dict(self.headers.items()), self.rfile.read(length))
+                body = self.rfile.read(length)
+                if len(body) < length:  # whoever asked was killed while it did
+                    self.close_connection = True
+                    return
+                request = Request(self.path, dict(self.headers.items()), body)
                 answer = receiver._judged(request)
                 if answer.status == -1:
                     receiver._ended.wait(HANG_SECONDS)

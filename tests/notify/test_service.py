@@ -274,3 +274,21 @@ def test_routes_by_owner_usual_durations_and_deleted_monitors_come_from_the_snap
     running.stop()
     assert titles(others)[1] == "orphan (production): the monitor or its environment was deleted"
     assert len(billing.taken) == 1
+
+
+def test_a_fault_of_the_program_in_one_target_ends_the_process_and_is_shown(
+    place: Place, notify, receiver, monkeypatch
+):
+    from cronwax.notify.delivery import Worker
+
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("a fault")
+
+    monkeypatch.setattr(Worker, "_attempt", faulty)
+    route_all(place, ops=receiver)
+    running = notify()
+    wait_for(lambda: running.ledger.positions())
+    place.happen([failure("a")])
+    running.thread.join(20)
+    assert isinstance(running.problem, ZeroDivisionError)
+    running.problem = None
