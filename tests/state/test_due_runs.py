@@ -8,6 +8,7 @@ import pytest
 
 from dataflow.monitors.crontab import Crontab
 from dataflow.monitors.schedule import schedule_for
+from dataflow.monitors.times import Microseconds
 from tests.state.answer_rows import World
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,7 +60,7 @@ def test_the_next_24_hours_are_those_of_the_flow(moment: str) -> None:
     expected = []
     for number, (crontab, zone) in enumerate((crontab, zone) for crontab in CRONTABS for zone in ZONES):
         schedule, slug = schedule_for("crontab", crontab, zone), f"m{number}"
-        due = schedule.after((minute(now) * 60 - 1) * 1_000_000)
+        due = int(schedule.after(Microseconds((minute(now) * 60 - 1) * 1_000_000)))
         world.monitor(
             slug,
             schedule_type="crontab",
@@ -69,7 +70,7 @@ def test_the_next_24_hours_are_those_of_the_flow(moment: str) -> None:
         )
         while due < minute(now) + 1440:
             expected.append((slug, EPOCH + timedelta(minutes=due)))
-            due = schedule.after(due * 60_000_000)
+            due = int(schedule.after(Microseconds(due * 60_000_000)))
     found = world.rows("SELECT slug, due_at FROM due_runs")
     assert sorted((slug, at.astimezone(UTC)) for slug, at in found) == sorted(expected)
 

@@ -52,7 +52,7 @@ COMMENT ON MACRO TABLE crontab_numbers IS
     'crontab_numbers(): the plain numbers of all crontabs in use. place: 1 minute, 2 hour, 3 day of month, 4 month, 5 day of week (0 is Sunday).';
 
 CREATE OR REPLACE MACRO crontab_days(from_day, days) AS TABLE
-WITH cronwax_given AS MATERIALIZED (
+WITH cronwax_given AS (
     SELECT from_day::DATE AS cronwax_from, days::BIGINT AS cronwax_days
 ),
 cronwax_dates AS (
@@ -82,19 +82,21 @@ cronwax_numbers AS (
 ),
 -- Of each schedule the days of month and the days of week that it names.
 cronwax_by_day AS (
-    SELECT n.schedule, c.day FROM cronwax_numbers AS n JOIN cronwax_calendar AS c ON n.place = 3 AND c.number = n.number
+    SELECT n.schedule AS cronwax_schedule, c.day AS cronwax_day
+    FROM cronwax_calendar AS c JOIN cronwax_numbers AS n ON n.place = 3 AND c.number = n.number
     UNION
-    SELECT s.schedule, c.day FROM cronwax_days_of AS s JOIN cronwax_calendar AS c ON c.number = CASE
+    SELECT s.schedule, c.day FROM cronwax_calendar AS c JOIN cronwax_days_of AS s ON c.number = CASE
         WHEN regexp_matches(s.item, '^LW(/\d+)?$') THEN c.last_workday
         WHEN regexp_matches(s.item, '^L(/\d+)?$') THEN c.last
     END
 ),
 cronwax_by_weekday AS (
-    SELECT n.schedule, c.day FROM cronwax_numbers AS n JOIN cronwax_calendar AS c ON n.place = 5 AND c.weekday = n.number
+    SELECT n.schedule AS cronwax_schedule, c.day AS cronwax_day
+    FROM cronwax_calendar AS c JOIN cronwax_numbers AS n ON n.place = 5 AND c.weekday = n.number
     UNION
     SELECT s.schedule, c.day
-    FROM cronwax_weekdays_of AS s
-    JOIN cronwax_calendar AS c ON c.weekday = coalesce(
+    FROM cronwax_calendar AS c
+    JOIN cronwax_weekdays_of AS s ON c.weekday = coalesce(
             try_cast(regexp_extract(s.item, '^(\d+)(#|L$)', 1) AS INTEGER) % 7,
             list_position(['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'], regexp_extract(s.item, '^([A-Z]+)#', 1)[1:3]) - 1
         )
@@ -104,16 +106,20 @@ cronwax_by_weekday AS (
         END
 ),
 cronwax_months AS (
-    SELECT n.schedule, c.day FROM cronwax_numbers AS n JOIN cronwax_calendar AS c ON n.place = 4 AND c.month = n.number
+    SELECT n.schedule AS cronwax_schedule, c.day AS cronwax_day
+    FROM cronwax_calendar AS c JOIN cronwax_numbers AS n ON n.place = 4 AND c.month = n.number
 )
-SELECT f.schedule, m.day
-FROM cronwax_fields AS f
-JOIN cronwax_months AS m ON m.schedule = f.schedule
-LEFT JOIN cronwax_by_day AS d ON d.schedule = f.schedule AND d.day = m.day
-LEFT JOIN cronwax_by_weekday AS w ON w.schedule = f.schedule AND w.day = m.day
+SELECT cronwax_m.cronwax_schedule AS schedule, cronwax_m.cronwax_day AS day
+FROM cronwax_months AS cronwax_m
+LEFT JOIN cronwax_by_day AS cronwax_d
+    ON cronwax_d.cronwax_schedule = cronwax_m.cronwax_schedule AND cronwax_d.cronwax_day = cronwax_m.cronwax_day
+LEFT JOIN cronwax_by_weekday AS cronwax_w
+    ON cronwax_w.cronwax_schedule = cronwax_m.cronwax_schedule AND cronwax_w.cronwax_day = cronwax_m.cronwax_day
+JOIN cronwax_fields AS f ON f.schedule = cronwax_m.cronwax_schedule
 WHERE CASE
-    WHEN f.fields[3] LIKE '*%' OR f.fields[5] LIKE '*%' THEN d.day IS NOT NULL AND w.day IS NOT NULL
-    ELSE d.day IS NOT NULL OR w.day IS NOT NULL
+    WHEN f.fields[3] LIKE '*%' OR f.fields[5] LIKE '*%'
+        THEN cronwax_d.cronwax_day IS NOT NULL AND cronwax_w.cronwax_day IS NOT NULL
+    ELSE cronwax_d.cronwax_day IS NOT NULL OR cronwax_w.cronwax_day IS NOT NULL
 END;
 COMMENT ON MACRO TABLE crontab_days IS
     'crontab_days(from_day, days): on which days, on the wall, each crontab in use is due.';

@@ -2,8 +2,10 @@
 -- TIMESTAMPTZ counts days, and date_trunc weeks, in the session's zone.
 --
 -- A macro's arguments are pasted in as text: in a scalar macro without a subquery they mean what the caller meant. A
--- macro with a FROM binds them first, in a CTE without FROM, under names that begin with cronwax_: else a column of a
--- table inside would be taken for the caller's column of the same name.
+-- macro with a FROM binds them first, in a CTE, where no other names are in scope than such as begin with cronwax_: else
+-- a column of a table inside would be taken for the caller's column of the same name. DuckDB 1.2 binds a CTE where it is
+-- used: so whatever stands before such a CTE in a FROM has names that begin with cronwax_, too. (AS MATERIALIZED would
+-- do, but is lost when the macro is stored.)
 
 CREATE OR REPLACE MACRO span(from_time, to_time) AS to_microseconds(epoch_us(to_time) - epoch_us(from_time));
 COMMENT ON MACRO span IS 'The time from one moment to another as an INTERVAL of hours, minutes and seconds.';

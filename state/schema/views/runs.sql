@@ -193,7 +193,7 @@ COMMENT ON COLUMN run_durations.timeouts IS 'How many runs of the 7 days timed o
 -- Most runs are held against their own expected time. Only of environments with a run ahead of it is looked at what
 -- came before, up to 31 days back: for as long as the flow itself owes misses.
 CREATE OR REPLACE MACRO lateness(from_time, to_time) AS TABLE
-WITH cronwax_near AS MATERIALIZED (
+WITH cronwax_near AS (
     SELECT cronwax_scan.*, cronwax_scan.cronwax_date_added >= from_time::TIMESTAMPTZ AS cronwax_is_meant
     FROM (
         SELECT c.project_id AS cronwax_project_id, c.slug AS cronwax_slug, c.environment AS cronwax_environment,
@@ -207,42 +207,46 @@ WITH cronwax_near AS MATERIALIZED (
         AND cronwax_scan.cronwax_date_added < to_time::TIMESTAMPTZ
 ),
 cronwax_runs AS (
-    SELECT n.cronwax_project_id AS project_id, n.cronwax_slug AS slug, n.cronwax_environment AS environment,
-        n.cronwax_check_in_id AS check_in_id, n.cronwax_date_added AS date_added, n.cronwax_expected_time AS expected_time
-    FROM cronwax_near AS n
-    WHERE n.cronwax_is_meant AND NOT n.cronwax_is_absent
+    SELECT cronwax_n.* FROM cronwax_near AS cronwax_n WHERE cronwax_n.cronwax_is_meant AND NOT cronwax_n.cronwax_is_absent
 ),
 cronwax_ahead AS (
-    SELECT DISTINCT r.project_id, r.slug, r.environment
-    FROM cronwax_runs AS r
-    WHERE r.date_added < r.expected_time
+    SELECT DISTINCT cronwax_r.cronwax_project_id, cronwax_r.cronwax_slug, cronwax_r.cronwax_environment
+    FROM cronwax_runs AS cronwax_r
+    WHERE cronwax_r.cronwax_date_added < cronwax_r.cronwax_expected_time
 ),
 cronwax_around AS (
-    SELECT n.cronwax_project_id AS project_id, n.cronwax_slug AS slug, n.cronwax_environment AS environment,
-        n.cronwax_check_in_id AS check_in_id, n.cronwax_date_added AS date_added, n.cronwax_is_absent AS is_absent
-    FROM cronwax_near AS n
-    JOIN cronwax_ahead AS a ON a.project_id = n.cronwax_project_id AND a.slug = n.cronwax_slug
-        AND a.environment = n.cronwax_environment
+    SELECT cronwax_n.*
+    FROM cronwax_near AS cronwax_n
+    JOIN cronwax_ahead AS cronwax_a ON cronwax_a.cronwax_project_id = cronwax_n.cronwax_project_id
+        AND cronwax_a.cronwax_slug = cronwax_n.cronwax_slug
+        AND cronwax_a.cronwax_environment = cronwax_n.cronwax_environment
 ),
 cronwax_before AS (
-    SELECT n.project_id, n.slug, n.environment, n.check_in_id, lag(n.is_absent) OVER by_start AS follows_absence,
-        lag(n.date_added) OVER by_start AS absent_at
-    FROM cronwax_around AS n
-    WINDOW by_start AS (
-        PARTITION BY n.project_id, n.slug, n.environment ORDER BY n.date_added, NOT n.is_absent, n.check_in_id
+    SELECT cronwax_n.cronwax_project_id, cronwax_n.cronwax_slug, cronwax_n.cronwax_environment,
+        cronwax_n.cronwax_check_in_id, lag(cronwax_n.cronwax_is_absent) OVER cronwax_by_start AS cronwax_follows_absence,
+        lag(cronwax_n.cronwax_date_added) OVER cronwax_by_start AS cronwax_absent_at
+    FROM cronwax_around AS cronwax_n
+    WINDOW cronwax_by_start AS (
+        PARTITION BY cronwax_n.cronwax_project_id, cronwax_n.cronwax_slug, cronwax_n.cronwax_environment
+        ORDER BY cronwax_n.cronwax_date_added, NOT cronwax_n.cronwax_is_absent, cronwax_n.cronwax_check_in_id
     )
 ),
 cronwax_due AS (
-    SELECT r.project_id, r.slug, r.environment, r.date_added,
-        CASE WHEN b.follows_absence AND r.date_added < r.expected_time THEN b.absent_at ELSE r.expected_time END AS due_at
-    FROM cronwax_runs AS r
-    LEFT JOIN cronwax_before AS b ON b.project_id = r.project_id AND b.slug = r.slug AND b.environment = r.environment
-        AND b.check_in_id = r.check_in_id
+    SELECT cronwax_r.cronwax_project_id, cronwax_r.cronwax_slug, cronwax_r.cronwax_environment,
+        cronwax_r.cronwax_date_added,
+        CASE WHEN cronwax_b.cronwax_follows_absence AND cronwax_r.cronwax_date_added < cronwax_r.cronwax_expected_time
+            THEN cronwax_b.cronwax_absent_at ELSE cronwax_r.cronwax_expected_time END AS cronwax_due_at
+    FROM cronwax_runs AS cronwax_r
+    LEFT JOIN cronwax_before AS cronwax_b ON cronwax_b.cronwax_project_id = cronwax_r.cronwax_project_id
+        AND cronwax_b.cronwax_slug = cronwax_r.cronwax_slug
+        AND cronwax_b.cronwax_environment = cronwax_r.cronwax_environment
+        AND cronwax_b.cronwax_check_in_id = cronwax_r.cronwax_check_in_id
 ),
 cronwax_late AS (
-    SELECT d.project_id, d.slug, d.environment, greatest(epoch_us(d.date_added) - epoch_us(d.due_at), 0) AS late_us
+    SELECT d.cronwax_project_id AS project_id, d.cronwax_slug AS slug, d.cronwax_environment AS environment,
+        greatest(epoch_us(d.cronwax_date_added) - epoch_us(d.cronwax_due_at), 0) AS late_us
     FROM cronwax_due AS d
-    WHERE d.date_added > d.due_at - INTERVAL 1 MINUTE
+    WHERE d.cronwax_date_added > d.cronwax_due_at - INTERVAL 1 MINUTE
 ),
 cronwax_figures AS (
     SELECT l.project_id, l.slug, l.environment, count(*) AS runs, count(*) FILTER (WHERE l.late_us >= 60000000) AS late_runs,

@@ -76,81 +76,96 @@ COMMENT ON COLUMN monitor_status.beyond_margin_seconds IS
 -- What lies in a disabled period is taken off everywhere. unknown is what is left of the time: so it holds what lies
 -- before the monitor was created, too.
 CREATE OR REPLACE MACRO uptime(from_time, to_time) AS TABLE
-WITH cronwax_given AS MATERIALIZED (
+WITH cronwax_given AS (
     SELECT from_time::TIMESTAMPTZ AS cronwax_from, to_time::TIMESTAMPTZ AS cronwax_to
 ),
 cronwax_bounds AS (
-    SELECT g.cronwax_from, least(g.cronwax_to, s.event_clock) AS cronwax_to,
-        greatest(0, coalesce(epoch_us(least(g.cronwax_to, s.event_clock)) - epoch_us(g.cronwax_from), 0)) AS cronwax_us
-    FROM cronwax_given AS g
-    CROSS JOIN snapshot_info AS s
-    WHERE s.event_clock IS NOT NULL
+    SELECT cronwax_g.cronwax_from, least(cronwax_g.cronwax_to, cronwax_s.event_clock) AS cronwax_to,
+        greatest(0, coalesce(epoch_us(least(cronwax_g.cronwax_to, cronwax_s.event_clock))
+            - epoch_us(cronwax_g.cronwax_from), 0)) AS cronwax_us
+    FROM cronwax_given AS cronwax_g
+    CROSS JOIN snapshot_info AS cronwax_s
+    WHERE cronwax_s.event_clock IS NOT NULL
 ),
 cronwax_parts AS (
-    SELECT p.project_id, p.slug, p.environment, p.state, p.is_muted,
-        epoch_us(least(p.ended_at, b.cronwax_to)) - epoch_us(greatest(p.began_at, b.cronwax_from)) AS lasted_us
-    FROM state_periods AS p
-    JOIN cronwax_bounds AS b
-        ON p.began_at < b.cronwax_to AND p.ended_at > coalesce(b.cronwax_from, '-infinity'::TIMESTAMPTZ)
+    SELECT p.project_id AS cronwax_project, p.slug AS cronwax_slug, p.environment AS cronwax_environment,
+        p.state AS cronwax_state, p.is_muted AS cronwax_is_muted,
+        epoch_us(least(p.ended_at, cronwax_b.cronwax_to)) - epoch_us(greatest(p.began_at, cronwax_b.cronwax_from))
+            AS cronwax_us
+    FROM cronwax_bounds AS cronwax_b
+    JOIN state_periods AS p
+        ON p.began_at < cronwax_b.cronwax_to AND p.ended_at > coalesce(cronwax_b.cronwax_from, '-infinity'::TIMESTAMPTZ)
 ),
 cronwax_sums AS (
-    SELECT p.project_id, p.slug, p.environment,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'ok'), 0)::BIGINT AS ok_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'failing'), 0)::BIGINT AS failing_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'blind'), 0)::BIGINT AS blind_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'disabled'), 0)::BIGINT AS disabled_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.is_muted), 0)::BIGINT AS muted_us
-    FROM cronwax_parts AS p
-    GROUP BY p.project_id, p.slug, p.environment
+    SELECT cronwax_p.cronwax_project, cronwax_p.cronwax_slug, cronwax_p.cronwax_environment,
+        coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'ok'), 0)::BIGINT AS cronwax_ok,
+        coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'failing'), 0)::BIGINT AS cronwax_failing,
+        coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'blind'), 0)::BIGINT AS cronwax_blind,
+        coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'disabled'), 0)::BIGINT
+            AS cronwax_disabled,
+        coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_is_muted), 0)::BIGINT AS cronwax_muted
+    FROM cronwax_parts AS cronwax_p
+    GROUP BY ALL
 ),
 cronwax_ends AS (
-    SELECT i.project_id, i.slug, i.environment, i.incident_id, i.starting_timestamp AS starts,
+    SELECT i.project_id AS cronwax_project, i.slug AS cronwax_slug, i.environment AS cronwax_environment,
+        i.incident_id AS cronwax_incident, i.starting_timestamp AS cronwax_starts,
         CASE WHEN i.resolving_timestamp IS NULL THEN 'infinity'::TIMESTAMPTZ
-            ELSE greatest(i.starting_timestamp, i.resolving_timestamp) END AS ends
+            ELSE greatest(i.starting_timestamp, i.resolving_timestamp) END AS cronwax_ends
     FROM incidents AS i
 ),
 cronwax_spans AS (
-    SELECT i.project_id, i.slug, i.environment, i.incident_id, greatest(i.starts, b.cronwax_from) AS opened,
-        least(i.ends, b.cronwax_to) AS closed
-    FROM cronwax_ends AS i
-    JOIN cronwax_bounds AS b
-        ON i.starts < b.cronwax_to AND i.ends > coalesce(b.cronwax_from, '-infinity'::TIMESTAMPTZ)
+    SELECT cronwax_i.*, greatest(cronwax_i.cronwax_starts, cronwax_b.cronwax_from) AS cronwax_opened,
+        least(cronwax_i.cronwax_ends, cronwax_b.cronwax_to) AS cronwax_closed
+    FROM cronwax_bounds AS cronwax_b
+    JOIN cronwax_ends AS cronwax_i ON cronwax_i.cronwax_starts < cronwax_b.cronwax_to
+        AND cronwax_i.cronwax_ends > coalesce(cronwax_b.cronwax_from, '-infinity'::TIMESTAMPTZ)
 ),
 cronwax_hidden AS (
-    SELECT DISTINCT o.incident_id
-    FROM cronwax_spans AS o
-    JOIN disabled_periods AS d ON d.project_id = o.project_id AND d.slug = o.slug
-        AND d.began_at <= o.opened AND coalesce(d.ended_at, 'infinity'::TIMESTAMPTZ) >= o.closed
+    SELECT DISTINCT cronwax_o.cronwax_incident
+    FROM cronwax_spans AS cronwax_o
+    JOIN disabled_periods AS d ON d.project_id = cronwax_o.cronwax_project AND d.slug = cronwax_o.cronwax_slug
+        AND d.began_at <= cronwax_o.cronwax_opened
+        AND coalesce(d.ended_at, 'infinity'::TIMESTAMPTZ) >= cronwax_o.cronwax_closed
 ),
 cronwax_incidents AS (
-    SELECT o.project_id, o.slug, o.environment, count(*) AS incidents
-    FROM cronwax_spans AS o
-    LEFT JOIN cronwax_hidden AS h ON h.incident_id = o.incident_id
-    WHERE h.incident_id IS NULL
-    GROUP BY o.project_id, o.slug, o.environment
+    SELECT cronwax_o.cronwax_project, cronwax_o.cronwax_slug, cronwax_o.cronwax_environment, count(*) AS cronwax_number
+    FROM cronwax_spans AS cronwax_o
+    LEFT JOIN cronwax_hidden AS cronwax_h ON cronwax_h.cronwax_incident = cronwax_o.cronwax_incident
+    WHERE cronwax_h.cronwax_incident IS NULL
+    GROUP BY ALL
 ),
-cronwax_figures AS (
-    SELECT e.project_id, e.slug, e.environment, m.organization_id, m.name, m.owner,
-        coalesce(s.ok_us, 0) AS ok_us, coalesce(s.failing_us, 0) AS failing_us, coalesce(s.blind_us, 0) AS blind_us,
-        coalesce(s.disabled_us, 0) AS disabled_us, coalesce(s.muted_us, 0) AS muted_us,
-        greatest(coalesce(s.blind_us, 0), coalesce(b.cronwax_us, 0) - coalesce(s.ok_us, 0) - coalesce(s.failing_us, 0)
-            - coalesce(s.disabled_us, 0)) AS unknown_us,
-        coalesce(i.incidents, 0) AS incidents
+cronwax_all AS (
+    SELECT e.project_id AS cronwax_project, e.slug AS cronwax_slug, e.environment AS cronwax_environment,
+        m.organization_id AS cronwax_organization, m.name AS cronwax_name, m.owner AS cronwax_owner
     FROM monitor_environments AS e
     JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
-    CROSS JOIN cronwax_given AS g
-    LEFT JOIN cronwax_bounds AS b ON true
-    LEFT JOIN cronwax_sums AS s
-        ON s.project_id = e.project_id AND s.slug = e.slug AND s.environment = e.environment
-    LEFT JOIN cronwax_incidents AS i
-        ON i.project_id = e.project_id AND i.slug = e.slug AND i.environment = e.environment
+),
+cronwax_figures AS (
+    SELECT cronwax_e.*, coalesce(cronwax_s.cronwax_ok, 0) AS cronwax_ok,
+        coalesce(cronwax_s.cronwax_failing, 0) AS cronwax_failing, coalesce(cronwax_s.cronwax_blind, 0) AS cronwax_blind,
+        coalesce(cronwax_s.cronwax_disabled, 0) AS cronwax_disabled, coalesce(cronwax_s.cronwax_muted, 0) AS cronwax_muted,
+        greatest(coalesce(cronwax_s.cronwax_blind, 0), coalesce(cronwax_b.cronwax_us, 0)
+            - coalesce(cronwax_s.cronwax_ok, 0) - coalesce(cronwax_s.cronwax_failing, 0)
+            - coalesce(cronwax_s.cronwax_disabled, 0)) AS cronwax_unknown,
+        coalesce(cronwax_i.cronwax_number, 0) AS cronwax_number
+    FROM cronwax_all AS cronwax_e
+    LEFT JOIN cronwax_bounds AS cronwax_b ON true
+    LEFT JOIN cronwax_sums AS cronwax_s ON cronwax_s.cronwax_project = cronwax_e.cronwax_project
+        AND cronwax_s.cronwax_slug = cronwax_e.cronwax_slug
+        AND cronwax_s.cronwax_environment = cronwax_e.cronwax_environment
+    LEFT JOIN cronwax_incidents AS cronwax_i ON cronwax_i.cronwax_project = cronwax_e.cronwax_project
+        AND cronwax_i.cronwax_slug = cronwax_e.cronwax_slug
+        AND cronwax_i.cronwax_environment = cronwax_e.cronwax_environment
 )
-SELECT f.project_id, f.slug, f.environment, to_microseconds(f.ok_us) AS ok, to_microseconds(f.failing_us) AS failing,
-    to_microseconds(f.unknown_us) AS unknown,
-    CASE WHEN f.ok_us + f.failing_us > 0 THEN f.ok_us / (f.ok_us + f.failing_us) END AS uptime, f.incidents,
-    f.organization_id, f.name, f.owner, f.ok_us / 1000000 AS ok_seconds, f.failing_us / 1000000 AS failing_seconds,
-    f.unknown_us / 1000000 AS unknown_seconds, f.blind_us / 1000000 AS blind_seconds,
-    f.disabled_us / 1000000 AS disabled_seconds, f.muted_us / 1000000 AS muted_seconds
+SELECT f.cronwax_project AS project_id, f.cronwax_slug AS slug, f.cronwax_environment AS environment,
+    to_microseconds(f.cronwax_ok) AS ok, to_microseconds(f.cronwax_failing) AS failing,
+    to_microseconds(f.cronwax_unknown) AS unknown,
+    CASE WHEN f.cronwax_ok + f.cronwax_failing > 0 THEN f.cronwax_ok / (f.cronwax_ok + f.cronwax_failing) END AS uptime,
+    f.cronwax_number AS incidents, f.cronwax_organization AS organization_id, f.cronwax_name AS name,
+    f.cronwax_owner AS owner, f.cronwax_ok / 1000000 AS ok_seconds, f.cronwax_failing / 1000000 AS failing_seconds,
+    f.cronwax_unknown / 1000000 AS unknown_seconds, f.cronwax_blind / 1000000 AS blind_seconds,
+    f.cronwax_disabled / 1000000 AS disabled_seconds, f.cronwax_muted / 1000000 AS muted_seconds
 FROM cronwax_figures AS f;
 COMMENT ON MACRO TABLE uptime IS
     'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, nothing has finished yet, or check-ins were being lost (a system incident, while no incident of its own was open: blind_seconds, a part of unknown). ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. ..._seconds: the same as numbers that every tool can sum. disabled_seconds: the monitor was disabled, which counts as nothing of the others. muted_seconds: the part of all of it in which it was muted. What lies after the event clock does not count. from_time NULL: from the first run on; to_time NULL: to the event clock.';
@@ -199,7 +214,7 @@ COMMENT ON COLUMN uptime_daily.disabled_seconds IS 'Seconds in which the monitor
 COMMENT ON COLUMN uptime_daily.muted_seconds IS 'Seconds, of all of these, in which monitor or environment was muted.';
 
 CREATE OR REPLACE MACRO working_hours(from_time, to_time, time_zone, opens, closes) AS TABLE
-WITH cronwax_given AS MATERIALIZED (
+WITH cronwax_given AS (
     SELECT from_time::TIMESTAMPTZ AS cronwax_from, to_time::TIMESTAMPTZ AS cronwax_to, time_zone::VARCHAR AS cronwax_zone,
         opens::TIME AS cronwax_opens, closes::TIME AS cronwax_closes
 ),
@@ -222,7 +237,7 @@ COMMENT ON MACRO TABLE working_hours IS
     'working_hours(from_time, to_time, time_zone, opens, closes): from when to when it is working time, Mondays to Fridays from opens to closes (''09:00'', ''17:00'') on the clocks of an IANA time zone; one row a day. Holidays: cronwax report sla.';
 
 CREATE OR REPLACE MACRO uptime_in_hours(from_time, to_time, time_zone, opens, closes) AS TABLE
-WITH cronwax_given AS MATERIALIZED (
+WITH cronwax_given AS (
     SELECT from_time::TIMESTAMPTZ AS cronwax_from, to_time::TIMESTAMPTZ AS cronwax_to, time_zone::VARCHAR AS cronwax_zone,
         opens::TIME AS cronwax_opens, closes::TIME AS cronwax_closes
 ),
@@ -244,8 +259,8 @@ SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner,
     coalesce(sum(s.seconds) FILTER (WHERE p.state = 'failing'), 0) AS failing_seconds,
     coalesce(sum(s.seconds) FILTER (WHERE p.state IN ('unknown', 'blind')), 0) AS unknown_seconds,
     coalesce(sum(s.seconds) FILTER (WHERE p.state = 'disabled'), 0) AS disabled_seconds
-FROM state_periods AS p
-JOIN cronwax_hours AS h ON p.began_at < h.cronwax_ends AND p.ended_at > h.cronwax_begins
+FROM cronwax_hours AS h
+JOIN state_periods AS p ON p.began_at < h.cronwax_ends AND p.ended_at > h.cronwax_begins
     AND h.cronwax_begins < h.cronwax_ends
 CROSS JOIN LATERAL (
     SELECT seconds_between(greatest(p.began_at, h.cronwax_begins), least(p.ended_at, h.cronwax_ends)) AS seconds
