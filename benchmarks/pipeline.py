@@ -19,6 +19,7 @@ from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
 from dataflow.stream.batch import SourceBatch
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.items import Chunk, Records, Sampled, Ticks, Volumes
 from state.write.writer import StateWriter
 
@@ -34,16 +35,18 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
-        partitions: list[str],
+        inputs: Inputs,
         data_dir: Path | None = None,
         snapshots: dict[str, dict[int, bytes]] | None = None,
     ) -> None:
-        self._decode = Decode(settings.projects(), settings.gate_groups, settings.clock_delay_us)
+        self._decode = Decode(
+            settings.projects(), settings.gate_groups, settings.clock_delay_us, inputs.are_ordered
+        )
         limits = Limits(settings.max_monitors_per_organization, UNLIMITED)
         made: dict[str, Any] = {
             "gate": lambda snapshot: Gate(
                 settings.key_groups,
-                partitions,
+                inputs,
                 limits,
                 settings.rate_limit,
                 settings.sample_new_monitors,
@@ -134,7 +137,7 @@ def replayed(settings: Settings, data_dir: Path | None = None, commit_every: int
     """A pipeline that has taken in the settings' file; it commits every so many batches."""
     assert settings.checkins_path is not None
     source = FileSource(settings.checkins_path, settings.batch_size, projects=settings.projects())
-    pipeline = Pipeline(settings, source.origins, data_dir)
+    pipeline = Pipeline(settings, source.inputs, data_dir)
     partition = source.build_part("source", source.origins[0], None)
     number = 0
     while True:

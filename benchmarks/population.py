@@ -41,7 +41,7 @@ def run_steps(stream: Path) -> Figures:
     settings = Settings.load()
     assert settings.checkins_path is not None
     source = FileSource(settings.checkins_path, settings.batch_size, projects=settings.projects())
-    pipeline = Pipeline(settings, source.origins)
+    pipeline = Pipeline(settings, source.inputs)
     before = resident_bytes()
     monitors, _ = _feed(pipeline, source)
     pipeline.snapshots()
@@ -56,7 +56,7 @@ def run_steps(stream: Path) -> Figures:
     del pipeline
     gc.collect()
     started = time.perf_counter()
-    Pipeline(settings, source.origins, snapshots=snapshots)
+    Pipeline(settings, source.inputs, snapshots=snapshots)
     restore_s = time.perf_counter() - started
     return {
         "messages": messages,

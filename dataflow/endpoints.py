@@ -6,6 +6,7 @@ import atexit
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bytewax.inputs import FixedPartitionedSource
@@ -34,6 +35,7 @@ from dataflow.process.log import log
 from dataflow.process.stopping import stop_to_restart, stopping
 from dataflow.settings import Settings
 from dataflow.stream.batch import SourceBatch
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.items import DeadLetter, Message, Records
 from dataflow.wire.stalls import Stall
 
@@ -44,8 +46,8 @@ class Endpoints:
 
     sources: dict[str, FixedPartitionedSource[SourceBatch, Any]]
     """By name; the steps that read them are called `source_NAME`."""
-    partitions: list[str]
-    """The names of all inputs of the event clock; a batch's `origin` is an index into it."""
+    inputs: Inputs
+    """The partitions of the sources, and where controls may be."""
     projects: dict[int, int]
     """Organizations of projects."""
     tables: Sink[tuple[str, Records]]
@@ -55,19 +57,24 @@ class Endpoints:
     """Asked when the sources have ended: whether that is the end of the input, and nobody has stopped them."""
 
 
-def open_endpoints(settings: Settings) -> Endpoints:
-    """Find the sources and sinks. Raises SettingsError, SourceError or LogError, each with one clear line, or
-    StartError."""
+def open_endpoints(settings: Settings, shares_reading: bool = False) -> Endpoints:
+    """Find the sources and sinks. `shares_reading`: other processes read partitions, too.
+
+    Raises SettingsError, SourceError or LogError, each with one clear line, or StartError.
+    """
     projects = settings.projects()
+    shared = settings.data_dir if shares_reading else None
     source: Any
     if settings.source == "kafka":
-        return _kafka(settings, projects)
+        return _kafka(settings, projects, shared)
     if settings.source == "intake":
-        return _intake(settings, projects)
+        return _intake(settings, projects, shared)
     tables = DeferredSink(TablesSink(settings, bounded=True))
     if settings.source == "file" and settings.reads_log:
         assert settings.checkins_path is not None
-        source = IntakeSource(settings.checkins_path, settings, projects, stopping, bounded=True)
+        source = IntakeSource(
+            settings.checkins_path, settings, projects, stopping, bounded=True, shared=shared
+        )
     elif settings.source == "file":
         assert settings.checkins_path is not None
         progress = Progress.create(None, "bytes")
@@ -79,6 +86,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
             settings.clock_delay_us,
             projects,
             tables.settle,
+            shared,
         )
     else:
         progress = Progress.create(None, "messages")
@@ -87,7 +95,7 @@ def open_endpoints(settings: Settings) -> Endpoints:
         projects = {**DEMO_PROJECTS, **projects}
     return Endpoints(
         {settings.source: source},
-        source.origins,
+        source.inputs,
         projects,
         tables,
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
@@ -95,18 +103,18 @@ def open_endpoints(settings: Settings) -> Endpoints:
     )
 
 
-def _intake(settings: Settings, projects: dict[int, int]) -> Endpoints:
+def _intake(settings: Settings, projects: dict[int, int], shared: Path | None) -> Endpoints:
     configure_logs()
     log_start(settings, sys.argv[1:])
     folder = settings.data_dir / FOLDER
     open_log(folder, settings.intake_partitions)
     vitals = _watch(settings)
-    source = IntakeSource(folder, settings, projects, stopping, vitals.partition)
+    source = IntakeSource(folder, settings, projects, stopping, vitals.partition, shared=shared)
     occurrences = occurrences_sink(settings.data_dir / "occurrences.jsonl")
     dead_letters = dead_letters_sink(settings.data_dir / "dead_letters.jsonl")
     return Endpoints(
         {"intake": source},
-        source.origins,
+        source.inputs,
         projects,
         WatchedTables(TablesSink(settings, bounded=False), vitals, source.origins),
         WatchedSink("occurrences", occurrences, vitals),
@@ -114,14 +122,14 @@ def _intake(settings: Settings, projects: dict[int, int]) -> Endpoints:
     )
 
 
-def _kafka(settings: Settings, projects: dict[int, int]) -> Endpoints:
+def _kafka(settings: Settings, projects: dict[int, int], shared: Path | None) -> Endpoints:
     configure_logs()
     log_start(settings, sys.argv[1:])
     vitals = _watch(settings)
-    source = KafkaSource(settings, stopping, vitals.partition, changed=stop_to_restart)
+    source = KafkaSource(settings, stopping, vitals.partition, changed=stop_to_restart, shared=shared)
     endpoints = Endpoints(
         {"kafka": source},
-        source.origins,
+        source.inputs,
         projects,
         WatchedTables(TablesSink(settings, bounded=False), vitals, source.origins),
         WatchedSink("occurrences", OccurrencesSink(settings), vitals),

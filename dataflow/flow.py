@@ -43,11 +43,12 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     def gate(snapshot: bytes | None) -> Gate:
         return Gate(
             settings.key_groups,
-            endpoints.partitions,
+            endpoints.inputs,
             limits,
             settings.rate_limit,
             settings.sample_new_monitors,
             snapshot,
+            settings.clock_delay_us,
         )
 
     def upsert(snapshot: bytes | None) -> Upsert:
@@ -67,7 +68,9 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         op.input(f"source_{name}", flow, _source(source)) for name, source in endpoints.sources.items()
     ]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
-    decode = Decode(endpoints.projects, settings.gate_groups, settings.clock_delay_us)
+    decode = Decode(
+        endpoints.projects, settings.gate_groups, settings.clock_delay_us, endpoints.inputs.are_ordered
+    )
     decoded = op.flat_map_batch("decode", read, decode)
     gated = op.key_rm(
         "gated", op.stateful_batch("gate", _chunks("to_gate", decoded, settings.gate_groups), at_border(gate))

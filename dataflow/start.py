@@ -70,7 +70,7 @@ def start() -> Dataflow:
         settings = Settings.load()
         os.umask(int(settings.umask, 8))  # before anything is made
         check_workers(arguments.workers, settings)
-        endpoints = open_endpoints(settings)
+        endpoints = open_endpoints(settings, arguments.addresses is not None)
     except (SettingsError, SourceError) as error:
         raise StartError(str(error)) from None
     except OSError as error:

@@ -19,8 +19,11 @@ from dataflow.connectors.demo_jobs import PROJECTS
 from dataflow.connectors.demo_troubles import TROUBLES_VERSION, lines_of_troubles
 from dataflow.connectors.progress import Progress
 from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.event_order import FOREVER
+from dataflow.monitors.times import NO_TIME
 from dataflow.process.exit import LastingError
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.timestamps import read_ts
 
@@ -68,6 +71,11 @@ class DemoSource(FixedPartitionedSource[SourceBatch, DemoState]):
         self._story = story
         self.origins = [f"{story.topic}-{partition}" for partition in range(story.partitions)]
         """The partitions in the order of their `SourceBatch.origin`."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """Any partition may hold controls."""
+        return Inputs(self.origins, any_may_hold_controls=True)
 
     def list_parts(self) -> list[str]:
         """The partitions' names."""
@@ -141,6 +149,7 @@ class DemoPartition(StatefulSourcePartition[SourceBatch, DemoState]):
                 clock_after=self._clock.minute,
                 position=self._position + 1,
                 ended=self._ended,
+                read_us=FOREVER if self._ended else NO_TIME,
             )
         ]
 

@@ -156,6 +156,10 @@ class LogReader:
             self.position = Position.of(number + len(text) + 1)
         return lines
 
+    def ahead(self) -> list[bytes]:
+        """What was read from the disk beyond the last lines."""
+        return [text for _, text in self._rest]
+
     def close(self) -> None:
         """Close what is open."""
         if self._file >= 0:

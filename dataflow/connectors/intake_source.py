@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
@@ -25,13 +26,18 @@ from dataflow.connectors.intake_log import (
     remove_before,
     segments_of,
 )
+from dataflow.connectors.pace import PAUSE, Pace
+from dataflow.connectors.untrue_times import UntrueTimes
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, minute_of
+from dataflow.monitors.event_order import FOREVER
+from dataflow.monitors.times import NO_TIME
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import WallClock, wall_clock_us
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, Message, SourceBatch
-from dataflow.stream.partition_clock import PartitionClock
+from dataflow.stream.inputs import Inputs
+from dataflow.stream.partition_clock import EARLIEST_US, PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder
 from dataflow.wire.line import LineDecoder
 from dataflow.wire.timestamps import read_ts
@@ -86,8 +92,9 @@ class IntakeSource(FixedPartitionedSource[SourceBatch, State]):
         observe: Observe | None = None,
         bounded: bool = False,
         now_us: Callable[[], int] = wall_clock_us,
+        shared: Path | None = None,
     ) -> None:
-        """Raises LogError when it cannot be read."""
+        """Raises LogError when it cannot be read. `shared`: as of `Pace`."""
         count = partitions_of(folder)
         self._settings = settings
         self._check_ins = CheckInDecoder(projects)
@@ -98,7 +105,13 @@ class IntakeSource(FixedPartitionedSource[SourceBatch, State]):
         parts = [_Part(folder / partition_name(index), TOPIC, index, index) for index in range(count)]
         self.origins = [f"{part.topic}/{part.index}" for part in parts]
         """The partitions that the event clock waits for, by origin."""
-        parts.append(_Part(folder / CONTROLS, settings.controls_topic, 0, -1))
+        controls = _Part(folder / CONTROLS, settings.controls_topic, 0, -1)
+        parts.append(controls)
+        names = (self.origins, [f"{controls.topic}/{controls.index}"])
+        # A copy is read to its end: nothing has to act before its time.
+        self.inputs = Inputs(*names, slack_us=0 if bounded else settings.clock_delay_us)
+        """The partitions, and which of them hold controls."""
+        self._pace = Pace(*names, shared)
         self._parts = {f"{part.topic}/{part.index}": part for part in parts}
 
     def list_parts(self) -> list[str]:
@@ -128,6 +141,7 @@ class IntakeSource(FixedPartitionedSource[SourceBatch, State]):
             self._end_us,
             self._stopping,
             self._observe,
+            self._pace,
         )
 
 
@@ -145,47 +159,60 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
         end_us: int | None,
         stopping: Callable[[], bool],
         observe: Observe | None,
+        pace: Pace,
     ) -> None:
         self._part = part
         self._reader = reader
         self._clock = clock
+        self._pace = pace
+        pace.begin(part.origin)
+        self._read_us: int = NO_TIME
+        self._untrue = UntrueTimes(f"{part.topic}/{part.index}")
         self._decoder = decoder
         self._wall_clock = wall_clock
         self._end_us = end_us
         """With a copy: the newest time of all partitions."""
         self._batch_size = settings.batch_size
         self._clock_delay_us = settings.clock_delay_us
+        self._slack_us = settings.clock_delay_us // 2
         self._echo_seconds = settings.publish_interval
         self._retention_s = settings.intake_retention_hours * 3600
         self._stopping = stopping
         self._observe = observe
         self._observed = self._tidied = 0.0
         self._news_at: float | None = None
-        self._more = self._ended = False
+        self._more = self._ended = self._waits = False
+        self._newest_us: int = NO_TIME
         self._snapshots: deque[int] = deque(maxlen=SAFE_SNAPSHOTS)
 
     def next_batch(self) -> Iterable[SourceBatch]:
         """What has been appended since, at most one batch."""
         if self._ended or self._stopping():
             raise StopIteration
-        clock_before = self._clock
-        asked_us = self._wall_clock.now_us()
+        part, pace = self._part, self._pace
+        self._waits = not pace.may_read(part.origin)
+        if self._waits:
+            return []
+        clock_before, read_before_us = self._clock, self._read_us
+        asked_us, wanted_us = self._wall_clock.now_us(), pace.newest_beside(part.origin)
         try:
             lines = self._reader.read(self._batch_size)
         except OSError as error:
             raise FlowError(f"{self._part.folder}: {error.strerror}") from None
-        messages, check_ins = self._messages(lines)
+        messages, check_ins, untrue = self._messages(lines)
         self._more = bool(lines)
         if self._reader.at_end and not lines:
-            self._reach_the_end(asked_us)
+            self._reach_the_end(asked_us, wanted_us)
+        moved_us = self._clock * MINUTE_US + self._clock_delay_us if self._clock > clock_before else NO_TIME
+        pace.read(part.origin, max(self._newest_us, moved_us), not lines)
         now = time.monotonic()
         if now - self._observed >= OBSERVE_SECONDS:
             self._observed = now
             self._show_life()
-        is_news = bool(messages) or self._clock != clock_before or self._ended
+        is_news = bool(messages) or self._ended
+        is_news = is_news or self._clock != clock_before or self._read_us != read_before_us
         if not self._is_worth_sending(is_news, now):
             return []
-        part = self._part
         return [
             SourceBatch(
                 part.origin,
@@ -198,11 +225,15 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
                 self._reader.position.number,
                 self._ended,
                 check_ins,
+                self._read_us if self._read_us > read_before_us else NO_TIME,
+                untrue,
             )
         ]
 
     def next_awake(self) -> datetime | None:
         """At once after lines, else after a short pause."""
+        if self._waits:
+            return datetime.now(UTC) + PAUSE
         return None if self._more else datetime.now(UTC) + POLL
 
     def snapshot(self) -> State:
@@ -215,42 +246,56 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+        self._pace.end(self._part.origin)
 
-    def _messages(self, lines: list[tuple[int, bytes]]) -> tuple[list[Message], list[CheckIn | None]]:
+    def _messages(
+        self, lines: list[tuple[int, bytes]]
+    ) -> tuple[list[Message], list[CheckIn | None], list[int]]:
+        """The lines with their times, the check-ins in them, and the offsets of those whose times cannot be true."""
         messages: list[Message] = []
         check_ins: list[CheckIn | None] = []
-        newest_us: int = NO_MINUTE
-        latest_us = self._latest_us()
-        clock = PartitionClock(self._clock, self._clock_delay_us)
-        for number, text in lines:
+        untrue: list[int] = []
+        latest_us = self._wall_clock.latest_us()
+        clock, is_clocked = PartitionClock(self._clock, self._clock_delay_us), self._part.origin >= 0
+        for place, (number, text) in enumerate(lines):
             at_us, check_in = self._decoder.read(text, number, clock.minute)
-            if at_us is not None and at_us > newest_us:
-                if at_us > latest_us:  # the host's clock was wrong then, or is now
-                    at_us, check_in = self._instead_of_future(newest_us), None
-                newest_us = max(newest_us, at_us)
+            if at_us is not None and not clock.floor_us <= at_us <= latest_us:
+                # The host's clock was wrong then, or is now.
+                self._untrue.note(at_us, number, "this host's clock, now or when the message came,")
+                at_us, check_in = self._counted_us(clock, lines[place + 1 :], latest_us), None
+                untrue.append(number)
+            if at_us is not None and at_us > self._newest_us:
+                self._newest_us = at_us
             messages.append((number, at_us, text))
             check_ins.append(check_in)
-            if self._part.origin >= 0:
+            if is_clocked:
                 clock.take(at_us)
         self._clock = clock.minute
-        return messages, check_ins if any(check_ins) else []
+        self._read_us = max(self._read_us, self._newest_us)
+        return messages, check_ins if any(check_ins) else [], untrue
 
-    def _latest_us(self) -> int:
-        return self._wall_clock.latest_us()
+    def _counted_us(self, clock: PartitionClock, following: list[tuple[int, bytes]], latest_us: int) -> int:
+        """What a time counts as that cannot be true; before the clock stands anywhere, of the next true time."""
+        if clock.minute != NO_MINUTE:
+            return clock.counted_us()
+        if self._newest_us >= 0:  # controls have no clock
+            return self._newest_us
+        times = map(read_ts, chain((text for _, text in following), self._reader.ahead()))
+        true = (at_us for at_us in times if at_us is not None and EARLIEST_US <= at_us <= latest_us)
+        return clock.counted_us(next(true, self._wall_clock.now_us()))
 
-    def _instead_of_future(self, newest_us: int) -> int:
-        """What a time that is in the future counts as: the end of the minute at which the partition's clock stands."""
-        minute = max(self._clock, minute_of(newest_us))
-        if minute < 0:
-            minute = minute_of(self._wall_clock.now_us())
-        return (minute + 1) * MINUTE_US - 1
+    def _reach_the_end(self, asked_us: int, wanted_us: int) -> None:
+        """All that had been appended by then was read: follow the wall clock, or end.
 
-    def _reach_the_end(self, asked_us: int) -> None:
-        """All that had been appended by then was read: follow the wall clock, or end."""
+        What was read elsewhere before, of that time (`wanted_us`), has nothing to wait for here.
+        """
         minute = self._wall_clock.minute_at(asked_us)
         if self._end_us is not None:
             self._ended = True
             minute = minute_of(self._end_us - self._clock_delay_us) if self._end_us >= 0 else NO_MINUTE
+            self._read_us = FOREVER
+        elif self._read_us == NO_TIME or wanted_us >= self._read_us + self._slack_us:
+            self._read_us = max(self._read_us, wanted_us + 1, self._wall_clock.allowed_us(asked_us))
         if self._part.origin >= 0:
             self._clock = max(self._clock, minute)
 

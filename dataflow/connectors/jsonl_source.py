@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from dataflow.connectors.line_reader import LineReader
+from dataflow.connectors.pace import PAUSE, Pace
 from dataflow.connectors.progress import Progress
 from dataflow.connectors.untrue_times import UntrueTimes, first_true_us, is_false_leap, times_of
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn
+from dataflow.monitors.event_order import FOREVER
+from dataflow.monitors.times import NO_TIME
 from dataflow.process.exit import FlowError, LastingError
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.stream.batch import Format, Message, SourceBatch
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.check_ins import CheckInDecoder
 from dataflow.wire.line import LineDecoder
@@ -53,9 +58,11 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         clock_delay_us: int = 0,
         projects: dict[int, int] | None = None,
         settle: Callable[[], None] = lambda: None,
+        shared: Path | None = None,
     ) -> None:
         """`projects`: organizations by project, for check-ins to be decoded as they are read; None: they are not.
-        `settle` is called before damage ends the process: it waits until what was handed on is stored."""
+        `settle` is called before damage ends the process: it waits until what was handed on is stored. `shared`: as
+        of `Pace`."""
         files = sorted(_find(path))
         # The engine makes no sink where there is no input: of files that are all empty one stays.
         self._paths = {file.name: file for file in files if not _is_empty(file)} or {files[0].name: files[0]}
@@ -67,6 +74,12 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
         self._settle = settle
         self.origins = sorted(self._paths)
         """The partitions in the order of their `SourceBatch.origin`."""
+        self._pace = Pace(self.origins, shared=shared)
+
+    @property
+    def inputs(self) -> Inputs:
+        """Any file may hold controls; files are read to their ends, so that nothing has to act before its time."""
+        return Inputs(self.origins, any_may_hold_controls=True)
 
     def list_parts(self) -> list[str]:
         """The files' names."""
@@ -84,6 +97,7 @@ class FileSource(FixedPartitionedSource[SourceBatch, FileState]):
             resume_state,
             self._clock_delay_us,
             self._settle,
+            self._pace,
         )
 
 
@@ -111,6 +125,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         resume_state: FileState | None,
         clock_delay_us: int,
         settle: Callable[[], None],
+        pace: Pace,
     ) -> None:
         self._path = path
         self._settle = settle
@@ -139,6 +154,8 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         self._looked_ahead = False
         self._first_us: int | None = None
         """The first true time of the file, once that was looked for."""
+        self._pace = pace
+        pace.begin(origin)
         self._ended = False
         self._unsafe = False
         """Lines were handed on that no snapshot covers yet."""
@@ -149,6 +166,8 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         """The next lines as one batch, or none while those before damage are not safe yet."""
         if self._ended or self._stopping():
             raise StopIteration
+        if not self._pace.may_read(self._origin):
+            return []
         clock_before = self._clock.minute
         messages, check_ins, untrue = self._messages()
         if self._reader.exhausted and self._reader.problem is not None:
@@ -159,6 +178,8 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
             self._ended = self._reader.exhausted
         self._unsafe = True
         self._report(len(messages))
+        has_no_more = self._reader.exhausted  # damaged or not
+        self._pace.read(self._origin, _last_us(messages), has_no_more)
         return [
             SourceBatch(
                 origin=self._origin,
@@ -171,9 +192,14 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
                 position=self._line + 1 + (self._tail > 0),
                 ended=self._ended,
                 check_ins=check_ins if any(check_ins) else [],
+                read_us=FOREVER if has_no_more else NO_TIME,
                 untrue=untrue,
             )
         ]
+
+    def next_awake(self) -> datetime | None:
+        """At once, unless other files are too far behind."""
+        return None if self._pace.may_read(self._origin) else datetime.now(UTC) + PAUSE
 
     def snapshot(self) -> FileState:
         """Where to read on."""
@@ -183,6 +209,7 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
+        self._pace.end(self._origin)
         if self._progress is not None:
             self._progress.finish(self._path.name)
 
@@ -246,6 +273,11 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
     def _report(self, messages: int) -> None:
         if self._progress is not None:
             self._progress.advance(self._path.name, self._reader.position(), messages, self._clock.minute)
+
+
+def _last_us(messages: list[Message]) -> int:
+    """About how far a batch goes."""
+    return next((at_us for _, at_us, _ in reversed(messages) if at_us is not None), int(NO_TIME))
 
 
 def _read_time(line: bytes, _offset: int, _clock_minute: int) -> tuple[int | None, None]:

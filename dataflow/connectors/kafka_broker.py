@@ -17,6 +17,8 @@ from dataflow.process.log import warn
 
 ASK_SECONDS = 1.0
 """The pause between two questions to the broker about one partition, at least."""
+URGENT_SECONDS = 0.02
+"""The same while messages of other partitions wait for the answer."""
 QUIET_SECONDS = 5.0
 """After this long without a word from the broker it is asked, and has as long to answer."""
 
@@ -76,15 +78,18 @@ class PartitionBroker:
         offsets = self._consumer.get_watermark_offsets(self._part, cached=True)
         return int(offsets[1]) if offsets is not None else -1
 
-    def ask(self, moment: Moment, wanted: bool) -> None:
-        """Ask where the partition ends, if that is wanted or nothing was heard for a while."""
+    def ask(self, moment: Moment, wanted: bool, is_urgent: bool = False) -> bool:
+        """Ask where the partition ends, if that is wanted or nothing was heard for a while; whether that was done."""
         now = time.monotonic()
-        if self._question is not None or now - self._asked < ASK_SECONDS:
-            return
-        if wanted or now - self._heard >= QUIET_SECONDS:
+        pause = URGENT_SECONDS if is_urgent else ASK_SECONDS
+        if self._question is not None or now - self._asked < pause:
+            return False
+        if wanted or is_urgent or now - self._heard >= QUIET_SECONDS:
             self._asked = now
             self._admin.poll(0)
             self._question = ask_offset(self._admin, self._part, "latest", QUIET_SECONDS), moment
+            return True
+        return False
 
     def end(self) -> End | None:
         """The answer, once, when it is there. Raises FlowError when the broker has been away for too long."""

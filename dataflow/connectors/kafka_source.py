@@ -6,21 +6,28 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, TIMESTAMP_NOT_AVAILABLE, KafkaError
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 from confluent_kafka import Message as KafkaMessage
 
-from dataflow.connectors.host_clock import HostClock, Moment, elapsed_us
+from dataflow.connectors.host_clock import HostClock, elapsed_us
+from dataflow.connectors.idle_clock import IdleClock
 from dataflow.connectors.kafka_broker import End, PartitionBroker
 from dataflow.connectors.kafka_client import Kafka, KafkaStartError, is_transient
 from dataflow.connectors.kafka_topics import Topic, checked_topics
+from dataflow.connectors.pace import PAUSE, Pace
 from dataflow.connectors.topic_watch import TopicWatch
-from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, minute_of
+from dataflow.connectors.untrue_times import UntrueTimes
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE
+from dataflow.monitors.times import NO_TIME
 from dataflow.process.log import log, warn
 from dataflow.process.wall_clock import wall_clock_us
 from dataflow.settings import Settings
-from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.batch import Format, Message, SourceBatch
+from dataflow.stream.inputs import Inputs
+from dataflow.stream.partition_clock import EARLIEST_US, PartitionClock
 
 Position = tuple[int, int, str]
 """A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), and the topic's
@@ -31,13 +38,6 @@ Observe = Callable[[str, int, int, int], None]
 POLL = timedelta(milliseconds=20)
 """The pause before a partition that has nothing more to give is asked again."""
 OBSERVE_SECONDS = 1.0
-NOTE_SECONDS = 60.0
-"""The pause between two log lines about untrue times, at least."""
-EARLIEST_US = 1_293_840_000_000_000
-"""2011-01-01: before that there was no broker that could have set a timestamp."""
-BEHIND_MINUTES = 31 * 24 * 60
-"""A timestamp further behind its partition's clock than this is not true either."""
-_BEHIND_US = BEHIND_MINUTES * MINUTE_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,12 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         now_us: Callable[[], int] = wall_clock_us,
         changed: Callable[[str], None] | None = None,
         elapsed_us: Callable[[], int] = elapsed_us,
+        shared: Path | None = None,
     ) -> None:
-        """Raises KafkaStartError when the cluster cannot be used as it is set, or lacks a topic or a right."""
+        """Raises KafkaStartError when the cluster cannot be used as it is set, or lacks a topic or a right.
+
+        `shared`: as of `Pace`.
+        """
         self._settings = settings
         self._stopping = stopping
         self._observe = observe
@@ -91,7 +95,15 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         parts = [_Partition(check_ins, index, Format.MSGPACK, index) for index in found[check_ins]]
         self.origins = [part.key for part in parts]
         """The partitions that the event clock waits for, by origin."""
-        parts += [_Partition(controls, index, Format.CONTROLS, -1) for index in found[controls]]
+        of_controls = [
+            _Partition(controls, index, Format.CONTROLS, -1 - number)
+            for number, index in enumerate(found[controls])
+        ]
+        names = (self.origins, [part.key for part in of_controls])
+        self.inputs = Inputs(*names, slack_us=settings.clock_delay_us)
+        """All partitions, and which of them hold controls."""
+        self._pace = Pace(*names, shared)
+        parts += of_controls
         self._parts = {part.key: part for part in parts}
         self._topics = checked_topics(self._kafka, self._admin, settings)
         watched = {name: self._topics[name] for name in (check_ins, controls)}
@@ -123,9 +135,12 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         begins = "resumes" if resume_state else "begins"
         log("kafka", text=f"{part.key} {begins} at offset {position}, {_clock_text(clock)}")
         broker.read_from(position)
-        wall_clock = _WallClock(self._host_clock, self._watch, self._settings.idle_allowance_us)
+        wall_clock = IdleClock(self._host_clock, self._watch, self._settings.idle_allowance_us)
         start, settings = (position, clock, topic.identity), self._settings
-        return KafkaPartition(part, broker, start, wall_clock, settings, self._stopping, self._observe)
+        resumes = resume_state is not None
+        return KafkaPartition(
+            part, broker, start, resumes, wall_clock, settings, self._stopping, self._observe, self._pace
+        )
 
     @staticmethod
     def _is_of(topic: Topic, position: Position) -> bool:
@@ -159,14 +174,28 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         part: _Partition,
         broker: PartitionBroker,
         start: tuple[int, int, str],
-        wall_clock: _WallClock,
+        resumes: bool,
+        wall_clock: IdleClock,
         settings: Settings,
         stopping: Callable[[], bool],
         observe: Observe | None,
+        pace: Pace,
     ) -> None:
         self._part = part
         self._broker = broker
-        self._position, self._clock, self._identity = start
+        self._position, clock_minute, self._identity = start
+        self._clock = PartitionClock(clock_minute, settings.clock_delay_us)
+        self._pace = pace
+        pace.begin(part.origin)
+        self._newest_us = self._read_us = self._wanted_us = int(NO_TIME)
+        """In event time: of the newest message, how far the partition has been read, and, when its end was last asked
+        for, how far those of the other kind had been."""
+        self._resumes = resumes
+        """Something may wait that only a snapshot knows of."""
+        self._is_waited_for = False
+        """Whether that, or a message of another partition, waits for the answer about the partition's end."""
+        self._slack_us = settings.clock_delay_us // 2
+        self._untrue = UntrueTimes(part.key)
         self._last_end: End | None = None
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
@@ -175,27 +204,34 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._stopping = stopping
         self._observe = observe
         self._observed = 0.0
-        self._at_end = False
-        self._more = False
+        self._at_end = self._more = self._waits = False
         self._news_at: float | None = None
-        self._noted_untrue: float | None = None
         self._held: list[KafkaMessage] = []
         """Messages with untrue times that wait for the first true one: the partition has no clock yet."""
 
     def next_batch(self) -> Iterable[SourceBatch]:
-        """What has arrived since, at most one batch."""
+        """What has arrived since, at most one batch; nothing while other partitions are too far behind."""
         if self._stopping():
             raise StopIteration
-        part, clock_before = self._part, self._clock
-        messages = self._take(self._broker.consume(self._batch_size))
+        part, clock_before, read_before_us = self._part, self._clock.minute, self._read_us
+        self._waits = not self._pace.may_read(part.origin)
+        messages, untrue = self._take([] if self._waits else self._broker.consume(self._batch_size))
         self._more = len(messages) >= self._batch_size
         self._ask_for_the_end()
+        clock = self._clock.minute
+        moved_us = clock * MINUTE_US + self._clock_delay_us if clock > clock_before else NO_TIME
+        self._pace.read(part.origin, max(self._newest_us, moved_us), self._at_end)
         if self._observe is not None:
             self._report(self._observe)
-        if not self._is_worth_sending(bool(messages) or self._clock != clock_before):
+        is_news = bool(messages) or clock != clock_before or self._read_us != read_before_us
+        if not self._is_worth_sending(is_news):
             return []
-        head = (part.origin, part.topic, part.index, part.format)
-        return [SourceBatch(*head, clock_before, messages, self._clock, self._position)]
+        batch = SourceBatch(
+            part.origin, part.topic, part.index, part.format, clock_before, messages, clock, self._position
+        )
+        batch.read_us = self._read_us if self._read_us > read_before_us else NO_TIME
+        batch.untrue = untrue
+        return [batch]
 
     def _is_worth_sending(self, is_news: bool) -> bool:
         """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last.
@@ -214,26 +250,30 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
 
     def next_awake(self) -> datetime | None:
         """At once after a full batch, else after a short pause."""
+        if self._waits:
+            return datetime.now(UTC) + PAUSE
         return None if self._more else datetime.now(UTC) + POLL
 
     def snapshot(self) -> Position:
         """The offset that is read next, the clock, and which topic that is."""
-        return self._position, self._clock, self._identity
+        return self._position, self._clock.minute, self._identity
 
     def close(self) -> None:
         """Leave the broker."""
         self._broker.close()
+        self._pace.end(self._part.origin)
 
-    def _take(self, received: list[KafkaMessage]) -> list[tuple[int, int | None, bytes]]:
-        """The messages among what was received; moves position and clock."""
-        messages: list[tuple[int, int | None, bytes]] = []
-        newest_us: int = NO_MINUTE
+    def _take(self, received: list[KafkaMessage]) -> tuple[list[Message], list[int]]:
+        """The messages among what was received, and the offsets of those with untrue times; moves position and
+        clock."""
+        messages: list[Message] = []
+        untrue: list[int] = []
+        clock, is_clocked, newest_us = self._clock, self._part.origin >= 0, self._newest_us
         latest_us = self._wall_clock.latest_us()
         if self._last_end is not None:
             self._wall_clock.learn(self._last_end, received)
-        if self._clock == NO_MINUTE and self._part.origin >= 0:
+        if clock.minute == NO_MINUTE and is_clocked:
             received = self._with_a_true_time(received, latest_us)
-        floor_us = self._clock * MINUTE_US - _BEHIND_US
         for message in received:
             error = message.error()
             offset = message.offset()
@@ -244,19 +284,23 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
                 elif not is_transient(error):
                     self._broker.give_up(error, self._position)
                 continue
-            at_us = _broker_time_us(message)
-            if at_us is not None and (at_us > newest_us or at_us < max(floor_us, newest_us - _BEHIND_US)):
-                if self._is_untrue(at_us, newest_us, latest_us):
-                    self._note_untrue(at_us)
-                    at_us = self._instead_of_untrue(newest_us, received, latest_us)
-                newest_us = max(newest_us, at_us)
             assert offset is not None  # what was received has one
+            at_us = _broker_time_us(message)
+            if at_us is not None:
+                if not clock.floor_us <= at_us <= latest_us:
+                    self._untrue.note(at_us, offset, "its producer's clock, the broker's or this host's")
+                    at_us = self._counted_us(received, latest_us)
+                    untrue.append(offset)
+                if at_us > newest_us:
+                    newest_us = at_us
+                    if is_clocked:
+                        clock.take(at_us)
             messages.append((offset, at_us, message.value() or b""))
             self._position = offset + 1
             self._at_end = False
-        if self._part.origin >= 0 and newest_us >= 0:
-            self._clock = max(self._clock, minute_of(newest_us - self._clock_delay_us))
-        return messages
+        self._newest_us = newest_us
+        self._read_us = max(self._read_us, newest_us)
+        return messages, untrue
 
     def _with_a_true_time(self, received: list[KafkaMessage], latest_us: int) -> list[KafkaMessage]:
         """What was received since the partition began, once a true time is among it, or the partition's end.
@@ -274,43 +318,14 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         held, self._held = self._held, []
         return held
 
-    def _clock_at(self, newest_us: int) -> int:
-        """The partition's clock behind a message of that time."""
-        if newest_us < 0:
-            return self._clock
-        return max(self._clock, minute_of(newest_us - self._clock_delay_us))
-
-    def _is_untrue(self, at_us: int, newest_us: int, latest_us: int) -> bool:
-        """Whether a time cannot be true. Controls have no clock that they could be far behind."""
-        if not EARLIEST_US <= at_us <= latest_us:
-            return True
-        return self._part.origin >= 0 and minute_of(at_us) < self._clock_at(newest_us) - BEHIND_MINUTES
-
-    def _instead_of_untrue(self, newest_us: int, received: list[KafkaMessage], latest_us: int) -> int:
-        """What the time of a message counts as that somebody's wrong clock has put where it cannot be.
-
-        The end of the minute at which the partition's clock stands: so it does not move the clock, and counts the
-        same when it is read again. At the beginning of a partition that is the minute of what comes next.
-        """
-        minute = self._clock_at(newest_us)
-        if minute == NO_MINUTE:
-            known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
-            now_us = self._wall_clock.now().wall_us
-            first_us = next((at_us for at_us in known if EARLIEST_US <= at_us <= latest_us), now_us)
-            minute = minute_of(first_us - self._clock_delay_us)
-        return (minute + 1) * MINUTE_US - 1
-
-    def _note_untrue(self, at_us: int) -> None:
-        now = time.monotonic()
-        if self._noted_untrue is None or now - self._noted_untrue >= NOTE_SECONDS:
-            self._noted_untrue = now
-            ahead_s = (at_us - self._wall_clock.now().wall_us) // 1_000_000
-            where = f"{ahead_s} s in the future" if ahead_s > 0 else f"{-ahead_s} s in the past"
-            warn(
-                "kafka",
-                text=f"{self._part.key}: a message is {where} and counts as of its partition's clock: "
-                "its producer's clock is wrong, or the broker's, or the one of this host",
-            )
+    def _counted_us(self, received: list[KafkaMessage], latest_us: int) -> int:
+        """What the time of a message counts as that cannot be true. At the beginning of a partition it is that of what
+        comes next; so are those of controls, which have no clock."""
+        if self._clock.minute != NO_MINUTE:
+            return self._clock.counted_us()
+        known = (at_us for each in received if (at_us := _broker_time_us(each)) is not None)
+        first_us = next((at_us for at_us in known if EARLIEST_US <= at_us <= latest_us), None)
+        return self._clock.counted_us(self._wall_clock.now().wall_us if first_us is None else first_us)
 
     def _ask_for_the_end(self) -> None:
         """Follow the wall clock where nothing older can come any more, and notice a broker that went away.
@@ -320,59 +335,37 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         2. If it has been read to there, nothing else was appended before the question: the clock may stand
            where the wall clock stood then, less the allowance.
 
+        What was read from partitions of the other kind before the question was asked has nothing to wait for here.
         Having once reached the end is not enough: a broker out of our reach takes messages all the same.
         """
         broker = self._broker
         end = broker.end()
         if end is not None:
             self._last_end = end
-            if self._position >= end.offset and self._part.origin >= 0:
-                self._clock = max(self._clock, self._wall_clock.minute_at(end.asked))
+            if self._position >= end.offset:
+                self._reach_the_end(end)
         now = self._wall_clock.now()
-        behind = self._at_end and self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock
-        broker.ask(now, behind)
+        is_behind = self._part.origin >= 0 and self._wall_clock.minute_at(now) > self._clock.minute
+        wanted_us = self._pace.newest_beside(self._part.origin)
+        is_waited_for = self._resumes or wanted_us >= self._read_us + self._slack_us
+        if broker.ask(now, self._at_end and is_behind, self._at_end and is_waited_for):
+            self._wanted_us, self._is_waited_for = wanted_us, is_waited_for
+
+    def _reach_the_end(self, end: End) -> None:
+        clock_before = self._clock.minute
+        if self._part.origin >= 0:
+            self._clock.reach(self._wall_clock.minute_at(end.asked))
+        if self._is_waited_for or self._clock.minute != clock_before:
+            allowed_us = self._wall_clock.allowed_us(end.asked)
+            self._read_us = max(self._read_us, self._wanted_us + 1, allowed_us)
+            self._resumes = self._is_waited_for = False
 
     def _report(self, observe: Observe) -> None:
         now = time.monotonic()
         if now - self._observed >= OBSERVE_SECONDS:
             self._observed = now
             lag = self._broker.known_end() - self._position
-            observe(self._part.topic, self._part.index, max(0, lag), self._clock)
-
-
-class _WallClock:
-    """The wall clock as idle partitions follow it."""
-
-    def __init__(self, host: HostClock, watch: TopicWatch, allowance_us: int) -> None:
-        self._host = host
-        self._watch = watch
-        self._allowance_us = allowance_us
-        self.now = host.now
-
-    def latest_us(self) -> int:
-        """The latest time that a message can have if all clocks are in step to within the allowance."""
-        return self.now().wall_us + self._allowance_us
-
-    def minute_at(self, moment: Moment) -> int:
-        """The minute that a partition read to its end may stand at; every message before it has arrived.
-
-        NO_MINUTE while the host's clock cannot be believed. It goes no further than it is sure that the topics have no
-        new partitions, where a monitor's check-ins may be by now.
-        """
-        confirmed = self._watch.confirmed
-        if confirmed is not None and confirmed.elapsed_us < moment.elapsed_us:
-            moment = confirmed
-        broker_us = self._host.broker_us(moment)
-        return NO_MINUTE if broker_us is None else minute_of(broker_us - self._allowance_us)
-
-    def learn(self, end: End, received: list[KafkaMessage]) -> None:
-        """Hold the host's clock against the first message that was appended after the end was asked for."""
-        for message in received:
-            if message.error() is None and (message.offset() or 0) >= end.offset:
-                kind, timestamp_ms = message.timestamp()
-                if kind == TIMESTAMP_LOG_APPEND_TIME:
-                    self._host.compare(end.asked, self.now(), timestamp_ms * 1000)
-                return
+            observe(self._part.topic, self._part.index, max(0, lag), self._clock.minute)
 
 
 def _nothing(_: str) -> None:

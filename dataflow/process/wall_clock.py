@@ -24,6 +24,10 @@ class WallClock:
         """The latest time that a message can have if all clocks are in step to within the allowance."""
         return self.now_us() + self._allowance_us
 
+    def allowed_us(self, time_us: int) -> int:
+        """The time that a partition read to its end then may be taken to have come to."""
+        return time_us - self._allowance_us
+
     def minute_at(self, time_us: int) -> int:
         """The minute that a partition read to its end may stand at; every message before it has arrived."""
-        return minute_of(time_us - self._allowance_us)
+        return minute_of(self.allowed_us(time_us))

@@ -11,11 +11,13 @@ from msgspec import UNSET
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.limits import cut_text
+from dataflow.monitors.times import NO_TIME
 from dataflow.steps.processing_error_rows import dropped, unread
 from dataflow.stream.batch import Format, SourceBatch
-from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Records
+from dataflow.stream.items import END_OF_TIME, Chunk, DeadLetter, Item, Reading, Records
 from dataflow.stream.key_groups import organization_group
 from dataflow.stream.partition_clock import BEHIND_US, EARLIEST_US, PartitionClock
+from dataflow.stream.timeline import timeline_of
 from dataflow.wire.check_ins import CheckInDecoder, DroppedCheckIn, MalformedMessage, Place
 from dataflow.wire.controls import ControlDecoder, InvalidControl
 from dataflow.wire.line import decode_line
@@ -33,7 +35,15 @@ class Decode:
     does what the intake has dropped.
     """
 
-    def __init__(self, projects: dict[int, int], gate_groups: int, clock_delay_us: int = 0) -> None:
+    def __init__(
+        self,
+        projects: dict[int, int],
+        gate_groups: int,
+        clock_delay_us: int = 0,
+        puts_in_order: bool = False,
+    ) -> None:
+        """`puts_in_order`: the gate puts the partitions in order, and wants to know how far each has been read."""
+        self._puts_in_order = puts_in_order
         self._check_ins = CheckInDecoder(projects)
         self._controls = ControlDecoder(projects)
         self._groups = gate_groups
@@ -82,7 +92,8 @@ class Decode:
             if is_clocked:
                 clock.take(received_us)
         self._emit(batch, by_group, out)
-        out.append(_progress(batch, errors))
+        if not _is_only_a_reading(batch):
+            out.append(_progress(batch, errors))
 
     def _emit(self, batch: SourceBatch, by_group: list[list[Item]], out: list[Output]) -> None:
         if batch.untrue:
@@ -90,9 +101,28 @@ class Decode:
         mark = batch.clock_after if batch.clock_after > batch.clock_before else NO_MINUTE
         if batch.ended and batch.clock_after == NO_MINUTE:
             mark = END_OF_TIME
+        if self._puts_in_order:
+            self._emit_in_order(batch, by_group, mark, out)
+            return
         for group, items in enumerate(by_group):
             if items or mark != NO_MINUTE:
                 out.append(Chunk(batch.origin, group, items, mark))
+
+    def _emit_in_order(
+        self, batch: SourceBatch, by_group: list[list[Item]], mark: int, out: list[Output]
+    ) -> None:
+        """Say to every group how far the partition has been read, and when its clock moved."""
+        line = timeline_of(batch, self._clock_delay_us, mark)
+        if not (batch.messages or line.marks or line.read_us != NO_TIME):
+            return
+        may_be_controls = batch.format != Format.MSGPACK
+        for group, items in enumerate(by_group):
+            controls = []
+            if items and may_be_controls:
+                controls = [place for place, item in enumerate(items) if type(item) is Control]
+            late = line.late if items else {}
+            reading = Reading(controls, late, line.marks, line.newest_us, line.read_us)
+            out.append(Chunk(batch.origin, group, items, mark, reading))
 
     def _line(self, message: bytes, place: Place) -> CheckIn | Control | None:
         try:
@@ -134,6 +164,14 @@ def _start_with_the_clock(by_group: list[list[Item]], untrue: set[int]) -> None:
             floor_us = max(item.received_us - BEHIND_US, EARLIEST_US)
             if item.start_us < floor_us:
                 item.start_us = item.received_us
+
+
+def _is_only_a_reading(batch: SourceBatch) -> bool:
+    """Whether all that a batch says is how far its partition has been read, or that it is there: nothing for the
+    tables."""
+    is_news = batch.messages or batch.ended or batch.clock_after != batch.clock_before
+    is_unread = batch.position == 0 and batch.clock_after == NO_MINUTE
+    return not is_news and (batch.read_us != NO_TIME or is_unread)
 
 
 def _progress(batch: SourceBatch, errors: list[ProcessingErrorRow]) -> Records:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import partial
+from typing import cast
 
 import msgspec
 
 from dataflow.monitors.admission import Admission, MemberKey, SavedMember
-from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
+from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
+from dataflow.monitors.event_order import EventOrder, Ordered, OrderState, Run
 from dataflow.monitors.organization import Limits, Organization, OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCounts
-from dataflow.monitors.times import Minute
+from dataflow.monitors.times import NO_TIME, Minute
 from dataflow.steps.control_rows import control_row
 from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
-from dataflow.stream.items import Chunk, Item, Records, Sampled, Volumes
+from dataflow.stream.inputs import Inputs
+from dataflow.stream.items import Chunk, Item, Reading, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import by_table
@@ -36,6 +39,8 @@ class GateState(msgspec.Struct, array_like=True):
     counts: SavedCounts
     volumes: dict[int, int] = msgspec.field(default_factory=dict)
     members: list[bytes] = msgspec.field(default_factory=list)
+    order: OrderState | None = None
+    """None: the inputs were not put in order."""
 
 
 _NEW = GateState((NO_MINUTE, {}), {}, {})
@@ -54,15 +59,18 @@ class Gate(KeyGroup[Chunk, Output]):
     def __init__(
         self,
         key_groups: int,
-        partitions: Sequence[str],
+        inputs: Inputs,
         limits: Limits,
         rate_limit: int,
         sample_new_monitors: bool,
         snapshot: bytes | None,
+        clock_delay_us: int = 0,
     ) -> None:
         state = restored(self.CODEC, snapshot) or _NEW
         self._key_groups = key_groups
-        self._watermark = Watermark(partitions, state.watermark)
+        self._clock_delay_us = clock_delay_us
+        self._watermark = Watermark(inputs.names, state.watermark)
+        self._order = _order_of(inputs, state.order)
         group_of = partial(monitor_group, groups=key_groups)
         self._rate_limit = RateLimit(rate_limit, state.counts)
         self._rules = Admission(group_of, limits, self._rate_limit, sample_new_monitors, dict(state.volumes))
@@ -85,31 +93,32 @@ class Gate(KeyGroup[Chunk, Output]):
             counts=self._rate_limit.state(),
             volumes=rules.volumes(),
             members=members,
+            order=self._order.state() if self._order is not None else None,
         )
 
     def apply(self, chunks: list[Chunk]) -> list[Output]:
         """Let through what may pass; reject the rest with one processing error each."""
+        runs: Iterable[Run | Chunk] = chunks if self._order is None else self._in_order(self._order, chunks)
         to_monitors: list[list[Item]] = [[] for _ in range(self._key_groups)]
         to_sampling: list[Item] = []
         rejected: list[ProcessingErrorRow] = []
         applied: list[ControlRow] = []
         advanced = False
         rules, watermark = self._rules, self._watermark
-        for chunk in chunks:
-            for item in chunk.items:
+        for run in runs:
+            for item in run.items:
                 if type(item) is CheckIn:
                     errors = rules.check_in(item, to_monitors, to_sampling)
                 else:
                     assert isinstance(item, Control)
-                    slowest = Minute(watermark.slowest_beside(chunk.origin))
-                    item.reached_minute = min(item.clock_minute, slowest)
+                    self._note_clock(item, run.origin)
                     errors = rules.control(item, to_monitors, to_sampling)
                     if not errors and rules.is_for_organization(item):
                         applied.append(control_row(item))
                 if errors:
                     rejected.append(rejection(item, errors))
-            if chunk.clock_minute != NO_MINUTE and chunk.origin >= 0:
-                advanced |= watermark.advance(chunk.origin, chunk.clock_minute)
+            if run.clock_minute != NO_MINUTE and run.origin >= 0:
+                advanced |= watermark.advance(run.origin, run.clock_minute)
         group, minute = chunks[0].target, watermark.minute if advanced else NO_MINUTE
         out: list[Output] = [Volumes(group, 0, rules.advance(minute), minute)] if advanced else []
         out += [Chunk(group, to, items, minute) for to, items in enumerate(to_monitors) if items or advanced]
@@ -118,6 +127,47 @@ class Gate(KeyGroup[Chunk, Output]):
         if rejected or applied:
             out.append(Records(group, by_table(applied, rejected)))
         return out
+
+    @staticmethod
+    def _in_order(order: EventOrder, chunks: list[Chunk]) -> list[Run]:
+        """What acts now of all that has come."""
+        for chunk in chunks:
+            items = cast("list[Ordered]", chunk.items)
+            reading = chunk.order
+            if reading is None:  # nothing is put in order any more, but for what a snapshot holds
+                controls = [place for place, item in enumerate(items) if isinstance(item, Control)]
+                marks = [(NO_TIME, Minute(chunk.clock_minute))] if chunk.clock_minute != NO_MINUTE else []
+                reading = Reading(controls, {}, marks, NO_TIME, NO_TIME)
+            order.take(
+                chunk.origin,
+                items,
+                reading.controls,
+                reading.late,
+                reading.marks,
+                reading.newest_us,
+                reading.read_us,
+            )
+        return order.release()
+
+    def _note_clock(self, control: Control, origin: int) -> None:
+        """Note which ticks come before a control.
+
+        One from an input without a clock comes after the ticks that its own time has passed: by then everything that
+        is earlier has been read.
+        """
+        if self._order is not None and origin < 0:
+            control.clock_minute = (control.received_us - self._clock_delay_us) // MINUTE_US
+            control.reached_minute = control.clock_minute
+        else:
+            slowest = Minute(self._watermark.slowest_beside(origin))
+            control.reached_minute = min(control.clock_minute, slowest)
+
+
+def _order_of(inputs: Inputs, state: OrderState | None) -> EventOrder | None:
+    """What puts the inputs in order; None where nothing has to wait for anything, and nothing has waited."""
+    if not inputs.are_ordered and not (state is not None and state.waiting):
+        return None
+    return EventOrder(inputs.names, inputs.controls, inputs.any_may_hold_controls, inputs.slack_us, state)
 
 
 def _key_of(saved: SavedMember) -> MemberKey:

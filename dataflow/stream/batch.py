@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn
+from dataflow.monitors.times import NO_TIME
 from dataflow.stream.codecs import Sent, sent
 
 
@@ -31,8 +32,8 @@ class SourceBatch(Sent, array_like=True):
     """Messages of one source partition, in order."""
 
     origin: int
-    """The partition's index among all partitions of the flow: one of the event clock's inputs. A partition that
-    is none of them (controls) has -1."""
+    """The partition's index among all partitions of the flow: one of the event clock's inputs. Partitions that are
+    none of them (controls) have -1, -2 and so on."""
     topic: str
     partition: int
     format: int
@@ -49,6 +50,9 @@ class SourceBatch(Sent, array_like=True):
     """Nothing will ever come any more; the clock stays, or no longer counts if there never was one."""
     check_ins: list[CheckIn | None] = msgspec.field(default_factory=list)
     """With `LINES`: the check-in in each message, if the source has read it. Empty: it has read none."""
+    read_us: int = NO_TIME
+    """Nothing earlier than this comes from the partition any more, if that is further than the newest message says;
+    FOREVER: nothing comes."""
     untrue: list[int] = msgspec.field(default_factory=list)
     """The offsets of messages whose own time cannot be true: the one given here stands for it."""
 

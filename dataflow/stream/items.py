@@ -14,6 +14,7 @@ from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.changes import Change
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.decisions import TickEvent
+from dataflow.monitors.event_order import Mark
 from dataflow.stream.codecs import Sent, sent
 from state.schema.catalogue import TABLES, Deletes, Rows
 
@@ -22,6 +23,20 @@ END_OF_TIME = 2**40
 
 
 Item = CheckIn | Control | Change | RuleRequested
+
+
+class Reading(msgspec.Struct, array_like=True):
+    """What puts the items of a chunk in order with those of other origins (see `monitors.event_order`)."""
+
+    controls: list[int]
+    """Which of the items are controls, by their places."""
+    late: dict[int, int]
+    """By their offsets, times (µs) of items by which they are ordered, where that is not their own."""
+    marks: list[Mark]
+    newest_us: int
+    """The time of the newest message that was read, of all key groups; NO_TIME: none was."""
+    read_us: int
+    """Nothing earlier comes from the origin any more."""
 
 
 @sent
@@ -35,6 +50,8 @@ class Chunk(Sent, array_like=True):
     items: list[Item]
     clock_minute: int = NO_MINUTE
     """Everything that the origin holds before this minute has been sent; NO_MINUTE: nothing new."""
+    order: Reading | None = None
+    """On the way to the gate, where inputs are put in order: how far the origin has been read, and more."""
 
 
 @sent

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dataflow.connectors.jsonl_source import FileSource
 from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.event_order import FOREVER
 from dataflow.stream.batch import Format, SourceBatch
 from tests.connectors.jsonl_files import (
     START_MINUTE,
@@ -38,6 +39,7 @@ def test_every_line_is_handed_on_with_its_number_and_time(tmp_path: Path, suffix
         clock_after=START_MINUTE + 2,
         position=4,
         ended=True,
+        read_us=FOREVER,
     )
 
 

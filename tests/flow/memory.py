@@ -17,8 +17,11 @@ from msgspec.structs import astuple
 from dataflow.endpoints import Endpoints
 from dataflow.flow import build
 from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.event_order import FOREVER
+from dataflow.monitors.times import NO_TIME
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.partition_clock import PartitionClock
 from dataflow.wire.timestamps import read_ts
 from state.schema.catalogue import TABLES
@@ -71,7 +74,8 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
         before = self._clock
         clock = PartitionClock(before, self._clock_delay_us)
         for _, received_us, _ in messages:
-            clock.take(received_us)
+            if self._origin >= 0:
+                clock.take(received_us)
         self._clock = clock.minute
         self._position += len(taken)
         self._announced = self._position == len(self._lines)
@@ -86,6 +90,7 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
                 self._clock,
                 self._position,
                 self._announced,
+                read_us=FOREVER if self._announced else NO_TIME,
             )
         ]
 
@@ -96,18 +101,28 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
 class MemorySource(FixedPartitionedSource[SourceBatch, Any]):
     """Partitions in memory."""
 
-    def __init__(self, inputs: dict[str, Lines], plans: dict[str, Plan], clock_delay_us: int = 0) -> None:
-        self.origins = sorted(inputs)
+    def __init__(
+        self,
+        inputs: dict[str, Lines],
+        plans: dict[str, Plan],
+        clock_delay_us: int = 0,
+        controls: Sequence[str] = (),
+    ) -> None:
+        """`controls`: those of the inputs that have no part in the clock, as the topic of controls has none."""
+        self.origins = sorted(set(inputs) - set(controls))
+        self.inputs = Inputs(self.origins, controls, not controls, clock_delay_us if controls else 0)
+        self._controls = list(controls)
         self._clock_delay_us = clock_delay_us
         self._inputs, self._plans = inputs, plans
 
     def list_parts(self) -> list[str]:
-        return self.origins
+        return [*self.origins, *self._controls]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Any) -> _Partition:
         plan = self._plans.get(for_part, Plan())
+        is_control = for_part in self._controls
         return _Partition(
-            self.origins.index(for_part),
+            -1 - self._controls.index(for_part) if is_control else self.origins.index(for_part),
             for_part,
             self._inputs[for_part],
             plan,
@@ -179,16 +194,20 @@ def hashable(row: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def flow_of(
-    inputs: dict[str, Lines], world: World, plans: dict[str, Plan] | None = None, **settings: Any
+    inputs: dict[str, Lines],
+    world: World,
+    plans: dict[str, Plan] | None = None,
+    controls: Sequence[str] = (),
+    **settings: Any,
 ) -> Dataflow:
     """The flow over these inputs, into this world."""
     chosen = Settings(source="demo", **{"key_groups": 8, "sample_new_monitors": False} | settings)
-    source = MemorySource(inputs, plans or {}, chosen.clock_delay_us)
+    source = MemorySource(inputs, plans or {}, chosen.clock_delay_us, controls)
     return build(
         chosen,
         Endpoints(
             {"memory": source},
-            source.origins,
+            source.inputs,
             {},
             CollectSink(world.take_records),
             CollectSink(world.take_message),
@@ -205,12 +224,13 @@ def run(
     world: World | None = None,
     recovery: RecoveryConfig | None = None,
     epoch_interval: timedelta = timedelta(0),
+    controls: Sequence[str] = (),
     **settings: Any,
 ) -> World:
     """Run the flow to its end (or to a plan's crash), an epoch a batch, and say what came out."""
     world = World() if world is None else world
     named = inputs if isinstance(inputs, dict) else {"checkins.jsonl": inputs}
-    flow = flow_of(named, world, plans, **settings)
+    flow = flow_of(named, world, plans, controls, **settings)
     if workers == 1:
         run_main(flow, recovery_config=recovery, epoch_interval=epoch_interval)
     else:

@@ -18,6 +18,7 @@ from dataflow.flow import build
 from dataflow.monitors.check_in import NO_MINUTE, minute_of
 from dataflow.settings import Settings
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.inputs import Inputs
 from state.write.writer import StateWriter
 from tests.flow.memory import CollectSink
 
@@ -85,7 +86,7 @@ def run(folder: Any, seed: int, is_calm: bool) -> tuple[Ledger, StateWriter, lis
         writer.write(records.rows)
 
     ends = (CollectSink(write), CollectSink(messages.append), CollectSink(letters.append))
-    flow = build(settings, Endpoints({"memory": source}, source.origins, ORGANIZATIONS, *ends))
+    flow = build(settings, Endpoints({"memory": source}, Inputs(source.origins), ORGANIZATIONS, *ends))
     run_main(flow, epoch_interval=timedelta(seconds=1))
     writer.commit()
     return ledger, writer, messages, letters

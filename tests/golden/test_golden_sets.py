@@ -68,7 +68,10 @@ NEVER_AT_A_STOP = {
         "source",
         "reached_minute",
     },
+    "GateState": {"order"},  # the set was made before inputs were put in order
     "Held": {"counts"},
+    "OrderState": {"read_us", "newest_us", "waiting"},
+    "Stretch": {"items", "keys", "controls", "marks"},
     "OrganizationState": {"monitors"},  # of version 1
     "ClockTickRow": {"decided_at"},  # of one that is not decided
     "PackedRecords": {"shard", "rows", "sent_at", "deletes"},  # of a flow that broke off

@@ -88,8 +88,8 @@ def test_a_message_from_the_future_moves_no_clock_and_counts_as_of_the_minute_th
     assert clocks == [(NO_MINUTE - MINUTE, 0), (0, 0), (0, 0), (0, 1)]
     counted = [at_us - T0 * 1000 for _, at_us, _ in messages_of(batches)]
     assert counted == [0, 59_999_999, 30_000_000, 60_000_000]
-    (line,) = [record.getMessage() for record in caplog.records if "in the future" in record.getMessage()]
-    assert line.startswith(f"{settings.checkins_topic}/0: a message is ")
+    (line,) = [record.getMessage() for record in caplog.records if "cannot be true" in record.getMessage()]
+    assert line.startswith(f"{settings.checkins_topic}/0: the time of message 1, ")
 
 
 @pytest.mark.parametrize("batch_size", [1, 10])

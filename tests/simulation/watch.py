@@ -17,6 +17,7 @@ from dataflow.steps.gate import Gate
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.items import Chunk, Message, Records, Ticks, Volumes
 from tests.simulation.fleet import Job, Plan, Sent, day_of, epoch_minute, make_fleet
 
@@ -71,7 +72,7 @@ def watch(plan: Plan, rules: VolumeRules | None, from_day: int = 0) -> tuple[Wat
 class _Steps:
     def __init__(self, rules: VolumeRules | None) -> None:
         self.watched = Watched()
-        self._gate = Gate(1, ["all"], Limits(1_000_000, UNLIMITED), 60, False, None)
+        self._gate = Gate(1, Inputs(["all"]), Limits(1_000_000, UNLIMITED), 60, False, None)
         self._judge = Judge(1, 1, rules, None)
         self._upsert = Upsert(1, 10, None)
         self._transition = Transition(rules is not None, lambda: True, None)

@@ -51,12 +51,13 @@ from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
+from dataflow.stream.inputs import Inputs
 
 THREADS = 4
 sys.setswitchinterval(1e-6)
 together = Barrier(THREADS)
 MAKE = (
-    lambda snapshot: Gate(1, ["input"], Limits(9, -1), 6, False, snapshot),
+    lambda snapshot: Gate(1, Inputs(["input"]), Limits(9, -1), 6, False, snapshot),
     lambda snapshot: Upsert(1, 9, snapshot),
     lambda snapshot: Sample(0.0, lambda: True, snapshot),
     lambda snapshot: Judge(1, 1, None, snapshot),

@@ -21,6 +21,7 @@ from dataflow.steps.transition import Transition
 from dataflow.steps.transition_state import BLOCK, SNAPSHOTS
 from dataflow.steps.upsert import Upsert
 from dataflow.stream.batch import Format, SourceBatch
+from dataflow.stream.inputs import Inputs
 from dataflow.stream.items import Chunk, Records, Ticks
 from dataflow.wire.timestamps import read_ts
 from state.publish.snapshot import open_snapshot
@@ -35,7 +36,7 @@ HOURLY = {"schedule": {"type": "crontab", "value": "0 * * * *"}}
 
 
 def gate_of(snapshot=None):
-    return Gate(1, ["input"], Limits(100, UNLIMITED), 6, False, snapshot)
+    return Gate(1, Inputs(["input"]), Limits(100, UNLIMITED), 6, False, snapshot)
 
 
 def upsert_of(snapshot=None):
@@ -67,7 +68,7 @@ def encoded(version, state):
 
 
 GOLDEN: dict[str, Any] = {
-    "gate": lambda snapshot: Gate(16, [FIRST, SECOND], Limits(10_000, UNLIMITED), 6, True, snapshot),
+    "gate": lambda snapshot: Gate(16, Inputs([FIRST, SECOND]), Limits(10_000, UNLIMITED), 6, True, snapshot),
     "upsert": lambda snapshot: Upsert(2, 1_000, snapshot),
     "transition": lambda snapshot: Transition(False, lambda: False, snapshot),
 }
@@ -197,7 +198,8 @@ def test_a_snapshot_of_a_later_release_ends_the_flow(build):
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_block_that_cannot_be_read_ends_the_flow(place):
     version, state = msgspec.msgpack.decode([step.snapshot() for step in fed()][place])
-    assert isinstance(state[-1][0], bytes)
-    state[-1][0] = state[-1][0][:-2]
+    blocks = next(each for each in reversed(state) if isinstance(each, list))
+    assert isinstance(blocks[0], bytes)
+    blocks[0] = blocks[0][:-2]
     with pytest.raises(LastingError, match="cannot be read"):
         (gate_of, upsert_of, transition_of)[place](encoded(version, state))
