@@ -286,7 +286,7 @@ def write(lines: list[Line], hot: Path, cold: Path) -> None:
     source = MemorySource({NAME: lines}, {NAME: Plan([BATCH] * (len(lines) // BATCH))}, chosen.clock_delay_us)
     nothing = CollectSink(lambda _: None)
     run_main(
-        build(chosen, Endpoints({"memory": source}, source.origins, {}, CollectSink(take), nothing, nothing))
+        build(chosen, Endpoints({"memory": source}, source.inputs, {}, CollectSink(take), nothing, nothing))
     )
     now = float(START_S + DAYS * DAY_S)
     for writer in writers:
