@@ -65,7 +65,7 @@ class _Partition(StatefulSourcePartition[SourceBatch, tuple[int, int, bool]]):
         if self._position == len(self._lines) and self._announced:
             raise StopIteration
         sizes = self._plan.sizes
-        size = sizes[self._turn] if self._turn < len(sizes) else len(self._lines)
+        size = sizes[self._turn] if self._turn < len(sizes) else max(1, len(self._lines))
         self._turn += 1
         if not size:
             return []
