@@ -183,7 +183,7 @@ def test_what_is_gone_and_was_not_read_is_one_line(folder):
     for text in "abc":
         writer.append([entry(text)], NOW_US)
     segment_path(folder, 1).unlink()
-    with pytest.raises(LogError, match=r"0000000001\.jsonl: gone"):
+    with pytest.raises(LogError, match=r"0000000001\.jsonl: is missing"):
         LogReader(folder, Position(1, 5))
 
 
