@@ -6,11 +6,12 @@ import argparse
 import sys
 from datetime import time
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from cronwax.commands.arguments import OneLineParser, complain, data_dir, path
 from state.errors import StateError, reason
 from state.program import program
+from state.zones import load_zone
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _FORMATS = ("html", "csv", "json")
@@ -36,7 +37,7 @@ def parser() -> OneLineParser:
         "--days", type=_days, default=frozenset(range(7)), help="only these days: mon-fri, or mon,wed"
     )
     top.add_argument(
-        "--zone", type=_zone, default=ZoneInfo("UTC"), help="the time zone of month, hours and days (UTC)"
+        "--zone", type=_zone, default=load_zone("UTC"), help="the time zone of month, hours and days (UTC)"
     )
     top.add_argument(
         "--holidays", type=path, help="days that do not count: an .ics file, or a day or range a line"
@@ -112,6 +113,6 @@ def _days(text: str) -> frozenset[int]:
 
 def _zone(text: str) -> ZoneInfo:
     try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError):
+        return load_zone(text)
+    except KeyError:
         raise argparse.ArgumentTypeError(f"{text} is not an IANA time zone such as Europe/Vienna") from None
