@@ -48,8 +48,8 @@ def watch(show: Callable[[], None], seconds: int) -> int:
     the other. Raises what `show` raises the first time; later a snapshot that cannot be read is said and waited for.
     """
     is_first = True
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         while True:
             try:
                 if sys.stdout.isatty():

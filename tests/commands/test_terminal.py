@@ -10,6 +10,7 @@ import random
 import re
 import signal
 import subprocess
+import sys
 import time
 
 import pexpect
@@ -150,6 +151,32 @@ def test_a_signal_in_the_first_seconds_is_no_traceback(data, tmp_path, arguments
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
         assert_no_traceback(err)
+
+
+WHILE_IT_STARTS = """
+import os, signal
+change = signal.{name}
+def interrupted(*how):
+    signal.{name} = change
+    os.kill(os.getpid(), signal.SIGINT)
+    return change(*how)
+signal.{name} = interrupted
+from cronwax.__main__ import run
+run()
+"""
+
+
+@pytest.mark.parametrize("name", ["signal", "pthread_sigmask"])
+def test_a_signal_while_ctrl_c_is_given_its_meaning_ends_the_command(data, name):
+    ended = subprocess.run(
+        [sys.executable, "-c", WHILE_IT_STARTS.format(name=name), "status"],
+        env=variables(data),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-signal.SIGINT, "", "")
 
 
 def prompt(data, tmp_path):
