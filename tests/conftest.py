@@ -5,6 +5,8 @@ A test that starts a process has the marker `process`, by its folder or by itsel
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
@@ -29,6 +31,19 @@ _STARTS = frozenset(["subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spaw
 """Python's audit events for a process that begins."""
 
 _may_start = True
+
+
+def pytest_configure() -> None:
+    """Let nothing of whoever starts the tests get into the processes that they start.
+
+    pytest itself gives its workers a width, 80, by way of readline: it would count instead of the terminal's. And a
+    shell's background job ignores Ctrl-C, as would all that it starts.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+        os.unsetenv(name)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
