@@ -207,8 +207,14 @@ class Journal:
         message: str | None = None,
         lost_in: Minute | None = None,
     ) -> None:
-        """Something was decided about a check-in (see `RunDecisionRow`)."""
-        environment.decided += 1
+        """Something was decided about a check-in (see `RunDecisionRow`).
+
+        What is held (`counted` is None) has no place of its own yet: whether anything is held at all may depend on how
+        the input was cut into batches, the order in which results come to count does not.
+        """
+        place = environment.decided + 1
+        if counted is not None:
+            environment.decided = place
         self.decisions.append(
             RunDecisionRow(
                 check_in_id=run.guid,
@@ -223,7 +229,7 @@ class Journal:
                 incident_id=incident.id if incident is not None else None,
                 message=message,
                 system_incident_id=identity.system_incident_id(lost_in) if lost_in is not None else None,
-                place=environment.decided,
+                place=place,
             )
         )
 

@@ -63,7 +63,8 @@ def due_at(
     schedules: Schedules | None,
 ) -> datetime | None:
     """What was due next at a time; None: nothing, or it is not known. `now` is what is due next now."""
-    later = min((run for run in runs if run.seen > at), key=lambda run: run.seen, default=None)
+    # Of two at one time the one that came first: each moves what is expected next on, or leaves it.
+    later = min((run for run in runs if run.seen > at), key=_first_seen, default=None)
     until = later.seen if later is not None else None
     if not _moved_between(at, until, config, runs, moves):
         if later is None:
@@ -76,6 +77,10 @@ def due_at(
     if found is not None and found + timedelta(minutes=config.checkin_margin) <= at:
         return None  # it would have been missed by then: something has moved it that left no trace
     return found
+
+
+def _first_seen(run: Came) -> tuple[datetime, bool, datetime]:
+    return run.seen, run.expected is None, run.expected or run.seen
 
 
 def _moved_between(
