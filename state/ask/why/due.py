@@ -65,8 +65,7 @@ def due_at(
     """What was due next at a time; None: nothing, or it is not known. `now` is what is due next now."""
     # Of two at one time the one that came first: each moves what is expected next on, or leaves it.
     later = min((run for run in runs if run.seen > at), key=_first_seen, default=None)
-    until = later.seen if later is not None else None
-    if not _moved_between(at, until, config, runs, moves):
+    if not _moved_between(at, later, config, runs, moves):
         if later is None:
             return now
         if later.expected is not None:
@@ -84,18 +83,23 @@ def _first_seen(run: Came) -> tuple[datetime, bool, datetime]:
 
 
 def _moved_between(
-    at: datetime, until: datetime | None, config: Config, runs: Sequence[Came], moves: Moves
+    at: datetime, later: Came | None, config: Config, runs: Sequence[Came], moves: Moves
 ) -> bool:
-    moments = [*moves.configs, *moves.restarts]
+    moments: list[tuple[datetime, Came | None]] = [(each, None) for each in (*moves.configs, *moves.restarts)]
     for run in runs:
         if run.status == TIMEOUT and run.tick is not None:
-            moments.append(run.tick)
+            moments.append((run.tick, None))
         if run.status == IN_PROGRESS and run.ended > run.began:
-            moments.append(run.ended)  # a heartbeat
+            moments.append((run.ended, run))  # a heartbeat
         if config.schedule_type == "interval" and run.status in (OK, ERROR, TIMEOUT):
-            moments.append(run.ended)
-    # What came with the very message that moved it was expected before it.
-    return any(at < moment and (until is None or moment < until) for moment in moments)
+            moments.append((run.ended, run))
+    # What came with the very message that moved it was expected before it. Of another run's message at the same time
+    # nobody knows which came first.
+    return any(
+        at < moment
+        and (later is None or moment < later.seen or (moment == later.seen and run not in (None, later)))
+        for moment, run in moments
+    )
 
 
 def _computed(
