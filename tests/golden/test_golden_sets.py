@@ -165,6 +165,11 @@ def test_a_store_is_resumed_and_nothing_is_lost(name, shards):
     assert versions == {step: STORED[step][0] for step in versions}
 
 
+COUNTED_OTHERWISE = {"v3": {"run_decisions": 1}}
+"""By set, last columns of tables that were counted in another way then: a result that waited had a `place` of its own,
+and one more when it was decided."""
+
+
 @pytest.mark.parametrize(
     ("name", "shards"), [each for each in STOPPED if (SETS[each[0]].folder / "outcome").exists()]
 )
@@ -180,6 +185,9 @@ def test_what_was_stopped_comes_to_what_it_came_to_then(name, shards):
     for table, rows in found.tables.items():
         later = sum(column.since.version > schema for column in TABLES[table].columns)
         found.tables[table] = sorted(_without_last(row, later) for row in rows)
+    for table, columns in COUNTED_OTHERWISE.get(name, {}).items():
+        for each in (found, expected):
+            each.tables[table] = sorted(_without_last(row, columns) for row in each.tables[table])
     for table in [each for each in TABLES if TABLES[each].since > schema]:
         new = set(found.tables.pop(table))
         if table in expected.tables:
