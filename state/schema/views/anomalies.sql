@@ -8,13 +8,13 @@ FROM system_incident_spans AS span LEFT JOIN system_incident_losses AS loss USIN
 GROUP BY ALL
 ORDER BY span.start;
 COMMENT ON VIEW system_incidents IS
-    'Stretches of time in which check-ins were lost on their way here: what was due then is unknown, and was not told.';
+    'Stretches of time in which check-ins were lost on their way here: what was due then is unknown, and was not reported.';
 COMMENT ON COLUMN system_incidents.system_incident_id IS '32 hex digits, derived from its first minute.';
 COMMENT ON COLUMN system_incidents.start IS 'The first minute that lacks check-ins.';
 COMMENT ON COLUMN system_incidents."end" IS
     'The first minute that has as many as usual again; NULL while it goes on.';
-COMMENT ON COLUMN system_incidents.detected_at IS 'The tick at which that was decided, and told.';
-COMMENT ON COLUMN system_incidents.ended_at IS 'The tick at which its end was decided, and told.';
+COMMENT ON COLUMN system_incidents.detected_at IS 'The tick at which that was decided, and reported.';
+COMMENT ON COLUMN system_incidents.ended_at IS 'The tick at which its end was decided, and reported.';
 COMMENT ON COLUMN system_incidents.volume IS 'Check-ins in the minute that decided it.';
 COMMENT ON COLUMN system_incidents.expected IS 'How many come in that minute on other days.';
 COMMENT ON COLUMN system_incidents.held IS
