@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import signal
 import sys
 import time
@@ -89,6 +90,7 @@ class Supervised:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_die_with_parent,
             limit=MAX_LINE_BYTES,
         )
         if self._stopping.is_set():
@@ -118,6 +120,18 @@ class Supervised:
 
     def _reason(self) -> str:
         return self._last_line.removeprefix("cronwax: ") or "it said nothing"
+
+
+_PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2)."""
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)
+
+
+def _die_with_parent() -> None:
+    """In a new part: be killed when `serve` dies, even by kill -9. A part that is left over would hold folder and port
+    against the next start. Elsewhere than on Linux nothing happens."""
+    if _prctl is not None:
+        _prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
 
 def _signal(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

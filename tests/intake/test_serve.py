@@ -195,3 +195,15 @@ def test_the_commands_are_in_run_sh(command):
         ["./run.sh", "help"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
     assert f"\n  {command}" in shown
+
+
+def test_a_killed_serve_takes_its_parts_along_and_can_be_started_again(machine):
+    first = machine.serve()
+    assert machine.cron("nightly", "status=ok&schedule=1+day") == 202
+    machine.wait_for_rows("FROM check_ins", 1)
+    machine.stop(first, signal.SIGKILL)
+    machine.serve()
+    assert machine.cron("nightly", "status=ok") == 202
+    machine.wait_for_rows("FROM check_ins", 2)
+    wait_for(lambda: machine.said().count("event=start ") == 2)
+    assert "another flow" not in machine.said()
