@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from dataflow.operations.vitals import SECOND_US, Vitals
 from dataflow.process.exit import StartError
-from dataflow.process.stopping import stopping
+from dataflow.process.stopping import has_ended_epoch, stopping
 from dataflow.process.wall_clock import wall_clock_us
 
 _REQUEST_SECONDS = 5.0
@@ -26,8 +26,8 @@ class Probes:
 
     1. Healthy: the engine asks its sources, no sink owes its output for longer than the limit, and the data folder is
        the one that was there at the start. Where not, a restart may help.
-    2. Ready: healthy, begun, not stopping, and every clock within the limit. Where not, misses are noticed late; a
-       restart does not help.
+    2. Ready: healthy, an epoch has ended, not stopping, and every clock within the limit. Where not, misses are
+       noticed late; a restart does not help.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class Probes:
         limit_seconds: float,
         data_dir: Path,
         is_stopping: Callable[[], bool] = stopping,
+        has_begun: Callable[[], bool] = has_ended_epoch,
     ) -> None:
         """`limit_seconds` is CRONWAX_STALL_SECONDS."""
         self._vitals = vitals
@@ -43,6 +44,7 @@ class Probes:
         self._data_dir = data_dir
         self._folder = _identity(data_dir)
         self._is_stopping = is_stopping
+        self._has_begun = has_begun
 
     def unhealthy(self, now_us: int) -> list[str]:
         """Why this process should be started again; nothing if all is well, or it has only begun."""
@@ -63,8 +65,8 @@ class Probes:
         signs = self._vitals.signs(now_us)
         if self._is_stopping():
             problems.append("it is stopping")
-        if not signs:
-            problems.append("the flow has not begun")
+        if not self._has_begun():
+            problems.append("no epoch has ended yet")
         for sign in signs:
             if sign.kind == "sink":
                 continue

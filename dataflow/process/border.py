@@ -13,7 +13,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflow.process.exit import at_border
-from dataflow.process.stopping import building, flow_began
+from dataflow.process.stopping import building, epoch_ended, flow_began
 
 Item = TypeVar("Item")
 
@@ -57,7 +57,9 @@ class BorderSourcePartition(StatefulSourcePartition[Item, Any]):
     @at_border
     def snapshot(self) -> Any:
         """The partition's."""
-        return self._part.snapshot()
+        snapshot = self._part.snapshot()
+        epoch_ended()
+        return snapshot
 
     @at_border
     def close(self) -> None:
@@ -101,7 +103,9 @@ class BorderSinkPartition(StatefulSinkPartition[Item, Any]):
     @at_border
     def snapshot(self) -> Any:
         """The partition's."""
-        return self._part.snapshot()
+        snapshot = self._part.snapshot()
+        epoch_ended()
+        return snapshot
 
     @at_border
     def close(self) -> None:

@@ -57,7 +57,8 @@ def end_process(message: str, status: int) -> NoReturn:
 
 
 def at_border(call: Callable[Given, Returned]) -> Callable[Given, Returned]:
-    """The call as the engine, or a thread of ours, may make it: a FlowError ends the process with its line."""
+    """The call as the engine, or a thread of ours, may make it: a FlowError ends the process with its line, and so
+    does what the machine refuses and nobody has named better: a folder that is gone, a disk that fails."""
 
     @wraps(call)
     def guarded(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
@@ -65,5 +66,8 @@ def at_border(call: Callable[Given, Returned]) -> Callable[Given, Returned]:
             return call(*args, **kwargs)
         except FlowError as error:
             end_process(str(error), error.status)
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            end_process(f"{where}{error.strerror or error}", FlowError.status)
 
     return guarded

@@ -23,6 +23,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 _requested = threading.Event()
 _began = threading.Event()
+_epoch_ended = threading.Event()
 _reason: str | None = None
 _built = threading.Condition()
 _builds = 0
@@ -50,6 +51,16 @@ def broke_off(reason: str) -> None:
 def flow_began() -> None:
     """From now on a stop is one in order: the flow drains."""
     _began.set()
+
+
+def epoch_ended() -> None:
+    """An epoch has ended: every source and sink of this process is open, and can be written."""
+    _epoch_ended.set()
+
+
+def has_ended_epoch() -> bool:
+    """Whether an epoch of this run has ended here."""
+    return _epoch_ended.is_set()
 
 
 @contextmanager

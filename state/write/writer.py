@@ -59,7 +59,10 @@ class StateWriter:
         """Set by whoever moves rows to files; None: nobody does."""
         # Kept open as long as the database: closing any descriptor of a file drops the process's locks on it,
         # and another flow could write it too.
-        self._file = os.open(path, os.O_RDONLY)
+        try:
+            self._file = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise StateError(f"{path}: cannot read: {reason(error)}") from None
 
     @classmethod
     def open(cls, data_dir: Path, shard: int = 0, shards: int = 1) -> StateWriter:

@@ -47,7 +47,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def probes(vitals, folder):
-    return Probes(vitals, 120, folder, lambda: False)
+    return Probes(vitals, 120, folder, lambda: False, lambda: True)
 
 
 def works(vitals, clock, seconds=0.0):
@@ -58,9 +58,12 @@ def works(vitals, clock, seconds=0.0):
     vitals.sink_finished("tables")
 
 
-def test_a_process_that_has_only_begun_is_healthy_and_not_ready(probes, clock):
+def test_a_process_that_has_only_begun_is_healthy_and_not_ready(vitals, folder, clock):
+    """A source may be asked while sinks are still being opened."""
+    probes = Probes(vitals, 120, folder, lambda: False, lambda: False)
+    works(vitals, clock)
     assert probes.unhealthy(clock.now_us) == []
-    assert probes.unready(clock.now_us) == ["the flow has not begun"]
+    assert probes.unready(clock.now_us) == ["no epoch has ended yet"]
 
 
 def test_a_flow_that_works_is_healthy_and_ready(probes, vitals, clock):
@@ -91,7 +94,7 @@ def test_a_clock_that_is_behind_is_healthy_and_not_ready(probes, vitals, clock):
 
 def test_a_flow_that_stops_is_not_ready(vitals, folder, clock):
     works(vitals, clock)
-    stopping = Probes(vitals, 120, folder, lambda: True)
+    stopping = Probes(vitals, 120, folder, lambda: True, lambda: True)
     assert stopping.unready(clock.now_us) == ["it is stopping"]
     assert stopping.unhealthy(AT_US + 3600 * SECOND_US) == []
 
@@ -108,7 +111,8 @@ def test_a_data_folder_that_was_moved_away_is_noticed(probes, vitals, folder, cl
 @pytest.fixture
 def served(vitals, folder):
     (port,) = free_ports(1)
-    end = serve_probes(f"127.0.0.1:{port}", Probes(vitals, 1e9, folder, lambda: False))
+    probes = Probes(vitals, 1e9, folder, lambda: False, lambda: bool(vitals.signs(0)))
+    end = serve_probes(f"127.0.0.1:{port}", probes)
     yield port
     end()
 
@@ -125,7 +129,7 @@ def asked(port, path, method="GET"):
 def test_answers_are_a_status_and_the_problems(served, vitals, clock):
     assert asked(served, "/healthz") == (200, '{"ok": true, "problems": []}\n')
     status, body = asked(served, "/readyz?verbose")
-    assert (status, json.loads(body)["problems"]) == (503, ["the flow has not begun"])
+    assert (status, json.loads(body)["problems"]) == (503, ["no epoch has ended yet"])
     works(vitals, clock)
     assert asked(served, "/readyz")[0] == 200
     assert asked(served, "/healthz", "HEAD") == (200, "")

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from state.schema.database import shard_path
+from state.errors import StateError
+from state.schema.database import open_database, shard_path
+from state.write.writer import StateWriter
 from tests.state.state_rows import answer
 from tests.state.test_writer import in_another_process
 
@@ -42,3 +44,14 @@ def test_a_file_that_cannot_grow_is_one_clear_line_and_the_last_commit_stays(tmp
     assert "shard-000.duckdb: cannot write: " in told
     assert told.count("\n") == 1
     assert answer(shard_path(tmp_path, 0), "SELECT check_in_id FROM check_ins") == [(UUID(int=1),)]
+
+
+def test_a_file_that_goes_while_it_is_opened_is_an_error_of_the_state(tmp_path, monkeypatch):
+    def opened(path, shard, shards):
+        connection = open_database(path, shard, shards)
+        path.unlink()
+        return connection
+
+    monkeypatch.setattr("state.write.writer.open_database", opened)
+    with pytest.raises(StateError, match=r"shard-000\.duckdb: cannot read: No such file or directory"):
+        StateWriter.open(tmp_path)
