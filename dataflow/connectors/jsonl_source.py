@@ -27,6 +27,7 @@ from dataflow.wire.timestamps import read_ts
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """What a file in a folder must be called to be read."""
+_BRACE = b"}"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _STATE_VERSION = 1
 
@@ -227,23 +228,26 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
         untrue: list[int] = []
         clock, read = self._clock, self._read
         for number, text in enumerate(texts, first):
-            is_new, known = len(text.rstrip()) > known, 0
-            if not is_new:
+            if not text.endswith(_BRACE):  # as most lines do
+                text = _cleaned(text)
+            if known:  # the first line, of which a part was handed on before
+                is_known, known = len(text.rstrip()) <= known, 0
+                if is_known:
+                    continue
+            if not text:
                 continue
             if number == 1:
                 text = text.removeprefix(_BYTE_ORDER_MARK)
-            if text.endswith(b"\r"):
-                text = text[:-1]
             received_us, check_in = read(text, number, clock.minute)
-            if (
-                received_us is not None
-                and not clock.floor_us <= received_us <= clock.usual_us
-                and self._is_untrue(received_us, texts[number - first + 1 :])
-            ):
-                self._untrue.note(received_us, number, "the clock of whoever wrote it")
-                received_us, check_in = self._counted_us(), None
-                untrue.append(number)
-            clock.take(received_us)
+            if received_us is not None:
+                if not clock.floor_us <= received_us <= clock.usual_us and self._is_untrue(
+                    received_us, texts[number - first + 1 :]
+                ):
+                    self._untrue.note(received_us, number, "the clock of whoever wrote it")
+                    received_us, check_in = self._counted_us(), None
+                    untrue.append(number)
+                if received_us >= clock.next_us:
+                    clock.take(received_us)
             messages.append((number, received_us, text))
             check_ins.append(check_in)
         return messages, check_ins, untrue
@@ -273,6 +277,13 @@ class FilePartition(StatefulSourcePartition[SourceBatch, FileState]):
     def _report(self, messages: int) -> None:
         if self._progress is not None:
             self._progress.advance(self._path.name, self._reader.position(), messages, self._clock.minute)
+
+
+def _cleaned(line: bytes) -> bytes:
+    """A line without the carriage return that some systems put at its end; nothing of a blank one."""
+    if line.endswith(b"\r"):
+        line = line[:-1]
+    return line if line.strip() else b""
 
 
 def _last_us(messages: list[Message]) -> int:

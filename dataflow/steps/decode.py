@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, repeat
 
 import msgspec
@@ -64,6 +64,27 @@ class Decode:
     def _batch(self, batch: SourceBatch, out: list[Output]) -> None:
         by_group: list[list[Item]] = [[] for _ in range(self._groups)]
         errors: list[ProcessingErrorRow] = []
+        if batch.check_ins and None not in batch.check_ins:
+            self._sort(batch.check_ins, by_group)
+        else:
+            self._read(batch, by_group, errors, out)
+        self._emit(batch, by_group, out)
+        if not _is_only_a_reading(batch):
+            out.append(_progress(batch, errors))
+
+    def _sort(self, check_ins: Iterable[CheckIn | None], by_group: list[list[Item]]) -> None:
+        """Where the source has read every message, as it mostly has."""
+        groups = self._groups
+        for check_in in check_ins:
+            by_group[organization_group(check_in.organization_id, groups)].append(check_in)  # type: ignore[union-attr, arg-type]
+
+    def _read(
+        self,
+        batch: SourceBatch,
+        by_group: list[list[Item]],
+        errors: list[ProcessingErrorRow],
+        out: list[Output],
+    ) -> None:
         read = self._readers[batch.format]
         topic, partition, groups = batch.topic, batch.partition, self._groups
         source = source_of(topic, partition)
@@ -91,9 +112,6 @@ class Decode:
                     by_group[organization_group(item.organization_id, groups)].append(item)
             if is_clocked:
                 clock.take(received_us)
-        self._emit(batch, by_group, out)
-        if not _is_only_a_reading(batch):
-            out.append(_progress(batch, errors))
 
     def _emit(self, batch: SourceBatch, by_group: list[list[Item]], out: list[Output]) -> None:
         if batch.untrue:

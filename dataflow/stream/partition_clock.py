@@ -17,7 +17,7 @@ class PartitionClock:
     A timestamp before `floor_us` cannot be true. It moves no clock, and counts as `counted_us`.
     """
 
-    __slots__ = ("_delay_us", "_next_us", "floor_us", "minute", "usual_us")
+    __slots__ = ("_delay_us", "floor_us", "minute", "next_us", "usual_us")
 
     def __init__(self, minute: int = NO_MINUTE, delay_us: int = 0) -> None:
         """`minute`: where the clock stands; NO_MINUTE if no message has set it yet."""
@@ -27,11 +27,11 @@ class PartitionClock:
     def _stand_at(self, minute: int) -> None:
         self.minute = Minute(minute)
         """To be read only."""
-        self._next_us = max((minute + 1) * int(MINUTE_US) + self._delay_us, EARLIEST_US)
+        self.next_us = max((minute + 1) * int(MINUTE_US) + self._delay_us, EARLIEST_US)
         """The first timestamp that moves the clock."""
         self.floor_us = max((minute - BEHIND_MINUTES) * int(MINUTE_US), EARLIEST_US)
         """The first timestamp that can be true."""
-        self.usual_us = self._next_us + BEHIND_US if minute != NO_MINUTE else EARLIEST_US
+        self.usual_us = self.next_us + BEHIND_US if minute != NO_MINUTE else EARLIEST_US
         """Up to here the clock goes without a leap: after one, a timestamp as before would be too far behind."""
 
     @property
@@ -41,7 +41,7 @@ class PartitionClock:
 
     def take(self, received_us: int | None) -> None:
         """A message has this broker timestamp; None: it has none that can be read."""
-        if received_us is not None and received_us >= self._next_us:
+        if received_us is not None and received_us >= self.next_us:
             self.reach((received_us - self._delay_us) // int(MINUTE_US))
 
     def reach(self, minute: int) -> None:

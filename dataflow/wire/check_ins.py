@@ -24,12 +24,12 @@ from dataflow.monitors.fields import (
     slugify,
 )
 from dataflow.monitors.limits import Limit
-from dataflow.monitors.times import Microseconds, Minute
 
 _BRACE = ord("{")
 _GUID_DIGITS = 32
 _GUID_BYTES = 16
 _MAX_SECONDS = 253_402_300_800.0
+_SDK_CHARACTERS = Limit.SDK_CHARACTERS
 _ENVIRONMENT_KEPT = Limit.ENVIRONMENT_CHARACTERS + 1
 """One character more than allowed: that is enough to see that a name is too long."""
 _MESSAGE_TYPES = ("check_in", "clock_pulse")
@@ -142,9 +142,9 @@ _encode = msgspec.json.encode
 _from_hex = bytes.fromhex
 
 
-_Fields = tuple[str, str, bytes, int, int | None, bytes | None, bytes | None]
-"""Slug, environment, guid, status, duration in ms, trace id, config."""
-_NOTHING_READ: _Fields = ("", DEFAULT_ENVIRONMENT, b"", -1, None, None, None)
+Fields = tuple[str, str, bytes, int, int | None, bytes | None, bytes | None]
+"""Of a payload: slug, environment, guid, status, duration in ms, trace id, config."""
+_NOTHING_READ: Fields = ("", DEFAULT_ENVIRONMENT, b"", -1, None, None, None)
 
 
 def payload_of(check_in: CheckIn | Control) -> bytes:
@@ -185,14 +185,6 @@ class CheckInDecoder:
                     raise MalformedMessage(f"payload: {error}") from None
         return self._check_in(wrapper, payload, place)
 
-    def read(self, message: LineMessage, line: bytes, place: Place) -> CheckIn | None:
-        """A message from a line, decoded with its payload; None if it is not valid, which `unpacked` can say more
-        about."""
-        fields = _read(message.payload)
-        if fields is None or message.project_id > MAX_PROJECT_ID:
-            return None
-        return self._made(message.project_id, fields, message.start_time, message.sdk, place, line, True)
-
     def _check_in(
         self, wrapper: Wrapper | _PackedWrapper, payload: bytes | UnsetType, place: Place
     ) -> CheckIn | None:
@@ -209,33 +201,52 @@ class CheckInDecoder:
         if not 0 <= project_id <= MAX_PROJECT_ID:
             raise MalformedMessage("project_id must be a 64-bit number, 0 or above")
         try:
-            fields = _read(_payload(payload))
+            fields = read_fields(_payload(payload))
         except msgspec.ValidationError:
             fields = None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedMessage(f"payload: {error}") from None
-        check_in = self._made(project_id, fields or _NOTHING_READ, start, wrapper.sdk, place, payload, False)
+        check_in = self.made(
+            project_id,
+            fields or _NOTHING_READ,
+            start,
+            wrapper.sdk,
+            place.received_us,
+            place.clock_minute,
+            place.topic,
+            place.partition,
+            place.offset,
+            place.source,
+            payload,
+            False,
+        )
         if fields is None:
             _read_loosely(check_in, payload)
         return check_in
 
-    def _made(
+    def made(
         self,
         project_id: int,
-        fields: _Fields,
+        fields: Fields,
         start_s: float,
         sdk: str | None,
-        place: Place,
+        received_us: int,
+        clock_minute: int,
+        topic: str,
+        partition: int,
+        offset: int,
+        source: int,
         payload: bytes,
         is_line: bool,
     ) -> CheckIn:
+        """A check-in of what was read of it. By position: it is made for every message."""
         slug, environment, guid, status, duration_ms, trace_id, config = fields
-        # From here on mypy knows which unit a time has.
-        received_us: Microseconds = place.received_us  # type: ignore[assignment]
-        clock_minute: Minute = place.clock_minute  # type: ignore[assignment]
         start_us = received_us
         if start_s < _MAX_SECONDS:
-            start_us = round(start_s * 1e6)  # type: ignore[assignment]
+            started_us = round(start_s * 1e6)
+            if started_us < received_us:
+                start_us = started_us
+        # From here on mypy knows which unit a time has.
         return CheckIn(
             self._projects.get(project_id, 1),
             project_id,
@@ -246,14 +257,14 @@ class CheckInDecoder:
             duration_ms,
             trace_id,
             config,
-            sdk if sdk is None else sdk[: Limit.SDK_CHARACTERS],
-            start_us if start_us < received_us else received_us,
-            received_us,
-            clock_minute,
-            place.topic,
-            place.partition,
-            place.offset,
-            place.source,
+            sdk if sdk is None else sdk[:_SDK_CHARACTERS],
+            start_us,  # type: ignore[arg-type]
+            received_us,  # type: ignore[arg-type]
+            clock_minute,  # type: ignore[arg-type]
+            topic,
+            partition,
+            offset,
+            source,
             payload,
             None,
             0,
@@ -269,7 +280,7 @@ def _raise_dropped(wrapper: Wrapper | _PackedWrapper, payload: bytes) -> None:
         raise DroppedCheckIn(project_id, wrapper.slug, wrapper.reason, payload, sdk)
 
 
-def _read(payload: _Payload) -> _Fields | None:
+def read_fields(payload: _Payload) -> Fields | None:
     """The fields of a valid payload; None if it is not valid after all."""
     guid = _guid(payload.check_in_id)
     slug = payload.monitor_slug

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from dataflow.monitors.check_in import CheckIn, source_of
+from dataflow.monitors.fields import MAX_PROJECT_ID
 from dataflow.monitors.times import Minute
-from dataflow.wire.check_ins import CheckInDecoder, LineMessage, LinePulse, Place, Wrapper
+from dataflow.wire.check_ins import CheckInDecoder, LineMessage, LinePulse, Wrapper, read_fields
 from dataflow.wire.timestamps import read_ts, time_of
 
 
@@ -37,7 +38,7 @@ class LineDecoder:
     """Reads the lines of one file as far as they are what most lines are: check-ins with a time."""
 
     def __init__(self, check_ins: CheckInDecoder, topic: str, partition: int) -> None:
-        self._check_ins = check_ins
+        self._made = check_ins.made
         self._topic = topic
         self._partition = partition
         self._source = source_of(topic, partition)
@@ -53,7 +54,23 @@ class LineDecoder:
         except (msgspec.DecodeError, ValueError, RecursionError):
             return read_ts(line), None
         received_us = time_of(stamped.ts)
-        if received_us is None or not isinstance(stamped.message, LineMessage):
+        message = stamped.message
+        if received_us is None or type(message) is not LineMessage:
             return received_us, None
-        place = Place(self._topic, self._partition, offset, received_us, clock_minute, self._source)
-        return received_us, self._check_ins.read(stamped.message, line, place)
+        fields = read_fields(message.payload)
+        if fields is None or message.project_id > MAX_PROJECT_ID:
+            return received_us, None
+        return received_us, self._made(
+            message.project_id,
+            fields,
+            message.start_time,
+            message.sdk,
+            received_us,
+            clock_minute,
+            self._topic,
+            self._partition,
+            offset,
+            self._source,
+            line,
+            True,
+        )
