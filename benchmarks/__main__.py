@@ -22,6 +22,7 @@ NAMES = (
     "readers",
     "history",
     "intake",
+    "silence",
 )
 ONLY_BY_NAME = ("fuzz",)
 """What measures little, and takes long."""

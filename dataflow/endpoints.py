@@ -55,6 +55,8 @@ class Endpoints:
     dead_letters: Sink[tuple[str, DeadLetter]]
     is_at_end: Callable[[], bool] = lambda: not stopping()
     """Asked when the sources have ended: whether that is the end of the input, and nobody has stopped them."""
+    shared: Path | None = None
+    """The data folder, where bounded sources belong to several processes."""
 
 
 def open_endpoints(settings: Settings, shares_reading: bool = False) -> Endpoints:
@@ -100,6 +102,7 @@ def open_endpoints(settings: Settings, shares_reading: bool = False) -> Endpoint
         tables,
         occurrences_sink(settings.data_dir / "occurrences.jsonl"),
         dead_letters_sink(settings.data_dir / "dead_letters.jsonl"),
+        shared=shared,
     )
 
 

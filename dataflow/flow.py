@@ -8,7 +8,6 @@ from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow, Stream
-from bytewax.inputs import FixedPartitionedSource
 from bytewax.operators import KeyedStream
 from bytewax.outputs import FixedPartitionedSink, Sink
 
@@ -16,6 +15,7 @@ from dataflow.endpoints import Endpoints
 from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.process.border import BorderSink, BorderSource
 from dataflow.process.exit import at_border
+from dataflow.process.finishing import Finishing, FinishingSource
 from dataflow.settings import Settings
 from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
@@ -40,6 +40,8 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         settings.monitor_seats if settings.monitor_seats is not None else UNLIMITED,
     )
 
+    finishing = Finishing(settings.key_groups, endpoints.shared)
+
     def gate(snapshot: bytes | None) -> Gate:
         return Gate(
             settings.key_groups,
@@ -61,11 +63,14 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         return Judge(settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot)
 
     def transition(snapshot: bytes | None) -> Transition:
-        return Transition(settings.volume_anomalies, endpoints.is_at_end, snapshot, settings.tuning)
+        return Transition(
+            settings.volume_anomalies, endpoints.is_at_end, snapshot, settings.tuning, finishing.finished
+        )
 
     flow = Dataflow(FLOW_ID)
     batches = [
-        op.input(f"source_{name}", flow, _source(source)) for name, source in endpoints.sources.items()
+        op.input(f"source_{name}", flow, BorderSource(FinishingSource(source, finishing)))
+        for name, source in endpoints.sources.items()
     ]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]
     decode = Decode(
@@ -114,11 +119,6 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     )
     op.output("dead_letters", _only("undecoded", decoded, DeadLetter), _sink(endpoints.dead_letters))
     return flow
-
-
-def _source(source: FixedPartitionedSource[Any, Any]) -> FixedPartitionedSource[Any, Any]:
-    """The source behind the border at which its errors end the process."""
-    return BorderSource(source)
 
 
 def _sink(sink: Sink[Any]) -> Sink[Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataflow.monitors.changes import Change, MonitorChanged
+from dataflow.monitors.changes import Change, EnvironmentMuted, MonitorChanged
 from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.counting import alarms_on_mute
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor, MonitorState
@@ -88,6 +89,15 @@ def take_over(monitor: Monitor, item: MonitorChanged, journal: Journal) -> None:
             watch_again(monitor, environment, item.at_us, first_tick, journal)
         elif item.reschedule:
             reschedule(monitor, environment, item.at_us, first_tick, journal)
+
+
+def mute(monitor: Monitor, environment: Environment, item: EnvironmentMuted, journal: Journal) -> None:
+    """Mute or unmute an environment."""
+    if environment.is_muted != item.is_muted:
+        journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
+    environment.is_muted = item.is_muted
+    alarms_on_mute(environment, item.at_us)
+    journal.touch(monitor, environment, item.at_us)
 
 
 def asked_otherwise(before: MonitorConfig, after: MonitorConfig) -> bool:

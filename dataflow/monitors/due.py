@@ -48,18 +48,36 @@ def fire_due(
     1. Misses. 2. Time-outs. 3. What finds the environment as the others left it: alarms.
     """
     while (minute := earliest_due(environment)) <= tick:
-        if environment.due_minute == minute:
-            miss(monitor, environment, minute, decisions, journal)
-        elif due := [run for run in (environment.runs or {}).values() if run.due_minute == minute]:
-            time_out(monitor, environment, min(due, key=start_order), minute, decisions, journal)
-        else:
-            fire_alarm(monitor, environment, minute, journal)
+        _fire(monitor, environment, minute, decisions, journal)
+
+
+def catch_up(
+    monitor: Monitor, environment: Environment, tick: Minute, decisions: Decisions, journal: Journal
+) -> bool:
+    """As `fire_due`, before an item is applied, but no more than the journal takes in one call; whether all is done."""
+    while (minute := earliest_due(environment)) <= tick:
+        if not journal.take_room():
+            return False
+        _fire(monitor, environment, minute, decisions, journal)
+    return True
+
+
+def _fire(
+    monitor: Monitor, environment: Environment, minute: Minute, decisions: Decisions, journal: Journal
+) -> None:
+    if environment.due_minute == minute:
+        miss(monitor, environment, minute, decisions, journal)
+    elif due := [run for run in (environment.runs or {}).values() if run.due_minute == minute]:
+        time_out(monitor, environment, min(due, key=start_order), minute, decisions, journal)
+    else:
+        fire_alarm(monitor, environment, minute, journal)
 
 
 def fire_late(
     monitor: Monitor, environment: Environment, until_minute: Minute, decisions: Decisions, journal: Journal
-) -> None:
-    """Fire all deadlines up to the minute of a check-in that is later than the latest time.
+) -> bool:
+    """Fire all deadlines up to the minute of a check-in that is later than the latest time, but no more than the
+    journal takes in one call; whether all is done.
 
     Unlike ticks, it goes by the deadlines themselves: a backlog that is delivered within one minute of broker time
     meets the misses that lie between its check-ins.
@@ -75,7 +93,9 @@ def fire_late(
                 minute, first = timeout, run
         waiting = alarm_minute(environment)
         if min(minute, waiting) > until_minute:
-            return
+            return True
+        if not journal.take_room():
+            return False
         if waiting < minute:
             fire_alarm(monitor, environment, waiting, journal)
         elif first is None:

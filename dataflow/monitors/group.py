@@ -7,13 +7,12 @@ from collections import deque
 from collections.abc import Iterable
 from operator import attrgetter
 
-import msgspec
-
 from dataflow.monitors import holding
 from dataflow.monitors.changed import (
     awaited_by_change,
     first_tick_of,
     made,
+    mute,
     named,
     overdue,
     reached_before,
@@ -28,35 +27,19 @@ from dataflow.monitors.changes import (
     MonitorItem,
 )
 from dataflow.monitors.check_in import CheckIn
-from dataflow.monitors.counting import alarms_on_mute
 from dataflow.monitors.deadlines import Deadlines
 from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEvent
-from dataflow.monitors.due import earliest_due, fire_due, fire_late, may_fire_before
+from dataflow.monitors.due import catch_up, earliest_due, fire_due, fire_late, may_fire_before
 from dataflow.monitors.environment import Environment
-from dataflow.monitors.journal import Journal, Loss
+from dataflow.monitors.group_state import GroupState
+from dataflow.monitors.journal import NO_BOUND, Journal
 from dataflow.monitors.lost import lose_running
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
-from dataflow.monitors.receive import awaited_tick, receive
+from dataflow.monitors.receive import Left, awaited_tick, receive
 from dataflow.monitors.reset import reset
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
-from dataflow.monitors.waiting import WaitingItems, WaitingState
-
-
-class GroupState(msgspec.Struct):
-    """What a snapshot keeps of a group beside its monitors."""
-
-    clock_minute: Minute = NO_MINUTE
-    """The watermark of the items."""
-    ticks_minute: Minute = NO_MINUTE
-    """The watermark of the decisions."""
-    decisions: Decisions | None = None
-    """None: nothing is known yet of the ticks after `clock_minute`."""
-    events: list[TickEvent] = []
-    """Of ticks to come."""
-    waiting: WaitingState = []
-    losses: dict[Minute, Loss] = {}
-    """What system incidents have cost, by their first minutes."""
+from dataflow.monitors.waiting import WaitingItems
 
 
 class MonitorGroup:
@@ -91,7 +74,9 @@ class MonitorGroup:
         # A snapshot without decisions is of version 1, which had worked off whatever its clock had reached.
         self._decisions = state.decisions or Decisions(state.clock_minute)
         self._events = deque(state.events)
-        self._waiting = WaitingItems(state.waiting)
+        self._waiting = WaitingItems(state.waiting, state.begun)
+        self._is_unfinished = True
+        """Something may be left of ticks that have been taken."""
         self._holding: dict[tuple[int, str, str], tuple[Monitor, Environment]] = {}
         """The environments that hold something, by their names."""
         self._noted: list[Monitor] = []
@@ -105,11 +90,10 @@ class MonitorGroup:
 
     def _forget_decisions(self) -> None:
         """Nobody decides any more: what is held counts at the next tick."""
-        decisions = self._decisions
-        decisions.clear_until = ALL_NORMAL
+        self._decisions.clear_until = ALL_NORMAL
         self._events.clear()
-        if decisions.pending_from != FAR_MINUTE:
-            tick = decisions.minute + 1
+        if self._decisions.pending_from != FAR_MINUTE:
+            tick = self._decisions.minute + 1
             self._events.append(TickEvent(tick, Decision.NORMAL, tick))
 
     def _restore(self, monitor: Monitor) -> None:
@@ -117,8 +101,7 @@ class MonitorGroup:
         for environment in monitor.environments():
             environment.scheduled_minute = FAR_MINUTE
             self._note_held(monitor, environment)
-            if not monitor.is_disabled:
-                self._deadlines.schedule(monitor, environment)
+        self._schedule(monitor, monitor.environments())
 
     def state(self) -> GroupState:
         """What a snapshot keeps, beside the monitors."""
@@ -129,6 +112,7 @@ class MonitorGroup:
             events=list(self._events),
             waiting=self._waiting.state(),
             losses=self.losses,
+            begun=self._waiting.begun_state(),
         )
 
     def take_noted(self) -> list[Monitor]:
@@ -149,10 +133,10 @@ class MonitorGroup:
         self._ticks_minute = max(self._ticks_minute, clock_minute)
         self._decisions.clear_until = max(self._decisions.clear_until, clear_until)
 
-    def end(self, journal: Journal) -> None:
-        """Nothing comes any more: what waits waits no longer."""
+    def end(self, journal: Journal) -> bool:
+        """Nothing comes any more: what waits waits no longer. Whether all is done that the journal has room for."""
         self._decisions.clear_until = ALL_NORMAL
-        self._apply_waiting(FAR_MINUTE, journal)
+        return self._apply_waiting(FAR_MINUTE, journal) and not self._is_unfinished
 
     def look_for_held(self, journal: Journal) -> None:
         """While ticks are pending, find the environments that hold something since the journal was begun."""
@@ -173,8 +157,13 @@ class MonitorGroup:
             self._waiting.append(key, item)
         elif (tick := self._awaited_tick(item)) > self._decisions.known_until:
             self._waiting.wait(key, [item], tick)
-        else:
-            self._apply(item, journal)
+        elif (left := self._apply(item, journal)) is not None:
+            self._leave(key, [item], left)
+
+    def _leave(self, key: Key, items: list[MonitorItem], left: Left) -> None:
+        """Go on with a monitor's first item in the next call: more comes before it than one call takes."""
+        self._waiting.leave(key, items, self._decisions.minute, left)
+        self._is_unfinished = True
 
     def _take_at_once(self, item: CheckIn, journal: Journal) -> bool:
         """Apply a check-in that waits for nothing, as nearly all do."""
@@ -189,7 +178,8 @@ class MonitorGroup:
             item.received_us // MINUTE_US <= self._decisions.clear_until
             or awaited_tick(monitor, environment, item) <= self._decisions.known_until
         ):
-            self._receive(monitor, environment, item, journal)
+            if (left := self._receive(monitor, environment, item, journal, Left.DUE)) is not None:
+                self._leave(key, [item], left)
             return True
         return False
 
@@ -202,30 +192,34 @@ class MonitorGroup:
         monitor = self.monitors[item.project_id, item.slug]
         return awaited_tick(monitor, monitor.find(item.environment), item)
 
-    def _apply(self, item: MonitorItem, journal: Journal) -> None:
+    def _apply(self, item: MonitorItem, journal: Journal, began: Left = Left.DUE) -> Left | None:
         if isinstance(item, CheckIn):
             monitor = self.monitors[item.project_id, item.slug]
-            self._receive(monitor, monitor.find(item.environment), item, journal)
-        elif isinstance(item, MonitorChanged):
-            self._changed(item, journal)
-        elif isinstance(item, EnvironmentMuted):
+            return self._receive(monitor, monitor.find(item.environment), item, journal, began)
+        if isinstance(item, MonitorChanged):
+            return self._changed(item, journal, began)
+        if not self._catch_up(self.monitors[item.project_id, item.slug], item, journal):
+            return Left.DUE
+        if isinstance(item, EnvironmentMuted):
             self._muted(item, journal)
         elif isinstance(item, EnvironmentReset):
             self._reset(item, journal)
         else:
             self._deleted(item, journal)
+        return None
 
     def _receive(
-        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
-    ) -> None:
+        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal, began: Left
+    ) -> Left | None:
         if not monitor.is_noted:
             self._note(monitor)
         if environment is None:
             environment = Environment.new(item.environment)
             monitor.add(environment)
             journal.touch(monitor, environment, item.received_us)
-        receive(monitor, environment, item, self._decisions, journal)
+        left = receive(monitor, environment, item, self._decisions, journal, began)
         self._rescheduled(monitor, environment)
+        return left
 
     def work_off(self, journal: Journal, at_most: int | None = None) -> bool:
         """Process the ticks that both watermarks have reached, in order; whether all are done.
@@ -235,13 +229,15 @@ class MonitorGroup:
         """
         until = min(self.clock_minute, self._ticks_minute) if self._judges else self.clock_minute
         if until <= self._decisions.minute:
-            return True
-        full = None if at_most is None else journal.size() + at_most
+            if not self._is_unfinished:
+                return True
+            until = self._decisions.minute
+        full = NO_BOUND if at_most is None else journal.size() + at_most
         while (minute := self._next_minute()) <= until:
-            self._tick(minute, journal)
-            if full is not None and journal.size() >= full:
+            if not self._tick(minute, journal, full) or journal.size() >= full:
+                self._is_unfinished = True
                 return False
-        self._decisions.minute = until
+        self._decisions.minute, self._is_unfinished = until, False
         return True
 
     def _next_minute(self) -> Minute:
@@ -249,8 +245,8 @@ class MonitorGroup:
         event_tick = self._events[0].tick if self._events else FAR_MINUTE
         return min(event_tick, self._deadlines.first_minute, self._waiting.first_tick)
 
-    def _tick(self, minute: Minute, journal: Journal) -> None:
-        """Work off one tick.
+    def _tick(self, minute: Minute, journal: Journal, full: int) -> bool:
+        """Work off one tick, or what a call left of it; whether that is done. A journal of this size is full.
 
         1. What is decided: about the tick, and with that about what is held.
         2. Deadlines; those of a monitor for which something waits only as far as they come before it.
@@ -265,8 +261,12 @@ class MonitorGroup:
             self._settle(event, journal)
         while (taken := self._deadlines.take(minute)) is not None:
             due, entries = taken
-            for monitor, environment in entries:
-                if due <= self._waiting.clock_minute(monitor.key):
+            for at, (monitor, environment) in enumerate(entries):
+                if event is None and journal.size() >= full:
+                    for entry in entries[at:]:
+                        self._deadlines.schedule(*entry)
+                    return False
+                if self._waiting.may_fire(monitor, environment, due):
                     self._note(monitor)
                     fire_due(monitor, environment, due, decisions, journal)
                     self._rescheduled(monitor, environment)
@@ -275,15 +275,14 @@ class MonitorGroup:
                 if environment.runs and not monitor.is_disabled:
                     self._note(monitor)
                     lose_running(monitor, environment, minute, event.incident_start, journal)
-        self._apply_waiting(minute, journal)
+        return self._apply_waiting(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
         for names, (monitor, environment) in sorted(self._holding.items()):
             if monitor.find(environment.name) is environment:
                 self._note(monitor)
                 holding.settle(monitor, environment, event, journal)
-                if not monitor.is_disabled:
-                    self._deadlines.schedule(monitor, environment)
+                self._schedule(monitor, [environment])
             if environment.held is None:
                 del self._holding[names]
 
@@ -306,93 +305,96 @@ class MonitorGroup:
             for environment in sorted(monitor.environments(), key=attrgetter("name"))
         ]
 
-    def _apply_waiting(self, tick: Minute, journal: Journal) -> None:
-        """Apply what has waited for the tick, as far as that does not wait for a later one."""
-        while (taken := self._waiting.take(tick)) is not None:
-            key, items = taken
+    def _apply_waiting(self, tick: Minute, journal: Journal) -> bool:
+        """Apply what has waited for the tick, as far as that does not wait for a later one; whether that is done."""
+        while self._waiting.items and self._waiting.first_tick <= tick:
+            if journal.is_full() or (taken := self._waiting.take(tick)) is None:
+                return False
+            key, items, began = taken
+            left: Left | None = None
             for at, item in enumerate(items):
-                if (awaited := self._awaited_tick(item)) > self._decisions.known_until:
+                if began is None and (awaited := self._awaited_tick(item)) > self._decisions.known_until:
                     self._waiting.wait(key, items[at:], awaited)
                     break
-                self._apply(item, journal)
-            if (monitor := self.monitors.get(key)) is not None and not monitor.is_disabled:
+                if (left := self._apply(item, journal, began or Left.DUE)) is not None:
+                    self._leave(key, items[at:], left)
+                    break
+                began = None
+            if left is None and (monitor := self.monitors.get(key)) is not None and not monitor.is_disabled:
                 self._note(monitor)
                 self._resume(monitor, self._waiting.clock_minute(key), journal)
+        return True
 
     def _resume(self, monitor: Monitor, clock_minute: Minute, journal: Journal) -> None:
         """Fire what ticks have left out while something waited that comes before them."""
         reached = self._decisions.minute
         for environment in sorted(monitor.environments(), key=attrgetter("name")):
-            fire_due(monitor, environment, min(reached, clock_minute), self._decisions, journal)
+            is_done = catch_up(monitor, environment, min(reached, clock_minute), self._decisions, journal)
+            self._is_unfinished |= not is_done
             self._note_held(monitor, environment)
-            if clock_minute == FAR_MINUTE or earliest_due(environment) > reached:
+            if not is_done or clock_minute == FAR_MINUTE or earliest_due(environment) > reached:
                 self._rescheduled(monitor, environment)
 
-    def _changed(self, item: MonitorChanged, journal: Journal) -> None:
+    def _changed(self, item: MonitorChanged, journal: Journal, began: Left) -> Left | None:
         monitor = self.monitors.get((item.project_id, item.slug))
         if monitor is None:
-            monitor = made(item, self._tuning)
-            self.monitors[monitor.key] = monitor
+            monitor = self.monitors[item.project_id, item.slug] = made(item, self._tuning)
             self._note(monitor)
-            return
+            return None
         self._note(monitor)
-        self._catch_up(monitor, item, journal)
-        if environment := overdue(monitor, item):
+        if began is Left.DUE and not self._catch_up(monitor, item, journal):
+            return Left.DUE
+        environment = overdue(monitor, item) if began is Left.DUE else monitor.find(item.environment or "")
+        if environment is not None:
             # Its check-in will meet what it missed (`monitors.receive`): that was under the old config.
-            fire_late(monitor, environment, item.start_us // MINUTE_US, self._decisions, journal)
+            until = item.start_us // MINUTE_US
+            is_done = fire_late(monitor, environment, until, self._decisions, journal)
             self._rescheduled(monitor, environment)
+            if not is_done:
+                return Left.LATE
         take_over(monitor, item, journal)
-        if not monitor.is_disabled:
-            for environment in monitor.environments():
-                self._deadlines.schedule(monitor, environment)
+        self._schedule(monitor, monitor.environments())
+        return None
 
-    def _catch_up(self, monitor: Monitor, item: Change, journal: Journal) -> None:
-        """Fire what the clock had reached before the monitor changed."""
+    def _catch_up(self, monitor: Monitor, item: Change, journal: Journal) -> bool:
+        """Fire what the clock had reached before the monitor changed; whether all of it was."""
+        self._note(monitor)
+        is_done = True
         if not monitor.is_disabled:
             for environment in monitor.environments():
                 minute = reached_before(environment, item)
-                fire_due(monitor, environment, minute, self._decisions, journal)
+                is_done &= catch_up(monitor, environment, minute, self._decisions, journal)
                 self._rescheduled(monitor, environment)
+        return is_done
+
+    def _schedule(self, monitor: Monitor, environments: list[Environment]) -> None:
+        if not monitor.is_disabled:
+            for environment in environments:
+                self._deadlines.schedule(monitor, environment)
 
     def _muted(self, item: EnvironmentMuted, journal: Journal) -> None:
         monitor = self.monitors[item.project_id, item.slug]
-        environment = monitor.find(item.environment)
-        assert environment is not None
-        self._note(monitor)
-        self._catch_up(monitor, item, journal)
-        if environment.is_muted != item.is_muted:
-            journal.mute(monitor, environment.name, item.at_us, item.is_muted, True)
-        environment.is_muted = item.is_muted
-        alarms_on_mute(environment, item.at_us)
-        if not monitor.is_disabled:
-            self._deadlines.schedule(monitor, environment)
-        journal.touch(monitor, environment, item.at_us)
+        (environment,) = named(monitor, item.environment)
+        mute(monitor, environment, item, journal)
+        self._schedule(monitor, [environment])
 
     def _reset(self, item: EnvironmentReset, journal: Journal) -> None:
         monitor = self.monitors[item.project_id, item.slug]
-        self._note(monitor)
-        self._catch_up(monitor, item, journal)
-        first_tick = first_tick_of(item, self._tuning)
-        for environment in named(monitor, item.environment):
+        environments, first_tick = named(monitor, item.environment), first_tick_of(item, self._tuning)
+        for environment in environments:
             reset(monitor, environment, item.at_us, first_tick, journal)
-            if not monitor.is_disabled:
-                self._deadlines.schedule(monitor, environment)
+        self._schedule(monitor, environments)
 
     def _deleted(self, item: MonitorDeleted, journal: Journal) -> None:
-        key = (item.project_id, item.slug)
-        monitor = self.monitors[key]
-        self._note(monitor)
-        self._catch_up(monitor, item, journal)
+        monitor = self.monitors[item.project_id, item.slug]
         if item.environment is None:
             journal.delete(monitor, None)
-            del self.monitors[key]
+            del self.monitors[monitor.key]
             gone = monitor.environments()
         else:
-            environment = monitor.find(item.environment)
-            assert environment is not None
-            monitor.remove(environment)
-            journal.delete(monitor, environment)
-            gone = [environment]
+            gone = named(monitor, item.environment)
+            monitor.remove(gone[0])
+            journal.delete(monitor, gone[0])
         for environment in gone:
             environment.held = None
             self._deadlines.forget(environment)

@@ -130,6 +130,10 @@ class Loss(msgspec.Struct, array_like=True):
     """Check-ins in progress that became unknown, and whose end has not come after all."""
 
 
+NO_BOUND = 2**62
+"""The room of a journal that takes all there is."""
+
+
 class Journal:
     """Collects what happens while a chunk is applied, in order.
 
@@ -139,6 +143,7 @@ class Journal:
 
     __slots__ = (
         "_deleted",
+        "_room",
         "_runs",
         "_touched",
         "broken",
@@ -150,7 +155,8 @@ class Journal:
         "rejected",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = NO_BOUND) -> None:
+        """`room`: for so many deadlines that fire before an item is applied."""
         self.incidents: list[IncidentRow] = []
         self.broken: list[BrokenMonitorRow] = []
         self.mutes: list[MuteRow] = []
@@ -163,6 +169,16 @@ class Journal:
         """Beginnings of identities, in five tables."""
         self._touched: dict[int, tuple[Monitor, Environment, Microseconds]] = {}
         self._runs: dict[int, tuple[Monitor, Environment, Run]] = {}
+        self._room = room
+
+    def take_room(self) -> bool:
+        """Whether one more deadline may fire before an item in this call; it is counted."""
+        self._room -= 1
+        return self._room >= 0
+
+    def is_full(self) -> bool:
+        """Whether items that deadlines come before have to wait for the next call."""
+        return self._room <= 0
 
     def touch(self, monitor: Monitor, environment: Environment, at_us: Microseconds) -> None:
         """The environment changed, as of `at_us`."""

@@ -7,10 +7,12 @@ message fires before it (`monitors.due`), so that it finds the environment as of
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from dataflow.monitors import identity
 from dataflow.monitors.check_in import IN_PROGRESS, NIL_GUID, CheckIn
 from dataflow.monitors.decisions import Decisions
-from dataflow.monitors.due import earliest_due, fire_due, fire_late, may_fire_before
+from dataflow.monitors.due import catch_up, earliest_due, fire_late, may_fire_before
 from dataflow.monitors.environment import SPREAD, Environment
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.journal import Journal
@@ -18,6 +20,17 @@ from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.results import begin, late_result, update
 from dataflow.monitors.run import Run
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds, Minute
+
+
+class Left(IntEnum):
+    """How far an item has come for which more was due than one call takes: the rest comes before it, then itself."""
+
+    DUE = 0
+    """What the clock had reached is still to be fired."""
+    LATE = 1
+    """That is done; what is still to be fired goes by the deadlines themselves."""
+    ELSEWHERE = 2
+    """Another environment that knows the guid has to fire what is due there."""
 
 
 def awaited_tick(monitor: Monitor, environment: Environment | None, check_in: CheckIn) -> Minute:
@@ -54,9 +67,17 @@ def awaited_tick(monitor: Monitor, environment: Environment | None, check_in: Ch
 
 
 def receive(
-    monitor: Monitor, environment: Environment, check_in: CheckIn, decisions: Decisions, journal: Journal
-) -> None:
-    """Apply one check-in to its environment.
+    monitor: Monitor,
+    environment: Environment,
+    check_in: CheckIn,
+    decisions: Decisions,
+    journal: Journal,
+    began: Left = Left.DUE,
+) -> Left | None:
+    """Apply one check-in to its environment; None if that is done.
+
+    If more was due before it than the journal has room for, only that much of it has been done; it goes on with what
+    was returned as `began`, and nothing else may happen to the environment meanwhile.
 
     1. What was due before it happens before it: all that its partition's clock had reached; and if the environment
        is past its latest time by the check-in's own time, all that was due by then.
@@ -74,11 +95,17 @@ def receive(
         may_fire_before(environment, clock_minute + 1)
         and earliest_due(environment) <= clock_minute
         and environment.source != SPREAD
+        and began is Left.DUE
+        and not catch_up(monitor, environment, clock_minute, decisions, journal)
     ):
-        fire_due(monitor, environment, check_in.clock_minute, decisions, journal)
+        return Left.DUE
     start_minute = check_in.start_us // MINUTE_US
-    if environment.latest_minute <= start_minute:
-        fire_late(monitor, environment, start_minute, decisions, journal)
+    if (
+        (environment.latest_minute <= start_minute or began)
+        and began is not Left.ELSEWHERE
+        and not fire_late(monitor, environment, start_minute, decisions, journal)
+    ):
+        return Left.LATE
 
     guid = check_in.guid
     runs = environment.runs
@@ -97,10 +124,13 @@ def receive(
     elif monitor.others is not None and (
         elsewhere := _elsewhere(monitor, environment, guid, check_in, decisions, journal)
     ):
+        if isinstance(elsewhere, Left):
+            return elsewhere
         error = {"type": ErrorType.CHECKIN_ENVIRONMENT_MISMATCH, "existingEnvironment": elsewhere}
         journal.rejected.append((check_in, [error]))
     else:
         begin(monitor, environment, guid, check_in, journal)
+    return None
 
 
 def _elsewhere(
@@ -110,7 +140,7 @@ def _elsewhere(
     check_in: CheckIn,
     decisions: Decisions,
     journal: Journal,
-) -> str | None:
+) -> str | Left | None:
     """The name of another environment that knows the guid; None if none does.
 
     What was due there fires first: many misses may have made it forget the guid.
@@ -119,7 +149,8 @@ def _elsewhere(
     while (other := monitor.elsewhere(guid, environment)) is not None:
         if other.source != check_in.source or earliest_due(other) > reached:
             return other.name
-        fire_due(monitor, other, reached, decisions, journal)
+        if not catch_up(monitor, other, reached, decisions, journal):
+            return Left.ELSEWHERE
     return None
 
 

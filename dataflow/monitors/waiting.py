@@ -6,11 +6,15 @@ from heapq import heapify, heappop, heappush
 
 from dataflow.monitors.changes import MonitorItem
 from dataflow.monitors.check_in import CheckIn
-from dataflow.monitors.monitor import Key
+from dataflow.monitors.environment import Environment
+from dataflow.monitors.monitor import Key, Monitor
+from dataflow.monitors.receive import Left
 from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE, Minute
 
 WaitingState = list[tuple[Minute, int, str, list[MonitorItem]]]
 """As a snapshot holds it: the tick, the monitor's project and slug, its items."""
+Begun = list[tuple[int, str, int]]
+"""As a snapshot holds it: a monitor's project and slug, and how far (`Left`) its first item has come."""
 
 
 class WaitingItems:
@@ -19,13 +23,16 @@ class WaitingItems:
     Whatever comes for a monitor that has items here waits after them.
     """
 
-    __slots__ = ("_ticks", "items")
+    __slots__ = ("_ticks", "begun", "items")
 
-    def __init__(self, waiting: WaitingState = []) -> None:  # noqa: B006 - read only
+    def __init__(self, waiting: WaitingState = [], begun: Begun = []) -> None:  # noqa: B006 - read only
         self.items = {(project_id, slug): items for _, project_id, slug, items in waiting}
         """To be read only."""
         self._ticks = [(tick, project_id, slug) for tick, project_id, slug, _ in waiting]
         heapify(self._ticks)
+        self.begun = {(project_id, slug): Left(left) for project_id, slug, left in begun}
+        """Of monitors whose first item waits for no tick, but for the rest of what comes before it: how far it has
+        come. To be read only."""
 
     @property
     def first_tick(self) -> Minute:
@@ -49,18 +56,38 @@ class WaitingItems:
         self.items[key] = items
         heappush(self._ticks, (tick, *key))
 
+    def leave(self, key: Key, items: list[MonitorItem], reached: Minute, left: Left) -> None:
+        """Keep all that there is of a monitor until the next call: the first has come this far."""
+        self.begun[key] = left
+        self.wait(key, items, reached)
+
+    def may_fire(self, monitor: Monitor, environment: Environment, due: Minute) -> bool:
+        """Whether a deadline comes before all that waits for the monitor."""
+        if not self.items:
+            return True
+        if due > self.clock_minute(monitor.key):
+            return False
+        # An item that goes by deadlines already fires those of its environment itself.
+        left = self.begun.get(monitor.key, Left.DUE)
+        return left is Left.DUE or self.items[monitor.key][0].environment != environment.name
+
     def append(self, key: Key, item: MonitorItem) -> None:
         """Keep another item of a monitor that has some here."""
         self.items[key].append(item)
 
-    def take(self, tick: Minute) -> tuple[Key, list[MonitorItem]] | None:
-        """All items of a monitor whose first one waits for this tick or an earlier one; None if there are none.
-        By tick, then by name."""
+    def take(self, tick: Minute) -> tuple[Key, list[MonitorItem], Left | None] | None:
+        """All items of a monitor whose first one waits for this tick or an earlier one, and how far that has come if it
+        has begun; None if there are none. By tick, then by name."""
         if not self._ticks or self._ticks[0][0] > tick:
             return None
-        _, project_id, slug = heappop(self._ticks)
-        return (project_id, slug), self.items.pop((project_id, slug))
+        _, *names = heappop(self._ticks)
+        key: Key = (names[0], names[1])
+        return key, self.items.pop(key), self.begun.pop(key, None)
 
     def state(self) -> WaitingState:
         """What a snapshot needs."""
         return [(*entry, self.items[entry[1:]]) for entry in sorted(self._ticks)]
+
+    def begun_state(self) -> Begun:
+        """What a snapshot needs beside that."""
+        return [(*key, int(left)) for key, left in sorted(self.begun.items())]

@@ -123,15 +123,15 @@ class Decode:
             self._emit_in_order(batch, by_group, mark, out)
             return
         for group, items in enumerate(by_group):
-            if items or mark != NO_MINUTE:
-                out.append(Chunk(batch.origin, group, items, mark))
+            if items or mark != NO_MINUTE or batch.ended:
+                out.append(Chunk(batch.origin, group, items, mark, is_last=batch.ended))
 
     def _emit_in_order(
         self, batch: SourceBatch, by_group: list[list[Item]], mark: int, out: list[Output]
     ) -> None:
         """Say to every group how far the partition has been read, and when its clock moved."""
         line = timeline_of(batch, self._clock_delay_us, mark)
-        if not (batch.messages or line.marks or line.read_us != NO_TIME):
+        if not (batch.messages or line.marks or line.read_us != NO_TIME or batch.ended):
             return
         may_be_controls = batch.format != Format.MSGPACK
         for group, items in enumerate(by_group):
@@ -140,7 +140,7 @@ class Decode:
                 controls = [place for place, item in enumerate(items) if type(item) is Control]
             late = line.late if items else {}
             reading = Reading(controls, late, line.marks, line.newest_us, line.read_us)
-            out.append(Chunk(batch.origin, group, items, mark, reading))
+            out.append(Chunk(batch.origin, group, items, mark, reading, batch.ended))
 
     def _line(self, message: bytes, place: Place) -> CheckIn | Control | None:
         try:

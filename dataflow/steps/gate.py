@@ -19,6 +19,7 @@ from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
+from dataflow.stream.ends import Ends
 from dataflow.stream.inputs import Inputs
 from dataflow.stream.items import Chunk, Item, Reading, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
@@ -70,6 +71,7 @@ class Gate(KeyGroup[Chunk, Output]):
         self._key_groups = key_groups
         self._clock_delay_us = clock_delay_us
         self._watermark = Watermark(inputs.names, state.watermark)
+        self._ends = Ends(range(-len(inputs.controls), len(inputs.names)))
         self._order = _order_of(inputs, state.order)
         group_of = partial(monitor_group, groups=key_groups)
         self._rate_limit = RateLimit(rate_limit, state.counts)
@@ -122,6 +124,9 @@ class Gate(KeyGroup[Chunk, Output]):
         group, minute = chunks[0].target, watermark.minute if advanced else NO_MINUTE
         out: list[Output] = [Volumes(group, 0, rules.advance(minute), minute)] if advanced else []
         out += [Chunk(group, to, items, minute) for to, items in enumerate(to_monitors) if items or advanced]
+        if [chunk for chunk in chunks if chunk.is_last and self._ends.take(chunk.origin)]:
+            out.append(Volumes(group, 0, {}, NO_MINUTE, is_last=True))
+            out += [Chunk(group, to, [], is_last=True) for to in range(self._key_groups)]
         if to_sampling or advanced:
             out.append(Sampled(group, group, to_sampling, minute))
         if rejected or applied:

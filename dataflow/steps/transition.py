@@ -30,8 +30,11 @@ from state.schema.tables.runs import StatusChangeRow
 from state.schema.tables.volume import SystemIncidentLossRow
 
 Output = Records | Message
+_STREAMS = 2
+"""Items come in one, decisions about ticks in the other."""
 WORK_AT_ONCE = 200
-"""Check-ins and messages of ticks that one call makes, about: a tenth of a second for each key group, or less."""
+"""Check-ins and messages of ticks that one call makes, about, and deadlines that fire before items: a tenth of a
+second for each key group, or less."""
 
 
 class Transition(KeyGroup[Chunk | Ticks, Output]):
@@ -45,8 +48,14 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         is_at_end: Callable[[], bool],
         snapshot: bytes | None,
         tuning: Tuning = DEFAULT_TUNING,
+        finished: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """`is_at_end`: whether the input has ended, if it has, by itself. `finished` is called with the key group when
+        all inputs have ended and nothing is left to be done."""
         self._is_at_end = is_at_end
+        self._finished = finished
+        self._last = 0
+        """Of the two streams that come here, how many have ended."""
         self._target = 0
         self._is_behind = False
         """Ticks are left to be worked off. After a start that is found out with the first chunk."""
@@ -64,8 +73,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
         """Apply items in order, and the ticks after them."""
-        journal = Journal()
+        journal = Journal(WORK_AT_ONCE)
         group, left = self.group, WORK_AT_ONCE
+        self._target = chunks[0].target
         for chunk in chunks:
             if isinstance(chunk, Ticks):
                 group.take_ticks(chunk.events, Minute(chunk.clock_minute), Minute(chunk.clear_until))
@@ -75,21 +85,34 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             taken = journal.size()
             self._is_behind = left <= 0 or not group.work_off(journal, left)
             left -= journal.size() - taken
-        self._target = chunks[0].target
+            self._last += chunk.is_last
+        if self._last == _STREAMS:
+            self._finish(journal)
         return self._outputs(journal)
 
     def on_notify(self) -> tuple[list[Output], bool]:
         """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
-        journal = Journal()
+        journal = Journal(WORK_AT_ONCE)
         self._is_behind = not self.group.work_off(journal, WORK_AT_ONCE)
+        if self._last == _STREAMS:
+            self._finish(journal)
         return self._outputs(journal), StatefulBatchLogic.RETAIN
+
+    def _finish(self, journal: Journal) -> None:
+        """The inputs have ended: once all ticks are worked off, nothing waits any longer. Sources wait for that with
+        their own end, after which there is but one call."""
+        if not self._is_behind and self._is_at_end():
+            self._is_behind = not self.group.end(journal)
+        if not self._is_behind:
+            self._finished(self._target)
 
     def notify_at(self) -> datetime | None:
         """The engine's call: at once, while ticks are left. In between it ends epochs, and hears of a stop."""
         return datetime.now(UTC) if self._is_behind else None
 
     def on_eof(self) -> tuple[list[Output], bool]:
-        """The engine's call, when nothing comes any more: at the true end of the input nothing waits any longer."""
+        """The engine's call, when nothing comes any more. At the true end of the input nothing waits any longer; mostly
+        it has been worked off before."""
         journal = Journal()
         if self._is_at_end():
             self.group.work_off(journal)

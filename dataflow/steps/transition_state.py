@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from dataflow.monitors.decisions import Decisions, TickEvent
-from dataflow.monitors.group import GroupState
+from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import Loss
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
 from dataflow.monitors.times import NO_MINUTE, Minute
-from dataflow.monitors.waiting import WaitingState
+from dataflow.monitors.waiting import Begun, WaitingState
 from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
@@ -29,6 +29,7 @@ class TransitionState(msgspec.Struct, array_like=True):
     waiting: WaitingState = []
     losses: dict[Minute, Loss] = {}
     blocks: list[bytes] = []
+    begun: Begun = []
 
     @classmethod
     def of(cls, group: GroupState, blocks: list[bytes]) -> TransitionState:
@@ -42,6 +43,7 @@ class TransitionState(msgspec.Struct, array_like=True):
             waiting=group.waiting,
             losses=group.losses,
             blocks=blocks,
+            begun=group.begun,
         )
 
     def group(self) -> GroupState:
@@ -53,6 +55,7 @@ class TransitionState(msgspec.Struct, array_like=True):
             events=self.events,
             waiting=self.waiting,
             losses=self.losses,
+            begun=self.begun,
         )
 
 

@@ -12,6 +12,7 @@ from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
+from dataflow.stream.ends import Ends
 from dataflow.stream.items import Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
@@ -47,6 +48,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         self._blocks: Blocks[Key] = Blocks()
         state = restored(self.CODEC, snapshot)
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
+        self._ends = Ends(range(gate_groups))
         if state is not None:
             self._registry.restore(state.monitors)
             self._registry.restore(
@@ -65,7 +67,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         """Pass on what has its monitor; reject the rest with one processing error each."""
         items: list[Item] = []
         changes = no_changes()
-        advanced = False
+        advanced = is_last = False
         rules, is_ready = self._rules, self._registry.is_ready
         for chunk in chunks:
             for item in chunk.items:
@@ -79,11 +81,13 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
                     rules.control(item, items, changes)
             if chunk.clock_minute != NO_MINUTE:
                 advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
+            if chunk.is_last:
+                is_last |= self._ends.take(chunk.origin)
         group = chunks[0].target
         out: list[Chunk | Records] = []
-        if items or advanced:
+        if items or advanced or is_last:
             mark = self._watermark.minute if advanced else NO_MINUTE
-            out.append(Chunk(group, group, items, mark))
+            out.append(Chunk(group, group, items, mark, is_last=is_last))
         rejected = [rejection(item, errors) for item, errors in changes.rejected]
         controls = [control_row(control) for control in changes.controls]
         rows = by_table(changes.monitors, changes.configs, changes.statuses, controls, rejected)

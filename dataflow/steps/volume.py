@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.volume import VolumeRules, VolumeState
 from dataflow.monitors.volume_judge import SystemIncident, VolumeJudge, VolumeJudgeState
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.stream.codecs import SnapshotCodec
+from dataflow.stream.ends import Ends
 from dataflow.stream.items import Message, Records, Ticks, Volumes
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
@@ -43,6 +45,7 @@ class Judge(KeyGroup[Volumes, Output]):
         self._key_groups = key_groups
         state = restored(self.CODEC, snapshot)
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
+        self._ends = Ends(range(gate_groups))
         saved = None
         if state is not None:
             saved = VolumeJudgeState(state.counts, state.volume, state.pending, state.incident)
@@ -54,12 +57,19 @@ class Judge(KeyGroup[Volumes, Output]):
 
     def apply(self, chunks: list[Volumes]) -> list[Output]:
         """Take counts, and judge the minutes that all groups have closed."""
-        advanced = False
+        advanced = is_last = False
         for chunk in chunks:
             self._rules.count(chunk.counts)
             advanced |= self._watermark.advance(chunk.origin, chunk.clock_minute)
-        if not advanced:
-            return []
+            if chunk.is_last:
+                is_last |= self._ends.take(chunk.origin)
+        return (self._judged() if advanced else []) + (self._last() if is_last else [])
+
+    def _last(self) -> list[Output]:
+        """To every key group: nothing more is decided."""
+        return [Ticks(group, [], NO_MINUTE, NO_MINUTE, True) for group in range(self._key_groups)]
+
+    def _judged(self) -> list[Output]:
         until = self._watermark.minute
         judged = self._rules.close_until(until)
         out: list[Output] = [

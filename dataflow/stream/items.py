@@ -52,6 +52,8 @@ class Chunk(Sent, array_like=True):
     """Everything that the origin holds before this minute has been sent; NO_MINUTE: nothing new."""
     order: Reading | None = None
     """On the way to the gate, where inputs are put in order: how far the origin has been read, and more."""
+    is_last: bool = False
+    """The inputs have ended: nothing more comes from the origin."""
 
 
 @sent
@@ -69,6 +71,8 @@ class Volumes(Sent, array_like=True):
     """Always 0: one key judges the whole."""
     counts: dict[int, int]
     clock_minute: int
+    is_last: bool = False
+    """As of Chunk."""
 
 
 @sent
@@ -81,6 +85,8 @@ class Ticks(Sent, array_like=True):
     clock_minute: int
     clear_until: int
     """Ticks up to this one will be NORMAL, whatever comes."""
+    is_last: bool = False
+    """As of Chunk."""
 
 
 class Records(msgspec.Struct, array_like=True):

@@ -22,7 +22,8 @@ from dataflow.monitors.check_in import REPORTED, STATUS_NAMES, CheckIn
 from dataflow.monitors.config import ConfigUpdate, MonitorConfig, parse_config
 from dataflow.monitors.decisions import Decision, TickEvent
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
-from dataflow.monitors.group import GroupState, MonitorGroup
+from dataflow.monitors.group import MonitorGroup
+from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import BrokenNotice, FailureNotice, Journal, RecoveryNotice
 from dataflow.monitors.monitor import MonitorState
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
