@@ -80,8 +80,8 @@ class WaitingItems:
         has begun; None if there are none. By tick, then by name."""
         if not self._ticks or self._ticks[0][0] > tick:
             return None
-        _, *names = heappop(self._ticks)
-        key: Key = (names[0], names[1])
+        _, project_id, slug = heappop(self._ticks)
+        key = (project_id, slug)
         return key, self.items.pop(key), self.begun.pop(key, None)
 
     def state(self) -> WaitingState:

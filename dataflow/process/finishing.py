@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
@@ -113,7 +113,7 @@ class FinishingPartition(StatefulSourcePartition[SourceBatch, State]):
                 raise StopIteration
             return []
         try:
-            batches: Any = self._part.next_batch()
+            batches = list(self._part.next_batch())
         except StopIteration:
             self._finishing.stop()
             raise
