@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.costs import Costs
+from tests.shared import keep_in
+
 TESTS = Path(__file__).parent
 PROCESS_FOLDERS = (
     "kafka",
-    "simulation",
     "recovery",
     "benchmarks",
     "cluster",
@@ -25,15 +27,38 @@ PROCESS_FOLDERS = (
     "bad_input",
     "scenarios",
 )
-"""The folders all of whose tests may start processes. What takes longest comes first, and many short tests at the end,
-so that two workers end at about the same time."""
+"""The folders all of whose tests may start processes."""
+LONGEST = (
+    "simulation/test_simulation.py",
+    "state/test_common_questions.py",
+    "flow/test_why_properties.py",
+    "flow/test_outages.py",
+    "flow/test_volume_properties.py",
+    "flow/test_properties.py",
+    "kafka",
+    "state/test_history_crashes.py",
+    "intake",
+    "commands/test_wheel.py",
+    "notify",
+    "recovery",
+    "cluster",
+    "commands",
+)
+"""Folders and modules with long tests, or with tests that share what takes long to make. They come first, and many
+short tests last, so that all workers end at about the same time."""
 _STARTS = frozenset(["subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"])
 """Python's audit events for a process that begins."""
 
 _may_start = True
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--costs", metavar="FILE", help="append what each test costs; python -m tests.costs FILE sums up"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Let nothing of whoever starts the tests get into the processes that they start.
 
     pytest itself gives its workers a width, 80, by way of readline: it would count instead of the terminal's. And a
@@ -44,26 +69,49 @@ def pytest_configure() -> None:
         os.unsetenv(name)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    _keep_bytecode()
+    if config.getoption("costs"):
+        config.pluginmanager.register(Costs(Path(config.getoption("costs"))), "costs")
+
+
+def _keep_bytecode() -> None:
+    """Where Python is told to write no bytecode (images of containers often say so), keep it in a folder of our own.
+
+    Each of the hundreds of processes would compile all that it imports, which is the half of a start.
+    """
+    if sys.dont_write_bytecode and sys.pycache_prefix is None:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix = str(TESTS.parent / ".cache" / "bytecode")
+        sys.dont_write_bytecode = False
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    keep_in(session.config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests in order, those of one file as they stand there."""
     for item in items:
-        if _folder(item) in PROCESS_FOLDERS:
+        folder = _place(item).partition("/")[0]
+        if folder in PROCESS_FOLDERS:
             item.add_marker("process")
+        if folder == "kafka":
+            item.add_marker(pytest.mark.xdist_group("kafka"))  # one worker has the broker
     items.sort(key=_rank)
 
 
-def _folder(item: pytest.Item) -> str:
+def _place(item: pytest.Item) -> str:
     path = item.path
-    return path.relative_to(TESTS).parts[0] if path.is_relative_to(TESTS) else ""
+    return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
 
 
-def _rank(item: pytest.Item) -> int:
-    folder = _folder(item)
-    if folder in PROCESS_FOLDERS:
-        return 2 + PROCESS_FOLDERS.index(folder)
-    return 1 if item.get_closest_marker("process") else 0
+def _rank(item: pytest.Item) -> tuple[bool, int]:
+    """First what needs no process; of these and of the others, the longest first."""
+    place = _place(item)
+    at = (
+        number for number, longest in enumerate(LONGEST) if place in (longest, f"{longest}/{item.path.name}")
+    )
+    return item.get_closest_marker("process") is not None, next(at, len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -14,14 +14,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
 
 from dataflow.connectors.demo_day import lines_of_day
 from dataflow.connectors.demo_source import DEMO_PROJECTS
+from dataflow.process.recovery_store import make
 from state.schema.catalogue import TABLES
+from tests.shared import made_once
 
 PROJECT = Path(__file__).resolve().parent.parent
 FLOW = (sys.executable, "-m", "bytewax.run", "dataflow:flow")
@@ -109,9 +110,8 @@ def free_ports(count: int) -> list[int]:
 
 
 def make_store(folder: Path, parts: int = 1) -> Path:
-    """Make a recovery store."""
-    command = [sys.executable, "-m", "cronwax", "recovery", str(folder), str(parts)]
-    subprocess.run(command, cwd=PROJECT, check=True)
+    """Make a recovery store, as `cronwax recovery` does."""
+    make(folder, parts)
     return folder
 
 
@@ -215,12 +215,7 @@ class Night:
 @cache
 def night() -> Night:
     """The night, written and run once a test run."""
-    folder = Path(_kept_folder().name)
-    for number, lines in enumerate(lines_of_day()):
-        write_jsonl(folder / "input" / f"demo-{number}.jsonl", lines[: len(lines) // 5])
-    (folder / "projects.json").write_text(json.dumps(DEMO_PROJECTS), encoding="utf-8")
-    ended = run(Night(folder, Outcome({}, [], [])).settings(folder / "data", batch_size=4096))
-    assert ended.status == 0, ended.err
+    folder = made_once("night", _make_night)
     result = outcome(folder / "data")
     assert result.tables["incidents"]
     assert result.occurrences
@@ -228,6 +223,21 @@ def night() -> Night:
     return Night(folder, result)
 
 
-@cache
-def _kept_folder() -> TemporaryDirectory[str]:
-    return TemporaryDirectory(prefix="cronwax-night-")
+def _make_night(folder: Path) -> None:
+    for number, lines in enumerate(lines_of_day()):
+        write_jsonl(folder / "input" / f"demo-{number}.jsonl", lines[: len(lines) // 5])
+    (folder / "projects.json").write_text(json.dumps(DEMO_PROJECTS), encoding="utf-8")
+    ended = run(Night(folder, Outcome({}, [], [])).settings(folder / "data", batch_size=4096))
+    assert ended.status == 0, ended.err
+
+
+def demo_data(story: str = "day") -> Path:
+    """The data folder of one of the demo's stories, `day` or `troubles`, run once a test run. To be read only."""
+    return made_once(f"demo-{story}", lambda folder: _run_demo(story, folder))
+
+
+def _run_demo(story: str, folder: Path) -> None:
+    command = [sys.executable, "-P", "-m", "cronwax", "demo", story]
+    variables = {**settings(data_dir=folder), "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -17,6 +17,7 @@ import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +110,22 @@ def missing_tools() -> str | None:
 class Broker:
     """One broker of its own, with its data in a temporary folder that `stop` removes.
 
-    It keeps its port and data over `restart` and over `kill` and `start`.
+    It keeps its port and data over `restart` and over `kill` and `start`. `java_options` are for the JVM, beside those
+    that it always has.
     """
 
-    def __init__(self, port: int | None = None, heap: str = "512m", cache: Path = CACHE) -> None:
+    def __init__(
+        self,
+        port: int | None = None,
+        heap: str = "512m",
+        cache: Path = CACHE,
+        java_options: Sequence[str] = (),
+    ) -> None:
         missing = missing_tools()
         if missing:
             raise BrokerError(missing)
         self._jars = jars(cache)
-        self._heap = heap
+        self._options = [f"-Xmx{heap}", "-XX:+UseSerialGC", "-Xshare:auto", *java_options]
         self._process: subprocess.Popen[bytes] | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="cronwax-kafka-"))
         self.port, controller, login = _free_ports(port)
@@ -176,7 +184,7 @@ class Broker:
 
     def _java(self, *arguments: str) -> list[str]:
         classes = f"{HERE}{os.pathsep}{self._jars}/*"  # HERE for log4j2.properties
-        return ["java", f"-Xmx{self._heap}", "-XX:+UseSerialGC", "-Xshare:auto", "-cp", classes, *arguments]
+        return ["java", *self._options, "-cp", classes, *arguments]
 
     def _answers(self) -> bool:
         try:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-
 import pytest
 
-from tests.commands.terminal import COMMAND, small_snapshot, variables
-from tests.processes import PROJECT
+from tests.commands.terminal import small_snapshot
+from tests.processes import demo_data
 
 
 @pytest.fixture(scope="session")
@@ -16,18 +14,12 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory):
+def demo():
     """The demo's day."""
-    return _demo(tmp_path_factory.mktemp("demo"), "day")
+    return demo_data("day")
 
 
 @pytest.fixture(scope="session")
-def troubles(tmp_path_factory):
+def troubles():
     """The demo's two weeks of troubles."""
-    return _demo(tmp_path_factory.mktemp("troubles"), "troubles")
-
-
-def _demo(folder, story):
-    command = [*COMMAND, "demo", story, "--data-dir", str(folder)]
-    subprocess.run(command, cwd=PROJECT, env=variables(folder), capture_output=True, check=True)
-    return folder
+    return demo_data("troubles")

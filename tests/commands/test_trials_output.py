@@ -203,8 +203,7 @@ MAX_SECONDS = 1.0
     "arguments", [["status"], ["why", "tls-certificates"], ["report"], ["health"], ["incidents"]]
 )
 def test_an_answer_takes_less_than_a_second_of_a_processor(demo, tmp_path, arguments):
-    best = min(_seconds(demo, arguments) for _ in range(3))
-    assert best < MAX_SECONDS
+    assert any(_seconds(demo, arguments) < MAX_SECONDS for _ in range(3))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +227,7 @@ def test_a_terminal_shows_something_before_a_second_of_a_processor_is_used(demo,
 
 
 def test_a_report_about_nothing_says_so_at_once(tmp_path):
-    assert min(_seconds(tmp_path, ["report"]) for _ in range(3)) < MAX_SECONDS / 2
+    assert any(_seconds(tmp_path, ["report"]) < MAX_SECONDS / 2 for _ in range(3))
     assert (
         said(piped(tmp_path, "report"), 1)
         == f"{tmp_path}/monitors.duckdb: nothing published yet; run the flow first"

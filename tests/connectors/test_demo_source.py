@@ -14,6 +14,7 @@ from dataflow.connectors.demo_source import DEMO_PROJECTS, DemoSource, DemoState
 from dataflow.connectors.jsonl_source import FileSource
 from dataflow.stream.batch import SourceBatch
 from dataflow.wire.timestamps import read_ts
+from tests.processes import demo_data
 
 ROOT = Path(__file__).parents[2]
 START_MINUTE = 29_016_000  # 2025-03-03T00:00:00Z
@@ -47,18 +48,12 @@ def messages(batches: list[SourceBatch]) -> list[tuple[int, int | None, bytes]]:
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+def tables() -> duckdb.DuckDBPyConnection:
     """What the flow makes of the whole day."""
-    folder = tmp_path_factory.mktemp("demo")
-    result = run_python(
-        "-m", "bytewax.run", "dataflow:flow", CRONWAX_SOURCE="demo", CRONWAX_DATA_DIR=str(folder)
-    )
-    assert result.returncode == 0, result.stderr
-    return duckdb.connect(str(folder / "monitors.duckdb"), read_only=True)
+    return duckdb.connect(str(demo_data() / "monitors.duckdb"), read_only=True)
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("demo")
 def test_the_day_is_the_same_in_every_process(tmp_path: Path) -> None:
     result = run_python(
         "-m", "dataflow.connectors.demo_source", "--write", str(tmp_path / "new" / "day"), PYTHONHASHSEED="1"
@@ -133,7 +128,6 @@ def test_when_the_flow_stops_nothing_claims_to_have_ended() -> None:
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("demo")
 def test_most_runs_go_well(tables: duckdb.DuckDBPyConnection) -> None:
     counts = dict(tables.execute("SELECT status, count(*) FROM check_ins GROUP BY ALL").fetchall())
     assert counts["ok"] > 0.95 * sum(counts.values())
@@ -141,7 +135,6 @@ def test_most_runs_go_well(tables: duckdb.DuckDBPyConnection) -> None:
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("demo")
 def test_some_incidents_open_and_most_are_resolved(tables: duckdb.DuckDBPyConnection) -> None:
     found = tables.execute("SELECT count(*), count(resolving_timestamp) FROM incidents").fetchall()
     (opened, resolved), *_ = found
@@ -150,7 +143,6 @@ def test_some_incidents_open_and_most_are_resolved(tables: duckdb.DuckDBPyConnec
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("demo")
 def test_what_goes_wrong_with_messages_is_shown_too(tables: duckdb.DuckDBPyConnection) -> None:
     rows = tables.execute("SELECT unnest(error_types) FROM processing_errors").fetchall()
     kinds = Counter(kind for (kind,) in rows)
@@ -172,7 +164,6 @@ def test_what_goes_wrong_with_messages_is_shown_too(tables: duckdb.DuckDBPyConne
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("demo")
 def test_all_three_organizations_have_monitors(tables: duckdb.DuckDBPyConnection) -> None:
     rows = tables.execute(
         "SELECT organization_id, count(*) FROM monitors GROUP BY ALL ORDER BY ALL"

@@ -106,7 +106,7 @@ def rust_client() -> Path:
         call("cargo", "init", "--quiet", "--vcs", "none", "--name", "client", folder=folder)
         shutil.copy(CLIENTS / "main.rs", folder / "src")
         call("cargo", "add", "--quiet", f"healthchecks@={HEALTHCHECKS_RUST}", folder=folder)
-        call("cargo", "build", "--quiet", folder=folder)
+        call("cargo", "build", "--quiet", folder=folder, CARGO_PROFILE_DEV_DEBUG="0")
 
     return installed(f"healthchecks-rs-{HEALTHCHECKS_RUST}", "cargo", install) / "target/debug/client"
 

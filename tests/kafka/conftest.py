@@ -17,6 +17,8 @@ from tests.kafka.check_in_stream import ENDLESS_SECONDS, ORGANIZATIONS, PARTITIO
 from tests.kafka.flow_process import Deployment
 
 IN_CI = os.environ.get("CI") == "true"
+QUICK_JAVA = ("-XX:TieredStopAtLevel=1",)
+"""Code is compiled once, quickly: a broker of tests ends before better code has paid for itself."""
 MOCK_PARTITIONS = 4
 """What every topic of the mock broker has."""
 
@@ -56,7 +58,7 @@ class MockBroker:
 def start_real_broker() -> Broker:
     """Raises BrokerError where there is none; in CI that is a failure."""
     try:
-        return Broker().start()
+        return Broker(java_options=QUICK_JAVA).start()
     except BrokerError as error:
         if IN_CI:
             pytest.fail(f"CI needs a real broker: {error}")

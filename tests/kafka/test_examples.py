@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.kafka.topics import read
-from tests.processes import PROJECT, run, settings
+from tests.processes import PROJECT, demo_data
 
 EXAMPLES = PROJECT / "examples"
 PARTITIONS = 4
@@ -60,8 +59,7 @@ def test_the_jobs_report_their_start_and_end_to_one_partition(own_broker, topic)
         assert (began, ended) == ("in_progress", "ok")
 
 
-def test_the_questions_are_answered_from_a_snapshot(tmp_path: Path):
-    assert run(settings(source="demo", data_dir=tmp_path)).status == 0
-    answer = started(sys.executable, EXAMPLES / "ask.py", tmp_path)
+def test_the_questions_are_answered_from_a_snapshot():
+    answer = started(sys.executable, EXAMPLES / "ask.py", demo_data())
     assert "tls-certificates" in answer
     assert "event_clock" in answer

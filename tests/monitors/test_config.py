@@ -18,7 +18,7 @@ from dataflow.monitors.schedule import LAST_MINUTE
 from dataflow.monitors.times import Microseconds
 from tests.examples import examples
 
-several = settings(deadline=None, derandomize=True, max_examples=examples(300))
+several = settings(deadline=None, derandomize=True, max_examples=examples(300, always=True))
 HOURLY = {"schedule": {"type": "crontab", "value": "0 * * * *"}}
 
 

@@ -12,7 +12,7 @@ from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the wall's own time
 MINUTE = timedelta(minutes=1)
-several = settings(deadline=None, derandomize=True, max_examples=examples(300))
+several = settings(deadline=None, derandomize=True, max_examples=examples(300, always=True))
 
 
 def wall(text: str) -> int:
@@ -288,7 +288,7 @@ MINUTES = st.integers(wall("1990-01-01 00:00"), wall("2060-01-01 00:00"))
 anything = st.lists(st.sampled_from(PIECES), min_size=1, max_size=2).map(",".join)
 
 
-@settings(several, max_examples=examples(600))
+@settings(several, max_examples=examples(600, always=True))
 @given(st.tuples(*[anything] * 5).map(" ".join), MINUTES)
 def test_whatever_cronsim_takes_is_taken_and_names_the_same_times(expression: str, reference: int) -> None:
     try:

@@ -18,7 +18,7 @@ from tests.examples import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ZONES = ("UTC", "America/New_York", "Europe/Vienna", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
-several = settings(deadline=None, derandomize=True, max_examples=examples(200))
+several = settings(deadline=None, derandomize=True, max_examples=examples(200, always=True))
 
 
 def minute(text: str) -> int:

@@ -16,9 +16,10 @@ from cronwax.notify.policy import Policy, Traits
 from cronwax.notify.routes import Route, Routes, Subject
 from cronwax.notify.silences import Silence, silenced
 from cronwax.notify.storms import MINUTE_MS, Window
+from tests.examples import examples
 from tests.notify.messages import ended, opened
 
-some_settings = settings(max_examples=150, deadline=None, print_blob=True)
+some_settings = settings(max_examples=examples(150), deadline=None, print_blob=True)
 
 # --- routing
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cronwax.notify.sources.base import Batch
 from cronwax.notify.sources.occurrences_file import OccurrencesFile
+from tests.examples import examples
 
 
 class Reading:
@@ -160,7 +161,7 @@ def test_a_line_beyond_all_measure_is_passed_over(path, monkeypatch):
 pieces = st.lists(st.binary(max_size=6), max_size=12)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.data(), pieces)
 def test_every_whole_line_is_read_once_however_it_is_written(tmp_path_factory, data, pieces):
     path = tmp_path_factory.mktemp("file") / "occurrences.jsonl"

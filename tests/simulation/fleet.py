@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from hashlib import blake2b
 from random import Random
 from typing import Any, NamedTuple
@@ -133,6 +134,7 @@ def day_of(plan: Plan, jobs: list[Job], day: int) -> list[Sent]:
     return sent
 
 
+@cache
 def epoch_minute(day: int) -> int:
     """The first minute of a day, since the epoch."""
     return int(datetime.combine(FIRST_DAY + timedelta(days=day), datetime.min.time(), UTC).timestamp()) // 60

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -56,17 +57,21 @@ class Watched:
                     )
 
 
-def watch(plan: Plan, rules: VolumeRules | None, from_day: int = 0) -> tuple[Watched, list[Job]]:
-    """Simulate and watch; before `from_day` check-ins are counted only, so that there is something to compare with."""
+def watch(
+    plan: Plan, all_rules: Sequence[VolumeRules | None], from_day: int = 0
+) -> tuple[list[Watched], list[Job]]:
+    """Simulate, and watch with each of these rules; before `from_day` check-ins are counted only, so that there is
+    something to compare with."""
     jobs = make_fleet(plan)
-    steps = _Steps(rules)
+    watchers = [_Steps(rules) for rules in all_rules]
     for day in range(plan.days):
         sent = [each for each in day_of(plan, jobs, day) if each.came_through]
-        if day < from_day:
-            steps.count(day, sent)
-        else:
-            steps.day(day, sent, [job for job in jobs if job.gone_on == day])
-    return steps.watched, jobs
+        for steps in watchers:
+            if day < from_day:
+                steps.count(day, sent)
+            else:
+                steps.day(day, sent, [job for job in jobs if job.gone_on == day])
+    return [steps.watched for steps in watchers], jobs
 
 
 class _Steps:

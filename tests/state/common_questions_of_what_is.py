@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
+from dataflow.monitors.crontab import Crontab
 from tests.state.common_questions import Rows, asked
 from tests.state.plain_answers import (
     DAY,
@@ -85,9 +87,15 @@ def _period(facts: Facts, key: tuple[int, str, str]) -> float:
         year = 365.25 * 86400
         units = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": year / 12, "year": year}
         return int(number) * float(units[unit])
-    from dataflow.monitors.crontab import Crontab
+    minute, hour, days = monitor["schedule"].split(maxsplit=2)
+    if minute.isdecimal() and hour.isdecimal():
+        minute = hour = "0"  # once a day, whenever that is
+    return _period_of(f"{minute} {hour} {days}", int(facts.now.timestamp()) // 86400 * 1440 - 1)
 
-    crontab, wall = Crontab(monitor["schedule"]), int(facts.now.timestamp()) // 86400 * 1440 - 1
+
+@cache
+def _period_of(schedule: str, wall: int) -> float:
+    crontab = Crontab(schedule)
     ends, times = wall + 1461 * 1440, 0
     while (following := crontab.after(wall)) is not None and following <= ends:
         wall, times = following, times + 1

@@ -1,6 +1,6 @@
 """A stream of records that uses all of the history, and a process that writes it, again and again from where it was.
 
-One step is one hour of events. `expected` is what must come out, worked out with dictionaries.
+One step is two hours of events. `expected` is what must come out, worked out with dictionaries.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
+from types import FrameType
 from typing import Any
 
 from msgspec.structs import replace
@@ -22,19 +24,22 @@ from state.schema.tables.runs import CheckInRow, ProcessingErrorRow
 from state.write.writer import StateWriter
 from tests.state.state_rows import MINUTE_US, START_US, check_in, guid, monitor, partition, row, take
 
-STEPS = 150
+STEPS = 42
+"""Three days and a half: the oldest day is dropped."""
 MONITORS = 6
 RUNS = 5
-"""Of each monitor, an hour."""
-RETENTION_DAYS = 3
+"""Of each monitor, in a step."""
+RETENTION_DAYS = 2
 LIMITS = Limits(hot_rows=200, retention_days={"check_ins": RETENTION_DAYS})
-DELETED_AT = 90
+DELETED_AT = 30
 """At this step monitor m3 is deleted; from the next on it is there again."""
 REPLAYED = 3
 """A resumed flow writes so many steps again."""
-USED_AGAIN = 30
+USED_AGAIN = 15
 """A guid is used again so many steps later."""
-HOUR = 60
+STEP_MINUTES = 120
+KINDS = "kinds.txt"
+"""The file in the data folder that names what reached the disk: who wrote, renamed or removed something."""
 
 
 def records(step: int) -> dict[str, list[Any]]:
@@ -47,25 +52,25 @@ def records(step: int) -> dict[str, list[Any]]:
     if step >= USED_AGAIN:
         old = run(step - USED_AGAIN, 3, "ok")
         rows.append(replace(old, status="error", date_added=run(step, 3, "ok").date_added))
-    if step % 7 == 0 and step > 50:
-        rows += [run(step - back, number, "timeout") for back in (20, 45) for number in (5, 9)]
+    if step % 4 == 0 and step > 25:
+        rows += [run(step - back, number, "timeout") for back in (10, 23) for number in (5, 9)]
     if step == DELETED_AT:
         rows.append((1, "m3"))
     return {
         "monitors": [monitor(slug=f"m{number}") for number in range(MONITORS)],
         "check_ins": rows,
         "processing_errors": [failure(step, number) for number in range(10)],
-        "partitions": [partition(step + 1, (step + 1) * HOUR)],
+        "partitions": [partition(step + 1, (step + 1) * STEP_MINUTES)],
     }
 
 
 def run(step: int, number: int, status: str) -> CheckInRow:
-    slug, minute = f"m{number % MONITORS}", step * HOUR + number
+    slug, minute = f"m{number % MONITORS}", step * STEP_MINUTES + number
     return replace(check_in(step * 1000 + number, status, slug=slug, minute=minute), trace_id=guid(step))
 
 
 def failure(step: int, number: int) -> ProcessingErrorRow:
-    at = START_US + (step * HOUR + number) * MINUTE_US
+    at = START_US + (step * STEP_MINUTES + number) * MINUTE_US
     return row(
         ProcessingErrorRow,
         *(guid(step * 1000 + number), at, ["MONITOR_NOT_FOUND"], b'[{"type": "MONITOR_NOT_FOUND"}]', b"{}"),
@@ -82,16 +87,16 @@ def expected(steps: int = STEPS) -> tuple[dict[bytes, str], set[bytes]]:
                 runs = {id_: old for id_, old in runs.items() if old.slug != change[1]}
             else:
                 runs[change.check_in_id] = change
-    day = steps * HOUR // 1440
+    day = steps * STEP_MINUTES // 1440
     cut = START_US + (day - RETENTION_DAYS) * 1440 * MINUTE_US
     statuses = {id_: run.status for id_, run in runs.items() if run.date_added >= cut}
     return statuses, {failure(step, number).error_id for step in range(steps) for number in range(10)}
 
 
-def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1) -> None:
-    """Write the stream from where it was; die before the `kill_at`-th time that something must reach the disk."""
-    if kill_at:
-        die_at(kill_at)
+def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1, kind: str = "") -> None:
+    """Write the stream from where it was; die before the `kill_at`-th time that something must reach the disk, or
+    that this kind of thing must. Kinds are written down in `KINDS`."""
+    watch_writes(data_dir / KINDS, kill_at, kind)
     state.history.history.KEEP_SUPERSEDED = timedelta(seconds=float(os.environ.get("KEEP_SECONDS", "0")))
     clock = iter(range(START_US // 1_000_000, 2**40))
 
@@ -142,22 +147,47 @@ def _slug(change: Any) -> str:
     return str(change[1] if isinstance(change, tuple) else change.slug)
 
 
-def die_at(count: int) -> None:
-    left = count
+def watch_writes(seen: Path, kill_at: int, kind: str) -> None:
+    """Write down each new kind of thing that must reach the disk; die before one of them, unless `kill_at` is 0."""
+    left = kill_at
+    known = set(kinds_in(seen))
+    lock = Lock()
 
-    def dying(function):
+    def watched(name, function):
         def call(*arguments, **options):
             nonlocal left
-            left -= 1
-            if not left:
-                os.kill(os.getpid(), signal.SIGKILL)
+            this = f"{name} in {_caller()}"
+            with lock:
+                if this not in known:
+                    known.add(this)
+                    with seen.open("a") as file:
+                        file.write(f"{this}\n")
+                left -= kind in ("", this)
+                if kill_at and left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
             return function(*arguments, **options)
 
         return call
 
     for name in ("fsync", "replace", "unlink"):
-        setattr(os, name, dying(getattr(os, name)))
+        setattr(os, name, watched(name, getattr(os, name)))
+
+
+def kinds_in(seen: Path) -> list[str]:
+    """What was written down."""
+    return seen.read_text().splitlines() if seen.exists() else []
+
+
+def _caller() -> str:
+    """The function of ours that writes, renames or removes a file, and the one that calls it."""
+    names: list[str] = []
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and len(names) < 2:
+        if frame.f_globals["__name__"].startswith("state."):
+            names.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return ", of ".join(names)
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    work(Path(sys.argv[1]), *map(int, sys.argv[2:5]), *sys.argv[5:])

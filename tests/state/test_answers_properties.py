@@ -9,6 +9,7 @@ from statistics import mean, quantiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.state.answer_rows import World, at, minutes
 
 WEEK = 7 * 24 * 60
@@ -26,7 +27,7 @@ steps = st.tuples(
 histories = st.dictionaries(
     st.sampled_from(["production", "dev", "eu"]), st.lists(steps, max_size=40), min_size=1, max_size=3
 )
-some_settings = settings(max_examples=25, deadline=None, print_blob=True)
+some_settings = settings(max_examples=examples(25), deadline=None, print_blob=True)
 
 
 class History:

@@ -13,10 +13,10 @@ import pytest
 
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import TABLES
+from tests.processes import demo_data
 from tests.state import common_questions_of_what_is, six_weeks
 from tests.state.common_questions import ASKED, Asked
 from tests.state.plain_answers import Facts
-from tests.state.worked_questions import run_demo
 
 Answers = dict[str, list[tuple[Any, ...]]]
 assert common_questions_of_what_is  # which adds to ASKED
@@ -68,6 +68,7 @@ def is_same(got: Any, want: Any) -> bool:
     return bool(got == want)
 
 
+@pytest.mark.xdist_group("six weeks")
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: question.text)
 def test_six_weeks_are_answered_as_plain_python_does(
@@ -79,12 +80,13 @@ def test_six_weeks_are_answered_as_plain_python_does(
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answers]:
-    path = run_demo(tmp_path_factory.mktemp("demo")) / SNAPSHOT
+def demo() -> tuple[Path, Answers]:
+    path = demo_data() / SNAPSHOT
     return path, plain(path)
 
 
 @pytest.mark.process
+@pytest.mark.xdist_group("questions about the demo")
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: question.text)
 def test_the_demo_is_answered_as_plain_python_does(demo: tuple[Path, Answers], question: Asked) -> None:
     path, expected = demo
@@ -144,6 +146,7 @@ CONDITIONS = {
 """What the comments of columns say, as far as it can be said as a condition of each row."""
 
 
+@pytest.mark.xdist_group("six weeks")
 @pytest.mark.parametrize(
     ("table", "column"), [(table, column) for table, columns in CONDITIONS.items() for column in columns]
 )

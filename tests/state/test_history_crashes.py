@@ -15,16 +15,57 @@ import duckdb
 import pytest
 
 from state.publish.snapshot_views import SNAPSHOT
-from tests.state.history_stream import MONITORS, RUNS, STEPS, expected
+from tests.state.history_stream import KINDS, MONITORS, RUNS, STEPS, expected, kinds_in
 from tests.state.state_rows import answer
 
 pytestmark = pytest.mark.process
 
-KILLS = int(os.environ.get("CRONWAX_TEST_KILLS", "5"))
-"""30 for the whole of it."""
+IS_FULL = os.environ.get("CRONWAX_TEST_FULL") == "1"
+LIVES = 30 if IS_FULL else 1
+STOPS = 5 if IS_FULL else 2
+READERS, READ_STEPS = (8, 60) if IS_FULL else (2, 20)
+LENGTHS = {1: STEPS, 3: 38}
+"""By shards, how many steps are written: of several, a step takes longer."""
+LEFT_OVER = "unlink in _remove, of _remove_unlisted"
+"""What a start removes that a death has left; right after the death that leaves something."""
+HISTORY_WRITES = (
+    "fsync in sync, of _make_folder",
+    "fsync in sync, of fill",
+    "replace in fill, of write",
+    LEFT_OVER,
+    "fsync in flush, of _flush",
+    "replace in fill, of _write",
+    "unlink in _remove, of remove",
+)
+WRITES = {
+    1: (
+        "unlink in remove, of _clean_up",
+        "fsync in copy_to, of _show",
+        "unlink in opened, of _show",
+        "unlink in put_in_place, of _show",
+        "replace in put_in_place, of _show",
+        "fsync in sync, of put_in_place",
+        "unlink in remove, of _show",
+        *HISTORY_WRITES,
+    ),
+    3: (
+        "unlink in remove, of _clean_up",
+        "fsync in copy_to, of _hand_in",
+        "replace in _hand_in, of _show",
+        "fsync in sync, of _hand_in",
+        "unlink in opened, of _join",
+        "replace in _assemble, of _show",
+        "unlink in put_in_place, of _assemble",
+        "replace in put_in_place, of _assemble",
+        "fsync in sync, of put_in_place",
+        "unlink in remove, of _remove_copy",
+        *HISTORY_WRITES,
+    ),
+}
+"""By shards, all that reaches the disk: which function calls which one that writes, renames or removes a file."""
 
 
-def start(folder, kill_at=0, keep_seconds=0.0, steps=STEPS, shards=1):
+def start(folder, kill_at=0, keep_seconds=0.0, steps=STEPS, shards=1, kind=""):
     """The process that writes the stream, from where it was."""
     paths = os.pathsep.join(sys.path)
     return subprocess.Popen(
@@ -36,6 +77,7 @@ def start(folder, kill_at=0, keep_seconds=0.0, steps=STEPS, shards=1):
             str(kill_at),
             str(steps),
             str(shards),
+            kind,
         ],
         env={**os.environ, "PYTHONPATH": paths, "KEEP_SECONDS": str(keep_seconds)},
         stderr=subprocess.PIPE,
@@ -74,25 +116,40 @@ def test_a_run_that_nobody_disturbs_moves_compacts_and_drops(tmp_path):
     assert hot < 400 < len(expected()[0])
 
 
-@pytest.mark.parametrize(("kill", "shards"), [(kill, (1, 3)[kill % 2]) for kill in range(KILLS)])
-def test_no_row_is_lost_or_doubled_by_kills_wherever_something_is_about_to_reach_the_disk(
-    tmp_path, kill, shards
-):
+@pytest.mark.parametrize("shards", WRITES)
+def test_no_row_is_lost_or_doubled_by_a_kill_before_anything_that_reaches_the_disk(tmp_path, shards):
+    """One life with a death before each kind of write, renaming and removal, or before the next ones of its kind."""
+    dice = random.Random(shards)
+    for kind in WRITES[shards]:
+        assert die(tmp_path, shards, dice.randint(1, 1 if kind == LEFT_OVER else 3), kind), f"no {kind}"
+    finish(start(tmp_path, steps=LENGTHS[shards], shards=shards))
+    check_everything_is_there_once(tmp_path, LENGTHS[shards])
+    assert set(kinds_in(tmp_path / KINDS)) == set(WRITES[shards]), "WRITES is not complete"
+
+
+@pytest.mark.parametrize("life", range(LIVES))
+def test_no_row_is_lost_or_doubled_by_kills_wherever_something_is_about_to_reach_the_disk(tmp_path, life):
     """Three deaths in one life, at random steps of publishing, moving, compacting, dropping, cleaning up."""
-    dice = random.Random(kill)
-    steps = STEPS if shards == 1 else 100
+    dice = random.Random(life)
+    shards = (1, 3)[life % 2]
     for _ in range(3):
-        process = start(tmp_path, kill_at=dice.randrange(1, 400), steps=steps, shards=shards)
-        process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL)
-        check_snapshot(tmp_path / SNAPSHOT)
-    finish(start(tmp_path, steps=steps, shards=shards))
-    check_everything_is_there_once(tmp_path, steps)
+        die(tmp_path, shards, dice.randrange(1, 130))
+    finish(start(tmp_path, steps=LENGTHS[shards], shards=shards))
+    check_everything_is_there_once(tmp_path, LENGTHS[shards])
+
+
+def die(folder, shards, kill_at, kind=""):
+    """Go on, and die before something reaches the disk; whether it came to that before the end."""
+    process = start(folder, kill_at=kill_at, steps=LENGTHS[shards], shards=shards, kind=kind)
+    process.communicate()
+    assert process.returncode in (0, -signal.SIGKILL)
+    check_snapshot(folder / SNAPSHOT)
+    return process.returncode != 0
 
 
 def test_no_row_is_lost_or_doubled_by_kills_at_any_time(tmp_path):
     dice = random.Random(7)
-    for _ in range(KILLS):
+    for _ in range(STOPS):
         process = start(tmp_path)
         try:
             process.wait(dice.uniform(0.8, 4.0))
@@ -124,13 +181,13 @@ def check_snapshot(snapshot):
 def check_consistent(row):
     steps, distinct, errors, doubled, orphans, recent = row
     assert (distinct, errors, doubled, orphans) == (10 * steps, 10 * steps, 0, 0)
-    assert recent == min(steps, 20) * (MONITORS - 1) * RUNS
+    assert recent == min(steps, 10) * (MONITORS - 1) * RUNS
 
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_every_snapshot_that_readers_open_meanwhile_is_consistent(tmp_path, shards):
     """A row lost, doubled or not yet there breaks a count that the snapshot's own position foretells."""
-    process = start(tmp_path, keep_seconds=1e9, steps=60, shards=shards)
+    process = start(tmp_path, keep_seconds=1e9, steps=READ_STEPS, shards=shards)
     snapshot = tmp_path / SNAPSHOT
     seen: list[tuple[int, ...]] = []
     failures: list[str] = []
@@ -147,7 +204,7 @@ def test_every_snapshot_that_readers_open_meanwhile_is_consistent(tmp_path, shar
                 except duckdb.Error as error:
                     failures.append(str(error))
 
-    readers = [threading.Thread(target=read) for _ in range(8)]
+    readers = [threading.Thread(target=read) for _ in range(READERS)]
     for reader in readers:
         reader.start()
     for reader in readers:
@@ -160,7 +217,7 @@ def test_every_snapshot_that_readers_open_meanwhile_is_consistent(tmp_path, shar
 
 
 def test_a_reader_that_holds_a_snapshot_reads_its_history_to_the_end(tmp_path):
-    process = start(tmp_path, kill_at=330, keep_seconds=1e9)
+    process = start(tmp_path, kill_at=130, keep_seconds=1e9)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     snapshot = tmp_path / SNAPSHOT

@@ -18,6 +18,7 @@ from state.history import row_filter
 from state.history.moved_rows import MovedRows
 from state.history.row_filter import RowFilter
 from state.schema.catalogue import COLD_TABLES, TABLES
+from tests.examples import examples
 from tests.state.history_state import COUNT, DAY, State
 from tests.state.state_rows import MINUTE_US, START_US, check_in, guid, row
 
@@ -197,7 +198,7 @@ def test_without_history_there_is_no_filter(tmp_path):
     state.writer.close()
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=examples(8), deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -5,18 +5,14 @@ from __future__ import annotations
 import pytest
 
 from state.schema.dictionary import dictionary
-from tests.state.worked_questions import PAGE, QUERY, ROOT, answered, run_demo
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    return run_demo(tmp_path_factory.mktemp("demo"))
+from tests.processes import demo_data
+from tests.state.worked_questions import PAGE, QUERY, ROOT, answered
 
 
 @pytest.mark.process
-def test_every_worked_question_is_answered_as_printed(demo):
+def test_every_worked_question_is_answered_as_printed():
     page = PAGE.read_text(encoding="utf-8")
-    assert answered(page, demo) == page, "renew it with: python -m tests.state.worked_questions"
+    assert answered(page, demo_data()) == page, "renew it with: python -m tests.state.worked_questions"
 
 
 def test_there_are_twenty_and_each_has_an_answer():

@@ -6,11 +6,8 @@ that they are what is printed.
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -19,24 +16,11 @@ if str(ROOT) not in sys.path:
 
 from state.ask.rendering import text  # noqa: E402 - after the path is set
 from state.publish.snapshot import open_snapshot  # noqa: E402
+from tests.processes import demo_data  # noqa: E402
 
 PAGE = ROOT / "docs" / "questions.md"
 QUERY = re.compile(r"```sql\n(?P<query>.*?)```\n\n(?P<answer>(?:\|[^\n]*\n)*)", re.DOTALL)
 """A query, and the table of its answer below it."""
-
-
-def run_demo(folder: Path) -> Path:
-    """Run the demo into `folder`; returns it."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("CRONWAX_")}
-    subprocess.run(
-        [sys.executable, "-m", "bytewax.run", "dataflow:flow"],
-        cwd=ROOT,
-        env=environment | {"CRONWAX_DATA_DIR": str(folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        check=True,
-    )
-    return folder
 
 
 def answered(page: str, data_dir: Path) -> str:
@@ -56,5 +40,4 @@ def answered(page: str, data_dir: Path) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        PAGE.write_text(answered(PAGE.read_text(encoding="utf-8"), run_demo(Path(folder))), encoding="utf-8")
+    PAGE.write_text(answered(PAGE.read_text(encoding="utf-8"), demo_data()), encoding="utf-8")
