@@ -190,4 +190,5 @@ def _caller() -> str:
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), *map(int, sys.argv[2:5]), *sys.argv[5:])
+    folder, kill_at, steps, shards, kind = sys.argv[1:]
+    work(Path(folder), int(kill_at), int(steps), int(shards), kind)
