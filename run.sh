@@ -170,8 +170,8 @@ no_long_files() {
 check_everything() {
     lint
     "$python" -m mypy
-    # Two at a time, in the order of tests/conftest.py.
-    exec "$python" -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+    # In the order of tests/conftest.py; one worker more than there are cores, as tests wait for processes.
+    exec "$python" -m pytest -n "$(($(nproc) + 1))" --dist loadgroup --no-loadscope-reorder
 }
 
 renew_lock() {

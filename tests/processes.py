@@ -237,7 +237,7 @@ def demo_data(story: str = "day") -> Path:
 
 
 def _run_demo(story: str, folder: Path) -> None:
-    command = [sys.executable, "-P", "-m", "cronwax", "demo", story]
-    variables = {**settings(data_dir=folder), "PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-P", "-m", "cronwax", "demo", story, "--data-dir", str(folder)]
+    variables = {**settings(), "PYTHONPATH": str(PROJECT)}
     done = subprocess.run(command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

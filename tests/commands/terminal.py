@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pexpect
 from msgspec.structs import replace
@@ -98,6 +100,12 @@ def said(ended, status=2):
     (line,) = ended.stderr.splitlines()
     assert line.startswith("cronwax: "), line
     return line.removeprefix("cronwax: ")
+
+
+def cpu_seconds(pid):
+    """How long a process that runs has used a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def assert_no_traceback(err):

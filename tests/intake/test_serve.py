@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from functools import partial
 
 import pytest
@@ -169,7 +168,12 @@ def test_a_change_of_the_projects_file_counts_at_once_and_a_faulty_one_not(machi
     machine.intake()
     assert machine.cron("job") == 202
     machine.projects.write_text("nonsense")
-    time.sleep(2.5)
+
+    def is_refused():
+        assert machine.cron("job") == 202
+        return "event=projects_refused" in machine.said()
+
+    wait_for(is_refused)
     assert machine.cron("job") == 202
     machine.projects.write_text('{"42": {"keys": ["%s"]}}' % ("f" * 32))
     wait_for(lambda: machine.cron("job") == 403)

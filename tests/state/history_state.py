@@ -37,11 +37,11 @@ class State:
             changed |= self.history.maintain()
         return changed
 
-    def fill(self, first_day=0, days=1, status="ok"):
-        """Check-ins, one every five minutes, numbered by their minute; an hour a commit, the clock behind it."""
-        for hour in range(first_day * DAY, (first_day + days) * DAY, 60):
-            rows = [check_in(minute, status, minute=minute) for minute in range(hour, hour + 60, 5)]
-            self.write(hour + 60, check_ins=rows)
+    def fill(self, first_day=0, days=1, status="ok", step=240):
+        """Check-ins, one every five minutes, numbered by their minute; `step` minutes a commit, the clock behind it."""
+        for begin in range(first_day * DAY, (first_day + days) * DAY, step):
+            rows = [check_in(minute, status, minute=minute) for minute in range(begin, begin + step, 5)]
+            self.write(begin + step, check_ins=rows)
         return self
 
     def next_day(self, day):

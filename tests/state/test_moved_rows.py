@@ -161,7 +161,7 @@ def test_what_is_missing_of_the_filter_is_made_up_for_at_the_start(tmp_path, dam
 
 
 def test_a_file_that_somebody_took_away_stops_nobody(tmp_path):
-    state = State(tmp_path).fill(days=2)
+    state = State(tmp_path).fill(days=2, step=60)
     (tmp_path / "state" / "shard-000-check_ins.filter").unlink()
     state.live()[0].unlink()
     state = reopened(state)
