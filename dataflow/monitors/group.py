@@ -35,6 +35,7 @@ from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import NO_BOUND, Journal
 from dataflow.monitors.lost import lose_running
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
+from dataflow.monitors.noted import Noted
 from dataflow.monitors.receive import Left, awaited_tick, receive
 from dataflow.monitors.reset import reset
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Minute
@@ -79,7 +80,8 @@ class MonitorGroup:
         """Something may be left of ticks that have been taken."""
         self._holding: dict[tuple[int, str, str], tuple[Monitor, Environment]] = {}
         """The environments that hold something, by their names."""
-        self._noted: list[Monitor] = []
+        self.noted = Noted()
+        """The monitors that may have changed, or are deleted."""
         if not judges:
             self._forget_decisions()
         elif self._decisions.clear_until == ALL_NORMAL:
@@ -114,18 +116,6 @@ class MonitorGroup:
             losses=self.losses,
             begun=self._waiting.begun_state(),
         )
-
-    def take_noted(self) -> list[Monitor]:
-        """The monitors that may have changed, or are deleted, since this was last asked."""
-        noted, self._noted = self._noted, []
-        for monitor in noted:
-            monitor.is_noted = False
-        return noted
-
-    def _note(self, monitor: Monitor) -> None:
-        if not monitor.is_noted:
-            monitor.is_noted = True
-            self._noted.append(monitor)
 
     def take_ticks(self, events: list[TickEvent], clock_minute: Minute, clear_until: Minute) -> None:
         """What has been decided about the ticks up to `clock_minute`."""
@@ -212,7 +202,7 @@ class MonitorGroup:
         self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal, began: Left
     ) -> Left | None:
         if not monitor.is_noted:
-            self._note(monitor)
+            self.noted.add(monitor)
         if environment is None:
             environment = Environment.new(item.environment)
             monitor.add(environment)
@@ -267,20 +257,20 @@ class MonitorGroup:
                         self._deadlines.schedule(*entry)
                     return False
                 if self._waiting.may_fire(monitor, environment, due):
-                    self._note(monitor)
+                    self.noted.add(monitor)
                     fire_due(monitor, environment, due, decisions, journal)
                     self._rescheduled(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
             for monitor, environment in self._environments():
                 if environment.runs and not monitor.is_disabled:
-                    self._note(monitor)
+                    self.noted.add(monitor)
                     lose_running(monitor, environment, minute, event.incident_start, journal)
         return self._apply_waiting(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
         for names, (monitor, environment) in sorted(self._holding.items()):
             if monitor.find(environment.name) is environment:
-                self._note(monitor)
+                self.noted.add(monitor)
                 holding.settle(monitor, environment, event, journal)
                 self._schedule(monitor, [environment])
             if environment.held is None:
@@ -321,7 +311,7 @@ class MonitorGroup:
                     break
                 began = None
             if left is None and (monitor := self.monitors.get(key)) is not None and not monitor.is_disabled:
-                self._note(monitor)
+                self.noted.add(monitor)
                 self._resume(monitor, self._waiting.clock_minute(key), journal)
         return True
 
@@ -339,9 +329,9 @@ class MonitorGroup:
         monitor = self.monitors.get((item.project_id, item.slug))
         if monitor is None:
             monitor = self.monitors[item.project_id, item.slug] = made(item, self._tuning)
-            self._note(monitor)
+            self.noted.add(monitor)
             return None
-        self._note(monitor)
+        self.noted.add(monitor)
         if began is Left.DUE and not self._catch_up(monitor, item, journal):
             return Left.DUE
         environment = overdue(monitor, item) if began is Left.DUE else monitor.find(item.environment or "")
@@ -358,7 +348,7 @@ class MonitorGroup:
 
     def _catch_up(self, monitor: Monitor, item: Change, journal: Journal) -> bool:
         """Fire what the clock had reached before the monitor changed; whether all of it was."""
-        self._note(monitor)
+        self.noted.add(monitor)
         is_done = True
         if not monitor.is_disabled:
             for environment in monitor.environments():

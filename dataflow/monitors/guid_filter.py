@@ -9,7 +9,8 @@ _LEAST_CAPACITY = 1_024
 
 
 class GuidFilter:
-    """Says of a guid that it was never added, or that it may have been (a Bloom filter of two bits).
+    """Says of a guid, by its fingerprint, that it was never added, or that it may have been: a Bloom filter of two
+    bits.
 
     It forgets nothing, so it is to be made again once it is `full`; of those added since, about one in fifty that
     never were is then taken for one that was. Which ones differs from process to process, and must not matter.

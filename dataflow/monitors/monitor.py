@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from dataflow.monitors.config import MonitorConfig, shared
-from dataflow.monitors.environment import Environment
+from dataflow.monitors.environment import Environment, fingerprint
 from dataflow.monitors.guid_filter import GuidFilter
 from dataflow.monitors.schedule import NEVER, Schedule
 from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE
@@ -128,14 +128,14 @@ class Monitor(msgspec.Struct, gc=False):
     def learn(self, guid: bytes) -> None:
         """A check-in of this guid was made."""
         if self.guids is not None:
-            self.guids.add(guid)
+            self.guids.add(fingerprint(guid))
 
     def elsewhere(self, guid: bytes, environment: Environment | None) -> Environment | None:
         """The first environment, other than this one, that knows the guid; None if none does."""
         if self.others is not None and len(self.others) >= _MANY_ENVIRONMENTS:
             if self.guids is None or self.guids.is_full:
-                self.guids = GuidFilter(known for each in self.environments() for known in each.guids())
-            if not self.guids.may_hold(guid):
+                self.guids = GuidFilter(known for each in self.environments() for known in each.prints())
+            if not self.guids.may_hold(fingerprint(guid)):
                 return None
         for other in self.environments():
             if other is not environment and other.knows(guid):

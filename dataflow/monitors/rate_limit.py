@@ -46,6 +46,14 @@ class RateLimit:
         for minute in [minute for minute in self._counts if minute < first]:
             del self._counts[minute]
 
+    def totals(self) -> dict[int, int]:
+        """How many check-ins each minute has had: of one in which nothing more came, `minute_state` says the same."""
+        return {minute: sum(counts.values()) for minute, counts in self._counts.items()}
+
+    def minute_state(self, minute: int) -> list[tuple[int, str, str, int]]:
+        """What a snapshot holds of a minute."""
+        return [(project, slug, name, n) for (project, slug, name), n in self._counts[minute].items()]
+
     def state(self) -> SavedCounts:
         """What a snapshot holds."""
-        return {minute: [(*key, n) for key, n in counts.items()] for minute, counts in self._counts.items()}
+        return {minute: self.minute_state(minute) for minute in self._counts}

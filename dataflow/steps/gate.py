@@ -7,6 +7,7 @@ from functools import partial
 from typing import cast
 
 import msgspec
+from msgspec import Raw
 
 from dataflow.monitors.admission import Admission, MemberKey, SavedMember
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
@@ -44,6 +45,7 @@ class GateState(msgspec.Struct, array_like=True):
     """None: the inputs were not put in order."""
 
 
+_encode = msgspec.msgpack.encode
 _NEW = GateState((NO_MINUTE, {}), {}, {})
 Output = Chunk | Records | Sampled | Volumes
 
@@ -75,6 +77,8 @@ class Gate(KeyGroup[Chunk, Output]):
         self._order = _order_of(inputs, state.order)
         group_of = partial(monitor_group, groups=key_groups)
         self._rate_limit = RateLimit(rate_limit, state.counts)
+        self._counts: dict[int, tuple[int, Raw]] = {}
+        """As the last snapshot held them, by minute: how many check-ins, and the encoded counts."""
         self._rules = Admission(group_of, limits, self._rate_limit, sample_new_monitors, dict(state.volumes))
         for organization_id, saved in state.organizations.items():
             self._rules.restore(organization_id, Organization.restore(limits, saved))
@@ -92,11 +96,24 @@ class Gate(KeyGroup[Chunk, Output]):
         return GateState(
             watermark=self._watermark.state(),
             organizations=organizations,
-            counts=self._rate_limit.state(),
+            counts=self._saved_counts(),
             volumes=rules.volumes(),
             members=members,
             order=self._order.state() if self._order is not None else None,
         )
+
+    def _saved_counts(self) -> SavedCounts:
+        """The rate limit's counts. A minute in which nothing more has come is not encoded again: of many monitors, that
+        would be most of what a snapshot costs."""
+        limit, known = self._rate_limit, self._counts
+        self._counts = {
+            minute: known[minute]
+            if minute in known and known[minute][0] == total
+            else (total, Raw(_encode(limit.minute_state(minute))))
+            for minute, total in limit.totals().items()
+        }
+        # As they are encoded: the layout is that of SavedCounts.
+        return cast("SavedCounts", {minute: raw for minute, (_, raw) in self._counts.items()})
 
     def apply(self, chunks: list[Chunk]) -> list[Output]:
         """Let through what may pass; reject the rest with one processing error each."""

@@ -68,7 +68,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def state(self) -> TransitionState:
         """What a snapshot holds."""
-        blocks = self._saved.blocks(self.group.monitors, self.group.take_noted())
+        blocks = self._saved.blocks(self.group.monitors, self.group.noted.take())
         return TransitionState.of(self.group.state(), blocks)
 
     def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
@@ -88,6 +88,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._last += chunk.is_last
         if self._last == _STREAMS:
             self._finish(journal)
+        if self._saved.are_due(len(group.noted), len(group.monitors)):
+            self._saved.encode_ahead(group.monitors, group.noted.take())
         return self._outputs(journal)
 
     def on_notify(self) -> tuple[list[Output], bool]:
