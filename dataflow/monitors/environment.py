@@ -23,6 +23,8 @@ _PRINT_PRIME = 0x9E3779B97F4A7C55
 """The first prime above 2**64 divided by the golden ratio: guids that differ in either half, count up, or hold a day in
 one half and a number in the other, have remainders far apart (D. Knuth, The Art of Computer Programming 3, 6.4)."""
 
+_from_bytes = int.from_bytes
+
 
 class EnvironmentStatus(IntEnum):
     """What an environment looks like to the person who is on call."""
@@ -177,7 +179,7 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
 def fingerprint(guid: bytes) -> bytes:
     """Eight bytes that stand for a guid where it is only asked for: half of what an environment takes in memory, and
     of what each snapshot holds, is guids that are remembered."""
-    return (int.from_bytes(guid, "big") % _PRINT_PRIME).to_bytes(_PRINT_BYTES, "big")
+    return (_from_bytes(guid) % _PRINT_PRIME).to_bytes(_PRINT_BYTES)
 
 
 def _prints(guids: bytes) -> bytes:
