@@ -22,7 +22,8 @@ ALARMS: tuple[AlarmPolicy, ...] = (
 )
 """All kinds of alarm. What watches an incident comes before what opens and resolves it: so it sees the success that
 resolves it, too."""
-_SEE_EVERY_SUCCESS = any(alarm.sees_every_success for alarm in ALARMS)
+SEES_EVERY_SUCCESS = any(alarm.sees_every_success for alarm in ALARMS)
+"""Whether some kind of alarm has to be asked about each success."""
 
 
 def count_failure(
@@ -139,7 +140,7 @@ def count_success(
         and environment.failures is None
         and environment.flapping is None
         and environment.records is None
-        and not _SEE_EVERY_SUCCESS
+        and not SEES_EVERY_SUCCESS
     ):  # as nearly always: no alarm keeps a record
         if environment.status != EnvironmentStatus.OK:
             environment.status = EnvironmentStatus.OK

@@ -40,6 +40,7 @@ from dataflow.monitors.receive import Left, awaited_tick, receive
 from dataflow.monitors.reset import reset
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
+from dataflow.monitors.usual import take_usual
 from dataflow.monitors.waiting import WaitingItems
 
 
@@ -164,6 +165,10 @@ class MonitorGroup:
         environment = monitor.first
         if environment is None or environment.name != item.environment:
             environment = monitor.find(item.environment)
+        if environment is not None and take_usual(monitor, environment, item, journal):
+            self.noted.add(monitor)
+            self._rescheduled(monitor, environment)
+            return True
         if (
             item.received_us // MINUTE_US <= self._decisions.clear_until
             or awaited_tick(monitor, environment, item) <= self._decisions.known_until
