@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from dataflow.monitors.monitor import MonitorState
 from dataflow.monitors.times import FAR_MINUTE
 from dataflow.steps.snapshot_blocks import Blocks
 
@@ -39,6 +40,8 @@ def snapshots_are_complete(request):
         assert count == len(entries)
         if entries:
             kind = type(entries[0])
+            if kind is tuple and len(entries[0]) == len(MonitorState.__struct_fields__):
+                kind = MonitorState  # as it is encoded
             width = 3 if kind is tuple else 2
             layout: Any = tuple[list[tuple], list[kind]]  # type: ignore[valid-type]
             restored = Blocks().restore(saved, msgspec.msgpack.Decoder(layout).decode, _key_of)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import Environment
-from dataflow.monitors.group import GroupState
+from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.noted import Noted
 from dataflow.steps.transition_state import ENCODED_AT_ONCE, SavedMonitors, TransitionState
