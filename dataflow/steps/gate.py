@@ -4,49 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import cast
 
-import msgspec
-from msgspec import Raw
-
-from dataflow.monitors.admission import Admission, MemberKey, SavedMember
+from dataflow.monitors.admission import Admission
 from dataflow.monitors.check_in import MINUTE_US, NO_MINUTE, CheckIn, Control
-from dataflow.monitors.event_order import EventOrder, Ordered, OrderState, Run
-from dataflow.monitors.organization import Limits, Organization, OrganizationState
-from dataflow.monitors.rate_limit import RateLimit, SavedCounts
-from dataflow.monitors.times import NO_TIME, Minute
+from dataflow.monitors.event_order import Run
+from dataflow.monitors.organization import Limits, Organization
+from dataflow.monitors.rate_limit import RateLimit
+from dataflow.monitors.times import Minute
 from dataflow.steps.control_rows import control_row
-from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
+from dataflow.steps.gate_order import in_order, order_of
+from dataflow.steps.gate_state import NEW, SNAPSHOTS, GateState, SavedMembers, SavedRates
+from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
-from dataflow.steps.snapshot_blocks import Blocks
-from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.ends import Ends
 from dataflow.stream.inputs import Inputs
-from dataflow.stream.items import Chunk, Item, Reading, Records, Sampled, Volumes
+from dataflow.stream.items import Chunk, Item, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import by_table
 from state.schema.tables.monitors import ControlRow
 from state.schema.tables.runs import ProcessingErrorRow
 
-BLOCK = tuple[list[MemberKey], list[SavedMember]]
-_decode_block = block_decoder(BLOCK)
-
-
-class GateState(msgspec.Struct, array_like=True):
-    """What a snapshot of the gate holds. In version 1 the members were in their organizations."""
-
-    watermark: tuple[int, dict[str, int]]
-    organizations: dict[int, OrganizationState]
-    counts: SavedCounts
-    volumes: dict[int, int] = msgspec.field(default_factory=dict)
-    members: list[bytes] = msgspec.field(default_factory=list)
-    order: OrderState | None = None
-    """None: the inputs were not put in order."""
-
-
-_encode = msgspec.msgpack.encode
-_NEW = GateState((NO_MINUTE, {}), {}, {})
 Output = Chunk | Records | Sampled | Volumes
 
 
@@ -57,7 +35,7 @@ class Gate(KeyGroup[Chunk, Output]):
     them; how many check-ins were let in, in each minute, goes to where volumes are judged.
     """
 
-    CODEC = SnapshotCodec("gate", 2, GateState)
+    CODEC = SNAPSHOTS
 
     def __init__(
         self,
@@ -69,55 +47,38 @@ class Gate(KeyGroup[Chunk, Output]):
         snapshot: bytes | None,
         clock_delay_us: int = 0,
     ) -> None:
-        state = restored(self.CODEC, snapshot) or _NEW
+        state = restored(self.CODEC, snapshot) or NEW
         self._key_groups = key_groups
         self._clock_delay_us = clock_delay_us
         self._watermark = Watermark(inputs.names, state.watermark)
         self._ends = Ends(range(-len(inputs.controls), len(inputs.names)))
-        self._order = _order_of(inputs, state.order)
+        self._order = order_of(inputs, state.order)
         group_of = partial(monitor_group, groups=key_groups)
         self._rate_limit = RateLimit(rate_limit, state.counts)
-        self._counts: dict[int, tuple[int, Raw]] = {}
-        """As the last snapshot held them, by minute: how many check-ins, and the encoded counts."""
+        self._rates = SavedRates()
         self._rules = Admission(group_of, limits, self._rate_limit, sample_new_monitors, dict(state.volumes))
         for organization_id, saved in state.organizations.items():
             self._rules.restore(organization_id, Organization.restore(limits, saved))
-        self._members: Blocks[MemberKey] = Blocks()
-        for member in restored_blocks(self.CODEC, self._members, state.members, _decode_block, _key_of):
+        self._members = SavedMembers()
+        for member in self._members.restore(state):
             self._rules.restore_member(member)
 
     def state(self) -> GateState:
         """What a snapshot holds."""
         rules = self._rules
-        members = self._members.update(
-            rules.take_changed(), rules.count_members(), rules.saved_member, rules.saved_members
-        )
         organizations = {key: each.state() for key, each in rules.organizations.items()}
         return GateState(
             watermark=self._watermark.state(),
             organizations=organizations,
-            counts=self._saved_counts(),
+            counts=self._rates.counts(self._rate_limit),
             volumes=rules.volumes(),
-            members=members,
+            members=self._members.blocks(rules),
             order=self._order.state() if self._order is not None else None,
         )
 
-    def _saved_counts(self) -> SavedCounts:
-        """The rate limit's counts. A minute in which nothing more has come is not encoded again: of many monitors, that
-        would be most of what a snapshot costs."""
-        limit, known = self._rate_limit, self._counts
-        self._counts = {
-            minute: known[minute]
-            if minute in known and known[minute][0] == total
-            else (total, Raw(_encode(limit.minute_state(minute))))
-            for minute, total in limit.totals().items()
-        }
-        # As they are encoded: the layout is that of SavedCounts.
-        return cast("SavedCounts", {minute: raw for minute, (_, raw) in self._counts.items()})
-
     def apply(self, chunks: list[Chunk]) -> list[Output]:
         """Let through what may pass; reject the rest with one processing error each."""
-        runs: Iterable[Run | Chunk] = chunks if self._order is None else self._in_order(self._order, chunks)
+        runs: Iterable[Run | Chunk] = chunks if self._order is None else in_order(self._order, chunks)
         to_monitors: list[list[Item]] = [[] for _ in range(self._key_groups)]
         to_sampling: list[Item] = []
         rejected: list[ProcessingErrorRow] = []
@@ -150,27 +111,6 @@ class Gate(KeyGroup[Chunk, Output]):
             out.append(Records(group, by_table(applied, rejected)))
         return out
 
-    @staticmethod
-    def _in_order(order: EventOrder, chunks: list[Chunk]) -> list[Run]:
-        """What acts now of all that has come."""
-        for chunk in chunks:
-            items = cast("list[Ordered]", chunk.items)
-            reading = chunk.order
-            if reading is None:  # nothing is put in order any more, but for what a snapshot holds
-                controls = [place for place, item in enumerate(items) if isinstance(item, Control)]
-                marks = [(NO_TIME, Minute(chunk.clock_minute))] if chunk.clock_minute != NO_MINUTE else []
-                reading = Reading(controls, {}, marks, NO_TIME, NO_TIME)
-            order.take(
-                chunk.origin,
-                items,
-                reading.controls,
-                reading.late,
-                reading.marks,
-                reading.newest_us,
-                reading.read_us,
-            )
-        return order.release()
-
     def _note_clock(self, control: Control, origin: int) -> None:
         """Note which ticks come before a control.
 
@@ -183,14 +123,3 @@ class Gate(KeyGroup[Chunk, Output]):
         else:
             slowest = Minute(self._watermark.slowest_beside(origin))
             control.reached_minute = min(control.clock_minute, slowest)
-
-
-def _order_of(inputs: Inputs, state: OrderState | None) -> EventOrder | None:
-    """What puts the inputs in order; None where nothing has to wait for anything, and nothing has waited."""
-    if not inputs.are_ordered and not (state is not None and state.waiting):
-        return None
-    return EventOrder(inputs.names, inputs.controls, inputs.any_may_hold_controls, inputs.slack_us, state)
-
-
-def _key_of(saved: SavedMember) -> MemberKey:
-    return saved[:3]

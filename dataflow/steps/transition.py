@@ -13,7 +13,6 @@ from bytewax.operators import StatefulBatchLogic
 
 from dataflow.monitors.changes import MonitorItem
 from dataflow.monitors.group import MonitorGroup
-from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.schedule import NEVER
@@ -21,15 +20,10 @@ from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 from dataflow.process.log import warn
 from dataflow.steps.key_group import KeyGroup, restored
-from dataflow.steps.processing_error_rows import rejection
+from dataflow.steps.transition_output import Output, outputs_of
 from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
-from dataflow.stream.items import Chunk, Message, Records, Ticks
-from dataflow.wire.occurrences import message_of
-from state.schema.catalogue import Deletes, by_table
-from state.schema.tables.runs import StatusChangeRow
-from state.schema.tables.volume import SystemIncidentLossRow
+from dataflow.stream.items import Chunk, Ticks
 
-Output = Records | Message
 _STREAMS = 2
 """Items come in one, decisions about ticks in the other."""
 WORK_AT_ONCE = 200
@@ -90,7 +84,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._finish(journal)
         if self._saved.are_due(len(group.noted), len(group.monitors)):
             self._saved.encode_ahead(group.monitors, group.noted.take())
-        return self._outputs(journal)
+        return outputs_of(self.group, journal, self._target)
 
     def on_notify(self) -> tuple[list[Output], bool]:
         """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
@@ -98,7 +92,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._is_behind = not self.group.work_off(journal, WORK_AT_ONCE)
         if self._last == _STREAMS:
             self._finish(journal)
-        return self._outputs(journal), StatefulBatchLogic.RETAIN
+        return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
 
     def _finish(self, journal: Journal) -> None:
         """The inputs have ended: once all ticks are worked off, nothing waits any longer. Sources wait for that with
@@ -119,50 +113,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if self._is_at_end():
             self.group.work_off(journal)
             self.group.end(journal)
-        return self._outputs(journal), StatefulBatchLogic.RETAIN
-
-    def _outputs(self, journal: Journal) -> list[Output]:
-        self.group.look_for_held(journal)
-        out: list[Output] = []
-        changes: list[StatusChangeRow] = []
-        for notice in journal.notices:
-            message, row = message_of(notice)
-            out.append(message)
-            changes.append(row)
-        deletes = journal.deletes()
-        rows = by_table(
-            journal.check_in_rows(),
-            journal.environment_rows(),
-            journal.incidents,
-            journal.broken,
-            journal.mutes,
-            journal.decisions,
-            [rejection(item, errors) for item, errors in journal.rejected],
-            changes,
-            self._losses(journal, deletes),
-        )
-        if rows or deletes:
-            out.append(Records(self._target, rows, deletes=deletes))
-        return out
-
-    def _losses(self, journal: Journal, deletes: Deletes) -> list[SystemIncidentLossRow]:
-        """What system incidents have cost this group so far. Where that is nothing any more, a row is deleted."""
-        rows = []
-        for incident_start, total in journal.add_losses_to(self.group.losses):
-            incident = system_incident_id(incident_start)
-            if total is None:
-                deletes.setdefault(SystemIncidentLossRow.TABLE.name, []).append((incident, self._target))
-                continue
-            rows.append(
-                SystemIncidentLossRow(
-                    system_incident_id=incident,
-                    key_group=self._target,
-                    held=total.held,
-                    dropped=total.dropped,
-                    in_progress=total.in_progress,
-                )
-            )
-        return rows
+        return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
 
 
 def _warn_of(monitor: Monitor) -> None:

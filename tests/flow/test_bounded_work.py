@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflow.steps import transition
-from dataflow.steps.transition import WORK_AT_ONCE, Transition
+from dataflow.steps.transition import WORK_AT_ONCE
+from dataflow.steps.transition_output import outputs_of
 from tests.builders import check_in, control, pulse
 from tests.examples import examples
 from tests.flow.memory import Plan, World, run, run_until_crash
@@ -43,13 +44,12 @@ def outcome(world):
 def sizes(monkeypatch):
     """How much each call of the transition step has brought."""
     found: list[int] = []
-    outputs = Transition._outputs
 
-    def noted(self, journal):
+    def noted(group, journal, key_group):
         found.append(journal.size())
-        return outputs(self, journal)
+        return outputs_of(group, journal, key_group)
 
-    monkeypatch.setattr(Transition, "_outputs", noted)
+    monkeypatch.setattr(transition, "outputs_of", noted)
     return found
 
 

@@ -21,7 +21,7 @@ from dataflow.connectors import (
     kafka_source,
     unwritten_records,
 )
-from dataflow.steps import gate, sample, transition, transition_state, upsert, volume
+from dataflow.steps import gate, gate_state, sample, transition, transition_state, upsert, volume
 from dataflow.stream.items import PackedRecords
 from state.schema.catalogue import TABLES
 from tests.golden.sets import FOLDER
@@ -40,7 +40,7 @@ tests/golden/README.md says more."""
 STORED: dict[str, tuple[int, dict[str, Any]]] = {
     "gate": (
         gate.Gate.CODEC.version,
-        {"state": gate.Gate.CODEC.layout, "block of members": gate.BLOCK},
+        {"state": gate.Gate.CODEC.layout, "block of members": gate_state.BLOCK},
     ),
     "upsert": (
         upsert.Upsert.CODEC.version,

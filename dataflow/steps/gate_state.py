@@ -1,0 +1,83 @@
+"""What a snapshot of the gate holds, and how members and counts get into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import msgspec
+from msgspec import Raw
+
+from dataflow.monitors.admission import Admission, MemberKey, SavedMember
+from dataflow.monitors.check_in import NO_MINUTE
+from dataflow.monitors.event_order import OrderState
+from dataflow.monitors.organization import OrganizationState
+from dataflow.monitors.rate_limit import RateLimit, SavedCounts
+from dataflow.steps.key_group import restored_blocks
+from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.stream.codecs import SnapshotCodec, block_decoder
+
+BLOCK = tuple[list[MemberKey], list[SavedMember]]
+_decode_block = block_decoder(BLOCK)
+_encode = msgspec.msgpack.encode
+
+
+class GateState(msgspec.Struct, array_like=True):
+    """What a snapshot of the gate holds. In version 1 the members were in their organizations."""
+
+    watermark: tuple[int, dict[str, int]]
+    organizations: dict[int, OrganizationState]
+    counts: SavedCounts
+    volumes: dict[int, int] = msgspec.field(default_factory=dict)
+    members: list[bytes] = msgspec.field(default_factory=list)
+    order: OrderState | None = None
+    """None: the inputs were not put in order."""
+
+
+SNAPSHOTS = SnapshotCodec("gate", 2, GateState)
+NEW = GateState((NO_MINUTE, {}), {}, {})
+"""Of a gate that has no snapshot."""
+
+
+class SavedMembers:
+    """The blocks of the members of all organizations."""
+
+    def __init__(self) -> None:
+        self._blocks: Blocks[MemberKey] = Blocks()
+
+    def restore(self, state: GateState) -> Iterator[SavedMember]:
+        """The members of a snapshot."""
+        yield from restored_blocks(SNAPSHOTS, self._blocks, state.members, _decode_block, _key_of)
+
+    def blocks(self, rules: Admission) -> list[bytes]:
+        """The blocks as of now."""
+        return self._blocks.update(
+            rules.take_changed(), rules.count_members(), rules.saved_member, rules.saved_members
+        )
+
+
+class SavedRates:
+    """The rate limit's counts as snapshots hold them.
+
+    A minute in which nothing more has come is not encoded again: of many monitors, that would be most of what a
+    snapshot costs.
+    """
+
+    def __init__(self) -> None:
+        self._encoded: dict[int, tuple[int, Raw]] = {}
+        """By minute: how many check-ins, and the counts."""
+
+    def counts(self, limit: RateLimit) -> SavedCounts:
+        """The counts as of now, encoded: the layout is that of SavedCounts."""
+        known = self._encoded
+        self._encoded = {
+            minute: known[minute]
+            if minute in known and known[minute][0] == total
+            else (total, Raw(_encode(limit.minute_state(minute))))
+            for minute, total in limit.totals().items()
+        }
+        return cast("SavedCounts", {minute: raw for minute, (_, raw) in self._encoded.items()})
+
+
+def _key_of(saved: SavedMember) -> MemberKey:
+    return saved[:3]
