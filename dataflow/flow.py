@@ -114,7 +114,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
     op.output("tables", op.merge("records", *records), _sink(endpoints.tables))
     op.output(
         "occurrences",
-        _only("messages", op.merge("notices", judged, changed), Message),
+        _only("messages", op.merge("notices", judged, changed, gated), Message),
         _sink(endpoints.occurrences),
     )
     op.output("dead_letters", _only("undecoded", decoded, DeadLetter), _sink(endpoints.dead_letters))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 from cronwax.commands.arguments import OneLineParser, ToolError
 from cronwax.commands.rule_options import add_rule_options
+from cronwax.commands.silence_options import TYPES, add_silence_controls, silence_body
 from state.program import program
 
 SDK = "cronwax-send"
@@ -92,6 +94,7 @@ def _add_controls(control: argparse.ArgumentParser) -> None:
     seats = add("set_seats", "how many monitors of an organization are watched")
     seats.add_argument("--organization", required=True, type=int, metavar="ID", help="its number")
     seats.add_argument("--seats", required=True, type=_seats, metavar="N|none", help="none: no limit")
+    add_silence_controls(add)
 
 
 def _add_monitor(command: argparse.ArgumentParser) -> None:
@@ -131,9 +134,11 @@ def check_in_payload(options: argparse.Namespace) -> dict[str, Any]:
     return payload
 
 
-def control_body(options: argparse.Namespace) -> dict[str, Any]:
-    """The control that was asked for. Raises ToolError."""
+def control_body(options: argparse.Namespace, now: datetime) -> dict[str, Any]:
+    """The control that was asked for; `now` is what its times count from. Raises ToolError."""
     body: dict[str, Any] = {"type": options.type.replace("-", "_")}
+    if body["type"] in TYPES:
+        return silence_body(options, body["type"], now)
     given = vars(options)
     for option, key in (
         ("project", "project_id"),

@@ -73,11 +73,14 @@ def control(body: dict[str, Any]) -> Letter:
         found = _controls.decode(value, _place(0))
     except InvalidControl as error:
         raise ToolError(_problem_text(error.errors[0])) from None
-    if found.slug is None:
+    if found.slug is None or found.is_about_silence:
         key = f"organization/{found.organization_id}"
     else:
         key = f"{found.project_id}/{found.slug}"
-    return Letter(f"control {found.kind}", True, key, value)
+    name = f"control {found.kind}"
+    if found.silence is not None:
+        name += f" {found.silence.id}"
+    return Letter(name, True, key, value)
 
 
 def _read(value: bytes, at_us: int) -> Any:

@@ -86,7 +86,7 @@ def _letter(options: argparse.Namespace) -> Letter:
         return check_in(check_in_payload(options), options.project, SDK, now_us)
     if options.command == "rule":
         return control(rule_body(options, datetime.now(UTC)))
-    return control(control_body(options))
+    return control(control_body(options, datetime.now(UTC)))
 
 
 def _show(letter: Letter, topic: str, partition: int, offset: int, as_json: bool) -> None:

@@ -84,7 +84,7 @@ class Reader:
                 f"resolved: incident {known.incident}",
             )
         monitor = f"{body['project_id']}/{body['monitor']['slug']}" if "monitor" in body else "-"
-        return iso(body["detection_time"]), monitor, body.get("environment", "-"), f"{kind}: {body['text']}"
+        return iso(body["detection_time"]), monitor, body.get("environment") or "-", f"{kind}: {body['text']}"
 
     def _occurrence(self, body: dict[str, Any]) -> tuple[object, object, object, object]:
         event = body["event"]

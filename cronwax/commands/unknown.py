@@ -13,7 +13,14 @@ from dataflow.monitors.fields import slugify
 from state.errors import StateError
 from state.publish.snapshot import open_snapshot
 
-_OF_KNOWN_MONITORS = ("set_monitor_status", "mute", "delete_monitor", "reset")
+_OF_KNOWN_MONITORS = (
+    "set_monitor_status",
+    "mute",
+    "delete_monitor",
+    "reset",
+    "snooze",
+    "acknowledge_incident",
+)
 """Controls that the flow refuses (INVALID_CONTROL) where it does not know what they are about."""
 
 
@@ -23,7 +30,7 @@ def unknown_monitor(data_dir: Path, value: bytes) -> str | None:
     It is sent all the same: the snapshot may be old, or of another flow.
     """
     control: dict[str, Any] = msgspec.json.decode(value)
-    if control["type"] not in _OF_KNOWN_MONITORS:
+    if control["type"] not in _OF_KNOWN_MONITORS or "monitor_slug" not in control:
         return None
     project, slug, environment = (
         control["project_id"],

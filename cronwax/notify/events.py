@@ -7,7 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from dataflow.monitors.silences import InvalidSilence, Silence, windows
+from dataflow.monitors.times import NO_TIME, Microseconds
 from dataflow.wire.occurrences import FLAPPING_EVIDENCE
+from dataflow.wire.silences import ACKNOWLEDGED, ANNOUNCED, SILENCE_ENDED, UNACKNOWLEDGED
 from dataflow.wire.system_incidents import ENDED, STARTED
 
 Kind = Literal["failure", "recovery", "flapping", "broken", "system_incident", "stalled"]
@@ -27,7 +30,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     """The message's; the same in a replay."""
-    does: Literal["opens", "ends", "notes"]
+    does: Literal["opens", "ends", "notes", "acknowledges", "takes back", "silences"]
     """Further failures of an open incident `open` it too: whoever knows it sees that nothing is new."""
     kind: Kind
     key: str
@@ -58,6 +61,10 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     max_runtime_minutes: int | None = None
     failure_threshold: int | None = None
     recovery_threshold: int | None = None
+    who: str = ""
+    """Who acknowledged it, or took that back."""
+    silence: Silence | None = None
+    """What was announced, or ended early."""
 
     @property
     def lane(self) -> str:
@@ -78,6 +85,10 @@ def read_event(message: bytes) -> Event | None:
             return _status_change(body)
         if kind in _BROKEN:
             return _broken(body, kind)
+        if kind in (ACKNOWLEDGED, UNACKNOWLEDGED):
+            return _acknowledgement(body, kind)
+        if kind in (ANNOUNCED, SILENCE_ENDED):
+            return _silence(body)
         if kind in (STARTED, ENDED):
             return _system_incident(body, kind)
         if kind.endswith(("_stalled", "_recovered")):
@@ -91,6 +102,7 @@ def read_event(message: bytes) -> Event | None:
         AttributeError,
         ValueError,
         OverflowError,
+        InvalidSilence,
     ):
         raise UnreadableMessageError(f"a message of {len(message)} bytes is none of Cronwax") from None
     return None
@@ -159,6 +171,42 @@ def _broken(body: dict[str, Any], kind: str) -> Event:
         status=kind.removeprefix("monitor_"),
         incident_began_us=_us(body["since"]),
     )
+
+
+def _acknowledgement(body: dict[str, Any], kind: str) -> Event:
+    return Event(
+        id=str(body["id"]),
+        does="acknowledges" if kind == ACKNOWLEDGED else "takes back",
+        kind="failure",
+        key=str(body["fingerprint"][0]),
+        at_us=_us(body["detection_time"]),
+        project_id=int(body["project_id"]),
+        who=str(body["who"]),
+    )
+
+
+def _silence(body: dict[str, Any]) -> Event:
+    ended_us, project_id = _us(body["ended"]), body["project_id"]
+    silence = Silence(
+        id=str(body["silence_id"]),
+        kind=str(body["kind"]),
+        organization_id=int(body["organization_id"]),
+        announced_us=Microseconds(_us(body["announced"]) or 0),
+        start_us=Microseconds(_us(body["start"]) or 0),
+        duration_us=_us(body["duration_seconds"]) or 0,
+        project_id=None if project_id is None else int(project_id),
+        slug=body["slug"],
+        environment=body["environment"],
+        owner=body["owner"],
+        misses_count=bool(body["misses_count"]),
+        rrule=body["rrule"],
+        zone=str(body["timezone"]),
+        who=body["who"],
+        note=body["note"],
+        ended_us=NO_TIME if ended_us is None else Microseconds(ended_us),
+    )
+    windows(silence.start_us, silence.duration_us, silence.rrule, silence.zone)
+    return Event(id=str(body["id"]), does="silences", kind="failure", key=silence.id, silence=silence)
 
 
 def _system_incident(body: dict[str, Any], kind: str) -> Event:

@@ -20,13 +20,15 @@ from typing import NamedTuple
 import msgspec
 
 from cronwax.notify.notification import Notification
-from cronwax.notify.planning import Incident, Plan
+from cronwax.notify.plan import Incident, Plan
 from cronwax.notify.storms import Category, Window
+from dataflow.monitors.silences import Silence
 
 FOLDER = "notify"
 """Below the data folder; for its owner only."""
 NAME = "ledger.sqlite3"
-VERSION = 1
+VERSION = 2
+"""Version 1 knew no silences, and had no view for the published snapshot."""
 DAY_MS = 86_400_000
 _CUT_OFF = "the notifier ended before an answer was recorded"
 _SCHEMA = """
@@ -74,6 +76,16 @@ CREATE TABLE attempts (
 CREATE INDEX attempts_seq ON attempts (seq);
 CREATE INDEX attempts_open ON attempts (id) WHERE outcome IS NULL;
 """
+
+
+_SINCE_2 = """
+CREATE TABLE silences (id TEXT PRIMARY KEY, over_ms INTEGER NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE VIEW published_attempts AS
+SELECT a.id, o.key AS message, a.number AS attempt, o.target, o.created_ms, a.asked_ms, a.answered_ms, a.outcome,
+    a.detail, CAST(o.body AS TEXT) AS body
+FROM attempts AS a JOIN outbox AS o ON o.seq = a.seq
+"""
+"""The view is what the flow reads (`dataflow.connectors.notify_ledger`): columns may be added, and not changed."""
 
 
 class LedgerError(Exception):
@@ -157,6 +169,12 @@ class Ledger:
             rows = db.execute("SELECT target, category, body FROM windows").fetchall()
         return {(target, category): _decode_window(body) for target, category, body in rows}
 
+    def silences(self) -> list[Silence]:
+        """Those that were not over when they were last looked through."""
+        with self._reading() as db:
+            rows = db.execute("SELECT body FROM silences ORDER BY id").fetchall()
+        return [_decode_silence(body) for (body,) in rows]
+
     def was_ended(self, key: str) -> bool:
         """Whether something of this key was open, and is over."""
         with self._reading() as db:
@@ -176,6 +194,10 @@ class Ledger:
             for key in sorted(plan.ended):
                 db.execute("INSERT OR REPLACE INTO incidents VALUES (?, 0, ?, NULL)", [key, now_ms])
                 db.execute("UPDATE outbox SET is_closed = 1 WHERE incident = ? AND NOT is_closed", [key])
+            db.executemany(
+                "INSERT OR REPLACE INTO silences VALUES (?, ?, ?)",
+                [(silence.id, silence.over_us() // 1_000, _encode(silence)) for silence in plan.silences],
+            )
             for (target, category), window in plan.windows.items():
                 if window is None:
                     db.execute("DELETE FROM windows WHERE target = ? AND category = ?", [target, category])
@@ -253,6 +275,7 @@ class Ledger:
             db.execute(f"DELETE FROM attempts WHERE seq IN ({gone})", [before_ms])  # noqa: S608
             count = db.execute(f"DELETE FROM outbox WHERE seq IN ({gone})", [before_ms]).rowcount  # noqa: S608
             db.execute("DELETE FROM incidents WHERE NOT is_open AND changed_ms < ?", [before_ms])
+            db.execute("DELETE FROM silences WHERE over_ms < ?", [before_ms])
         return count
 
     def query(self, sql: str, given: Mapping[str, object]) -> list[tuple[object, ...]]:
@@ -264,9 +287,13 @@ class Ledger:
         with self._writing() as db:
             (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
             if not tables:
-                for statement in _SCHEMA.split(";"):
+                for statement in (_SCHEMA + _SINCE_2).split(";"):
                     db.execute(statement)
                 db.execute("INSERT INTO meta VALUES ('version', ?)", [str(VERSION)])
+            elif db.execute("SELECT 1 FROM meta WHERE name = 'version' AND value = '1'").fetchone():
+                for statement in _SINCE_2.split(";"):
+                    db.execute(statement)
+                db.execute("UPDATE meta SET value = ? WHERE name = 'version'", [str(VERSION)])
             self._check_version()
             db.execute(
                 "UPDATE attempts SET outcome = 'unknown', detail = ? WHERE outcome IS NULL", [_CUT_OFF]
@@ -361,4 +388,5 @@ def _words(path: Path, error: sqlite3.Error) -> LedgerError:
 _encode = msgspec.json.Encoder().encode
 _decode_incident = msgspec.json.Decoder(Incident).decode
 _decode_window = msgspec.json.Decoder(Window).decode
+_decode_silence = msgspec.json.Decoder(Silence).decode
 _decode_notification = msgspec.json.Decoder(Notification).decode

@@ -8,67 +8,23 @@ time    --> reminders, digests (`storms`), and what was held by a silence that i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from cronwax.notify import texts
 from cronwax.notify.events import Event
 from cronwax.notify.notification import Named, Notification, key_of
+from cronwax.notify.plan import Incident, Notified, Plan
 from cronwax.notify.policy import Policy
 from cronwax.notify.routes import Choice, Subject
-from cronwax.notify.silences import Silence, silenced
+from cronwax.notify.silences import Silences
 from cronwax.notify.storms import Category, Waiting, Window
 
 NAMED_IN_DIGEST = 500
 """So many members of a digest are in it by their names; it counts the others."""
 OPENINGS = frozenset(("failure", "flapping"))
 """The kinds that `recovery` ends."""
-
-
-class Notified(msgspec.Struct):
-    """That a target was notified of an opening."""
-
-    target: str
-    route: str
-    at_ms: int
-    ends: bool = True
-    """It is notified of the end, too."""
-    waits: bool = False
-    """Not yet: it waits for a digest."""
-    thread: str | None = None
-    """The key of the digest or note that said so; None: a notification of its own."""
-    reminders: int = 0
-
-
-class Incident(msgspec.Struct):
-    """Something that is open."""
-
-    event: Event
-    """What opened it."""
-    newest: Event | None = None
-    """The newest failure since."""
-    failures: int = 1
-    is_held: bool = False
-    """A silence keeps it from being notified."""
-    notified: list[Notified] = []
-
-
-@dataclass
-class Plan:
-    """What has changed, to be stored at once."""
-
-    notifications: list[Notification] = field(default_factory=list)
-    incidents: dict[str, Incident] = field(default_factory=dict)
-    """Those that are open, by key."""
-    ended: set[str] = field(default_factory=set)
-    """Keys of those that are over."""
-    windows: dict[tuple[str, Category], Window | None] = field(default_factory=dict)
-    """By target and category; None: gone."""
-
-    def __bool__(self) -> bool:
-        return bool(self.notifications or self.incidents or self.ended or self.windows)
 
 
 class Planner:
@@ -81,7 +37,7 @@ class Planner:
         windows: Mapping[tuple[str, Category], Window] | None = None,
         *,
         was_ended: Callable[[str], bool] = lambda key: False,
-        silences: Callable[[], Iterable[Silence]] = tuple,
+        silences: Silences | None = None,
         usual_ms: Callable[[Event], int | None] = lambda event: None,
     ) -> None:
         """`was_ended` says of a key whether that was open and is over: a repeated message does not open it again."""
@@ -89,7 +45,7 @@ class Planner:
         self.incidents = dict(incidents or {})
         self._windows = dict(windows or {})
         self._was_ended = was_ended
-        self._silences = silences
+        self.silences = silences or Silences()
         self._usual_ms = usual_ms
         self._held = {key for key, incident in self.incidents.items() if incident.is_held}
         self._plan = Plan()
@@ -106,6 +62,11 @@ class Planner:
             self._opens(event, now_ms, is_past)
         elif event.does == "ends":
             self._ends(event, now_ms, is_past)
+        elif event.silence is not None:
+            self.silences.take(event.silence, now_ms)
+            self._plan.silences.append(event.silence)
+        elif event.does in ("acknowledges", "takes back"):
+            self._acknowledges(event)
         elif not is_past:
             self._notes(event, now_ms)
 
@@ -124,7 +85,8 @@ class Planner:
         default_ms = self.policy.remind_after_ms
         if default_ms is not None or any(route.remind_after_ms for route in self.policy.routes.all()):
             for incident in self.incidents.values():
-                self._remind(incident, now_ms)
+                if not incident.acknowledged_by:
+                    self._remind(incident, now_ms)
 
     def end(self, key: str, reason: str, now_ms: int) -> None:
         """End what is open although the flow has not said so."""
@@ -147,9 +109,15 @@ class Planner:
             if event.kind == "flapping" and not is_past:
                 self._notes(event, now_ms)
 
+    def _acknowledges(self, event: Event) -> None:
+        incident = self.incidents.get(event.key)
+        if incident is not None:
+            incident.acknowledged_by = event.who if event.does == "acknowledges" else ""
+            self._changed(incident)
+
     def _tell(self, incident: Incident, now_ms: int) -> None:
         event = incident.event
-        is_held = silenced(event, self._silences(), now_ms) is not None
+        is_held = self.silences.holding(event, now_ms) is not None
         if is_held != incident.is_held:
             incident.is_held = is_held
             self._changed(incident)
@@ -170,7 +138,7 @@ class Planner:
                 self._send(target, route.name, "opens", key, key, text, now_ms, event)
 
     def _notes(self, event: Event, now_ms: int) -> None:
-        if silenced(event, self._silences(), now_ms) is not None:
+        if self.silences.holding(event, now_ms) is not None:
             return
         incident = self.incidents.get(event.key)
         notified = {each.target: each for each in incident.notified} if incident is not None else {}
@@ -244,7 +212,7 @@ class Planner:
             if after_ms is None or now_ms < notified.at_ms + after_ms:
                 continue
             event = incident.event
-            if silenced(event, self._silences(), now_ms) is not None:
+            if self.silences.holding(event, now_ms) is not None:
                 continue
             notified.at_ms, notified.reminders = now_ms, notified.reminders + 1
             self._changed(incident)

@@ -21,6 +21,7 @@ from cronwax.notify.ledger import DAY_MS, FOLDER, Ledger, LedgerError
 from cronwax.notify.planning import Planner
 from cronwax.notify.routes_file import RoutesFile
 from cronwax.notify.settings import NotifySettings, routes_path
+from cronwax.notify.silences import GENERAL_ORGANIZATION, Silences
 from cronwax.notify.snapshot_facts import SnapshotFacts
 from cronwax.notify.sources.base import Batch, Source
 from cronwax.notify.sources.kafka import KafkaOccurrences
@@ -62,6 +63,7 @@ class Notifier:
         facts: SnapshotFacts,
         since_us: int | None = None,
         now_ms: Callable[[], int] = lambda: wall_clock_us() // 1_000,
+        organization_of: Callable[[int], int] = lambda project_id: GENERAL_ORGANIZATION,
     ) -> None:
         """`since_us`: at a first start, from when on messages count as if they came now; None: of what is past
         only what is still open is notified. Raises LedgerError."""
@@ -71,6 +73,7 @@ class Notifier:
         self._facts = facts
         self._since_us = since_us
         self._now_ms = now_ms
+        self._organization_of = organization_of
         self._stopping = threading.Event()
         self._failure: Exception | None = None
         self._planner = self._new_planner()
@@ -174,7 +177,8 @@ class Notifier:
     def _with_owner(self, event: Event, until: float) -> Event:
         if event.project_id is None or not event.slug:
             return event
-        if self._planner.policy.routes.ask_owner and self._facts.is_there:
+        ask_owner = self._planner.policy.routes.ask_owner or self._planner.silences.ask_owner
+        if ask_owner and self._facts.is_there:
             # A monitor that is new is in the next snapshot.
             while not self._facts.knows(event.project_id, event.slug) and time.monotonic() < until:
                 if self._stopping.wait(WAIT_SECONDS):
@@ -224,6 +228,7 @@ class Notifier:
             self._ledger.open_incidents(),
             self._ledger.windows(),
             was_ended=self._ledger.was_ended,
+            silences=Silences(self._ledger.silences(), self._organization_of),
             usual_ms=self._facts.usual_ms,
         )
 
@@ -251,7 +256,14 @@ def run(settings: Settings, own: NotifySettings, since_us: int | None = None) ->
         ledger = Ledger(folder)
         try:
             facts = SnapshotFacts(settings.data_dir)
-            notifier = Notifier(_source(settings), ledger, routes, facts, since_us)
+            notifier = Notifier(
+                _source(settings),
+                ledger,
+                routes,
+                facts,
+                since_us,
+                organization_of=_organizations(settings),
+            )
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: notifier.stop())
             _show_metrics(notifier.counts, own.notify_metrics_port)
@@ -270,6 +282,12 @@ def _source(settings: Settings) -> Source:
     if settings.source == "kafka":
         return KafkaOccurrences(settings)
     return OccurrencesFile(settings.data_dir / "occurrences.jsonl")
+
+
+def _organizations(settings: Settings) -> Callable[[int], int]:
+    """Which organization a project belongs to, as the flow reads it. Raises SettingsError."""
+    known = settings.projects()
+    return lambda project_id: known.get(project_id, GENERAL_ORGANIZATION)
 
 
 def _lock(folder: Path) -> int:

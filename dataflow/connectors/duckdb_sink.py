@@ -9,6 +9,7 @@ from pathlib import Path
 from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.connectors.background_writer import EpochPartition
+from dataflow.connectors.notify_ledger import NotifyLedger
 from dataflow.operations.metrics import count_open_incidents, count_published, show_what_was_left
 from dataflow.process.engine_output import silence_stdout
 from dataflow.process.exit import FlowError, StartError
@@ -22,6 +23,7 @@ from state.history.history import History, Limits
 from state.publish.publish import Published, Publisher
 from state.publish.shared_publish import SharedPublisher
 from state.publish.snapshot_views import SNAPSHOT
+from state.schema.tables.silences import NotificationRow
 from state.write.data_mark import DataMark, check_mark
 from state.write.writer import StateWriter
 
@@ -48,6 +50,7 @@ class _ShardPartition(EpochPartition):
                 self._publisher.check_published()
         except StateError as error:
             raise StartError(str(error)) from None
+        self._notified = NotifyLedger(self._data_dir) if shard == 0 and not bounded else None
         show_what_was_left(self._writer.connection, shard, self._data_dir / SNAPSHOT)
 
     def mark(self) -> DataMark:
@@ -68,6 +71,7 @@ class _ShardPartition(EpochPartition):
 
     def end_epoch(self, ended_at: float) -> None:
         self._in_epoch = False
+        self._take_notifications()
         try:
             if self._writer.commit():
                 self._history.maintain()
@@ -75,6 +79,10 @@ class _ShardPartition(EpochPartition):
         except StateError as error:
             raise FlowError(str(error)) from None
         self._sent_at = 0.0
+
+    def _take_notifications(self) -> None:
+        if self._notified is not None and (rows := self._notified.rows()):
+            self._writer.write({NotificationRow.TABLE.name: rows})
 
     def _published(self, published: Published | None) -> None:
         if published is not None:

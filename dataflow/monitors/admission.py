@@ -102,7 +102,11 @@ class Admission:
         organization = self._organization(item.organization_id)
         if errors := organization.control(item):
             return errors
-        if item.project_id is not None and item.slug is not None:
+        if item.silence is not None:
+            if not item.silence.misses_count:  # the others change nothing but who is notified
+                for to_group in to_monitors:
+                    to_group.append(item)
+        elif item.project_id is not None and item.slug is not None:
             member = organization.members.get((item.project_id, item.slug))
             to_monitors[self._key_group(member, item.project_id, item.slug)].append(item)
             organization.configures(item)
@@ -112,8 +116,8 @@ class Admission:
 
     @staticmethod
     def is_for_organization(item: Control) -> bool:
-        """Whether a control that was let in has done all it does: it goes to no monitor, and not to sampling."""
-        return item.slug is None and item.rule is None
+        """Whether a control that was let in is recorded here: it is not about one monitor, and not about sampling."""
+        return (item.slug is None and item.rule is None) or item.is_about_silence
 
     def advance(self, clock_minute: int) -> dict[int, int]:
         """The event clock has reached this minute: how many check-ins were let in, in each minute that is over now."""

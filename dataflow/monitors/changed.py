@@ -7,7 +7,7 @@ from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.counting import alarms_on_mute
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
-from dataflow.monitors.monitor import Monitor, MonitorState
+from dataflow.monitors.monitor import Monitor, MonitorState, interned
 from dataflow.monitors.rescheduled import reschedule, watch_again
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Minute
 from dataflow.monitors.tuning import Tuning
@@ -67,6 +67,8 @@ def made(item: MonitorChanged, tuning: Tuning) -> Monitor:
             is_muted=item.is_muted,
             config=item.config,
             environments={},
+            organization_id=item.organization_id,
+            owner=item.owner,
         ),
         tuning,
     )
@@ -82,6 +84,7 @@ def take_over(monitor: Monitor, item: MonitorChanged, journal: Journal) -> None:
         changing = monitor.find(item.environment)
         if changing is not None:
             changing.changed_us = item.at_us  # its check-in follows
+    monitor.organization_id, monitor.owner = item.organization_id, interned(item.owner)
     monitor.configure(item.config)
     first_tick = first_tick_of(item, monitor.tuning)
     for environment in monitor.environments():

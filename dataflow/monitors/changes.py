@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from dataflow.monitors.check_in import CheckIn
+from dataflow.monitors.check_in import CheckIn, Control
 from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.silences import NOT_KNOWN, Silence
 from dataflow.monitors.times import NO_MINUTE, NO_TIME, Microseconds, Minute
 
 
@@ -29,6 +30,8 @@ class MonitorChanged(msgspec.Struct, array_like=True, tag=2, gc=False):
     environment: str | None = None
     """Of a change by a check-in, the check-in's environment and time."""
     start_us: Microseconds = NO_TIME
+    organization_id: int = NOT_KNOWN
+    owner: str | None = None
 
 
 class EnvironmentMuted(msgspec.Struct, array_like=True, tag=3, gc=False):
@@ -72,7 +75,29 @@ class EnvironmentReset(msgspec.Struct, array_like=True, tag=6, gc=False):
     reached_minute: Minute = NO_MINUTE
 
 
-Change = MonitorChanged | EnvironmentMuted | MonitorDeleted | EnvironmentReset
+class IncidentAcknowledged(msgspec.Struct, array_like=True, tag=7, gc=False):
+    """Somebody has acknowledged the open incident of an environment, or takes that back."""
+
+    project_id: int
+    slug: str
+    environment: str
+    at_us: Microseconds
+    clock_minute: Minute
+    source: int | None
+    """As in MonitorChanged."""
+    reached_minute: Minute
+    control: Control
+    """Whether there is such an incident is only known where it comes to."""
+
+
+class MaintenanceSet(msgspec.Struct, array_like=True, tag=8):
+    """A maintenance in which misses do not count was announced, or ended early; for all monitors of a key group."""
+
+    silence: Silence
+    at_us: Microseconds
+
+
+Change = MonitorChanged | EnvironmentMuted | MonitorDeleted | EnvironmentReset | IncidentAcknowledged
 """What happens to a monitor beside its check-ins."""
 MonitorItem = CheckIn | Change
 """All that can come to a monitor's running state."""

@@ -12,6 +12,7 @@ from zlib import crc32
 
 import msgspec
 
+from dataflow.monitors.silences import Silence
 from dataflow.monitors.times import MINUTE_US as MINUTE_US
 from dataflow.monitors.times import NO_MINUTE as NO_MINUTE
 from dataflow.monitors.times import Microseconds, Minute
@@ -37,7 +38,7 @@ class CheckInStatus(IntEnum):
     TIMEOUT = 4
     """Started, and not finished within max_runtime."""
     UNKNOWN = 5
-    """Was in progress, or due, while nobody watched or check-ins were being lost."""
+    """Was in progress, or due, while nobody watched, check-ins were being lost, or maintenance let misses not count."""
 
 
 IN_PROGRESS, OK, ERROR, MISSED, TIMEOUT, UNKNOWN = (int(status) for status in CheckInStatus)
@@ -121,6 +122,19 @@ class Control(msgspec.Struct, array_like=True, tag=1, gc=False):
     """A sampling rule as JSON text."""
     reached_minute: Minute = NO_MINUTE
     """The event clock before this control, as far as the gate knew it: other partitions may be behind its own."""
+    silence: Silence | None = None
+    """What is announced; behind the gate, of one that is ended early, what is left of it."""
+    silence_id: str | None = None
+    """Which one is to end early."""
+    incident_id: str | None = None
+    """Which incident is acknowledged; None: the one that is open."""
+    who: str | None = None
+    note: str | None = None
+
+    @property
+    def is_about_silence(self) -> bool:
+        """Whether it announces a silence, or ends one."""
+        return self.silence is not None or self.silence_id is not None
 
 
 Errors = list[dict[str, Any]]

@@ -10,6 +10,7 @@ from enum import IntEnum
 
 import msgspec
 
+from dataflow.monitors.silences import Silence
 from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE, Minute
 
 KEPT_MINUTES = 60 * 24 * 60
@@ -57,6 +58,8 @@ class Decisions(msgspec.Struct, array_like=True):
     """Ticks from this one on are pending; FAR_MINUTE: none is."""
     incidents: list[tuple[Minute, Minute]] = msgspec.field(default_factory=list)
     """System incidents, oldest first: the first minute that lacks check-ins, and the first that does not."""
+    maintenances: list[Silence] = msgspec.field(default_factory=list)
+    """In which misses and time-outs do not count, whatever ticks are decided as (`monitors.silences`)."""
 
     @property
     def known_until(self) -> Minute:

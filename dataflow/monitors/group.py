@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from operator import attrgetter
 
 from dataflow.monitors import holding
+from dataflow.monitors.acknowledged import acknowledge
 from dataflow.monitors.changed import (
     awaited_by_change,
     first_tick_of,
@@ -22,6 +23,9 @@ from dataflow.monitors.changes import (
     Change,
     EnvironmentMuted,
     EnvironmentReset,
+    GroupItem,
+    IncidentAcknowledged,
+    MaintenanceSet,
     MonitorChanged,
     MonitorDeleted,
     MonitorItem,
@@ -38,6 +42,7 @@ from dataflow.monitors.monitor import Key, Monitor, MonitorState
 from dataflow.monitors.noted import Noted
 from dataflow.monitors.receive import Left, awaited_tick, receive
 from dataflow.monitors.reset import reset
+from dataflow.monitors.silences import announce
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 from dataflow.monitors.usual import take_usual
@@ -135,14 +140,17 @@ class MonitorGroup:
             for monitor, environment in journal.touched():
                 self._note_held(monitor, environment)
 
-    def take_all(self, items: list[MonitorItem], clock_minute: Minute, journal: Journal) -> None:
+    def take_all(self, items: list[GroupItem], clock_minute: Minute, journal: Journal) -> None:
         """Apply items in order, or let them wait; no earlier one than of `clock_minute` comes after them."""
         for item in items:
             if not (type(item) is CheckIn and self._take_at_once(item, journal)):
                 self._take(item, journal)
         self.clock_minute = max(self.clock_minute, clock_minute)
 
-    def _take(self, item: MonitorItem, journal: Journal) -> None:
+    def _take(self, item: GroupItem, journal: Journal) -> None:
+        if isinstance(item, MaintenanceSet):  # depends on no tick, and holds for those to come
+            announce(self._decisions.maintenances, item.silence, item.at_us)
+            return
         key = (item.project_id, item.slug)
         if key in self._waiting.items:
             self._waiting.append(key, item)
@@ -199,6 +207,8 @@ class MonitorGroup:
             self._muted(item, journal)
         elif isinstance(item, EnvironmentReset):
             self._reset(item, journal)
+        elif isinstance(item, IncidentAcknowledged):
+            acknowledge(self.monitors[item.project_id, item.slug], item, journal)
         else:
             self._deleted(item, journal)
         return None

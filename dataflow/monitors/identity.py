@@ -64,3 +64,13 @@ def system_incident_id(start_minute: int) -> str:
 def system_message_id(kind: str, system_incident: str) -> str:
     """The id (32 hex digits) of a message of this kind about a system incident."""
     return _guid(b"message", kind, system_incident).hex()
+
+
+def silence_id(topic: str, partition: int, offset: int) -> str:
+    """The id (32 hex digits) of a silence whose control names none, from the control's position."""
+    return _guid(b"silence", topic, partition, offset).hex()
+
+
+def silence_message_id(kind: str, silence: str, at_us: int) -> str:
+    """The id (32 hex digits) of a message of this kind about a silence."""
+    return _guid(b"message", kind, silence, at_us).hex()

@@ -18,6 +18,7 @@ from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, NO_TIME, M
 from state.schema.catalogue import Deletes
 from state.schema.tables.monitors import BrokenMonitorRow, EnvironmentRow, MuteRow
 from state.schema.tables.runs import CheckInRow, IncidentRow, RunDecisionRow
+from state.schema.tables.silences import AcknowledgementRow
 
 
 class FailureNotice(msgspec.Struct, frozen=True):
@@ -109,7 +110,23 @@ class BrokenNotice(msgspec.Struct, frozen=True):
     at_us: Microseconds
 
 
-Notice = FailureNotice | RecoveryNotice | BrokenNotice
+class AcknowledgedNotice(msgspec.Struct, frozen=True):
+    """Somebody has acknowledged an incident, or taken that back."""
+
+    project_id: int
+    slug: str
+    name: str
+    environment: str
+    incident: Incident
+    guid: bytes
+    """The check-in that began the incident."""
+    is_acknowledged: bool
+    who: str
+    note: str | None
+    at_us: Microseconds
+
+
+Notice = FailureNotice | RecoveryNotice | BrokenNotice | AcknowledgedNotice
 
 
 class Verdict(StrEnum):
@@ -146,7 +163,9 @@ class Journal:
         "_room",
         "_runs",
         "_touched",
+        "acknowledgements",
         "broken",
+        "controls",
         "decisions",
         "incidents",
         "losses",
@@ -159,6 +178,9 @@ class Journal:
         """`room`: for so many deadlines that fire before an item is applied."""
         self.incidents: list[IncidentRow] = []
         self.broken: list[BrokenMonitorRow] = []
+        self.acknowledgements: list[AcknowledgementRow] = []
+        self.controls: list[Control] = []
+        """Those of which is only known here that they took effect."""
         self.mutes: list[MuteRow] = []
         self.notices: list[Notice] = []
         self.rejected: list[tuple[CheckIn | Control, Errors]] = []
@@ -166,7 +188,7 @@ class Journal:
         self.losses: dict[Minute, Loss] = {}
         """By the first minute of the system incident."""
         self._deleted: list[tuple[object, ...]] = []
-        """Beginnings of identities, in five tables."""
+        """Beginnings of identities, in the tables of `_OWNED`."""
         self._touched: dict[int, tuple[Monitor, Environment, Microseconds]] = {}
         self._runs: dict[int, tuple[Monitor, Environment, Run]] = {}
         self._room = room
@@ -222,6 +244,7 @@ class Journal:
         incident: Incident | None = None,
         message: str | None = None,
         lost_in: Minute | None = None,
+        silence_id: str | None = None,
     ) -> None:
         """Something was decided about a check-in (see `RunDecisionRow`).
 
@@ -246,6 +269,7 @@ class Journal:
                 message=message,
                 system_incident_id=identity.system_incident_id(lost_in) if lost_in is not None else None,
                 place=place,
+                silence_id=silence_id,
             )
         )
 
@@ -303,12 +327,15 @@ class Journal:
         self._runs = {at: noted for at, noted in self._runs.items() if id(noted[1]) not in gone}
         key = (monitor.project_id, monitor.slug) if environment is None else _key(monitor, environment)
 
-        def is_left(row: IncidentRow | BrokenMonitorRow | MuteRow | RunDecisionRow) -> bool:
+        def is_left(
+            row: IncidentRow | BrokenMonitorRow | MuteRow | RunDecisionRow | AcknowledgementRow,
+        ) -> bool:
             return (row.project_id, row.slug, row.environment)[: len(key)] != key
 
         self.incidents = list(filter(is_left, self.incidents))
         self.broken = list(filter(is_left, self.broken))
         self.mutes = list(filter(is_left, self.mutes))
+        self.acknowledgements = list(filter(is_left, self.acknowledgements))
         self.decisions = list(filter(is_left, self.decisions))
         self._deleted.append(key)
 
@@ -362,7 +389,15 @@ class Journal:
         ]
 
 
-_OWNED = (CheckInRow, EnvironmentRow, IncidentRow, RunDecisionRow, BrokenMonitorRow, MuteRow)
+_OWNED = (
+    CheckInRow,
+    EnvironmentRow,
+    IncidentRow,
+    RunDecisionRow,
+    BrokenMonitorRow,
+    MuteRow,
+    AcknowledgementRow,
+)
 """Of what goes with its environment."""
 
 

@@ -31,6 +31,25 @@ class Limit:
     """The `query` of a sampling rule; a longer one is INVALID_CONTROL."""
     RULE_PROJECTS = 1_000
     """The `project_ids` of a sampling rule; more are INVALID_CONTROL. A rule for all projects names none."""
+    SILENCES = 1_000
+    """Snoozes and maintenances of an organization that are not over; one more is INVALID_CONTROL."""
+    SILENCE_WINDOWS = 2_000
+    """The windows of a maintenance that recurs; a rule with more is INVALID_CONTROL."""
+    SILENCE_DAYS = 1_827
+    """How far ahead of its start a maintenance or a snooze reaches, in days: five years. What lies beyond is
+    INVALID_CONTROL; of a rule without an end the windows end there."""
+    SILENCE_PAST_DAYS = 366
+    """How long before its control a maintenance may have started, in days; earlier is INVALID_CONTROL."""
+    WINDOW_MINUTES = 44_640
+    """A window of a maintenance that recurs, in minutes: 31 days; a longer one is INVALID_CONTROL."""
+    RRULE_CHARACTERS = 500
+    """A recurrence rule; a longer one is INVALID_CONTROL."""
+    GLOB_CHARACTERS = 100
+    """`slug`, `environment` and `owner` of a maintenance; a longer one is INVALID_CONTROL."""
+    WHO_CHARACTERS = 128
+    """Who acknowledges or silences; a longer text is INVALID_CONTROL."""
+    NOTE_CHARACTERS = 1_000
+    """What they say about it; a longer text is INVALID_CONTROL."""
     PAYLOAD_BYTES = 102_400
     """A payload in `processing_errors` and `check_in_samples`; of a longer one these hold the beginning and the full
     length. The dead letters hold what cannot be read as it came."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import msgspec
 
 from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.environment import Environment, fingerprint
 from dataflow.monitors.guid_filter import GuidFilter
 from dataflow.monitors.schedule import NEVER, Schedule
+from dataflow.monitors.silences import NOT_KNOWN, Subject
 from dataflow.monitors.times import FAR_MINUTE, NO_MINUTE
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 
@@ -27,6 +30,8 @@ class MonitorState(msgspec.Struct, array_like=True, gc=False):
     is_muted: bool
     config: MonitorConfig
     environments: dict[str, Environment]
+    organization_id: int = NOT_KNOWN
+    owner: str | None = None
 
 
 class Monitor(msgspec.Struct, gc=False):
@@ -57,6 +62,9 @@ class Monitor(msgspec.Struct, gc=False):
     tuning: Tuning = DEFAULT_TUNING
     is_noted: bool = False
     """The next snapshot has to take it up."""
+    organization_id: int = NOT_KNOWN
+    """Like the owner for maintenances alone: before one that goes by them, upsert says them (`monitors.upserts`)."""
+    owner: str | None = None
 
     @classmethod
     def restore(cls, state: MonitorState, tuning: Tuning = DEFAULT_TUNING) -> Monitor:
@@ -71,6 +79,8 @@ class Monitor(msgspec.Struct, gc=False):
             config=config,
             schedule=config.timing_or_never(),
             tuning=tuning,
+            organization_id=state.organization_id,
+            owner=interned(state.owner),
         )
         monitor.configure(config)
         for environment in state.environments.values():
@@ -142,6 +152,10 @@ class Monitor(msgspec.Struct, gc=False):
                 return other
         return None
 
+    def subject(self, environment: Environment) -> Subject:
+        """What a maintenance may be about."""
+        return Subject(self.organization_id, self.project_id, self.slug, environment.name, self.owner)
+
     def is_silenced(self, environment: Environment) -> bool:
         """Whether failures of the environment are sent to nobody."""
         return self.is_muted or environment.is_muted
@@ -156,4 +170,11 @@ class Monitor(msgspec.Struct, gc=False):
             is_muted=self.is_muted,
             config=self.config,
             environments={environment.name: environment for environment in self.environments()},
+            organization_id=self.organization_id,
+            owner=self.owner,
         )
+
+
+def interned(owner: str | None) -> str | None:
+    """The same text for all monitors of an owner: there are far fewer owners."""
+    return sys.intern(owner) if owner is not None else None

@@ -10,6 +10,8 @@ import msgspec
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat
 from dataflow.monitors.config import InvalidConfig, MonitorConfig, parse_config, shared
 from dataflow.monitors.errors import ErrorType
+from dataflow.monitors.limits import Limit
+from dataflow.monitors.silences import Silence
 
 UNLIMITED = -1
 """Stands for seats without a limit."""
@@ -56,12 +58,13 @@ class OrganizationState(msgspec.Struct, array_like=True):
     killed: bool
     seats: int | None
     monitors: list[tuple[int, str, int, MonitorConfig | None]] = []
+    silences: list[Silence] = []
 
 
 class Organization:
     """One organization: whether it is switched off, its monitors and who of them holds a seat."""
 
-    __slots__ = ("_changed", "_limits", "_seats", "_taken", "killed", "members")
+    __slots__ = ("_changed", "_limits", "_seats", "_taken", "killed", "members", "silences")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -72,6 +75,8 @@ class Organization:
         """By (project id, slug); to be read only."""
         self._taken = 0
         self._changed: dict[tuple[int, str], None] = {}
+        self.silences: dict[str, Silence] = {}
+        """Those that were not over when the newest was announced, by id; to be read only."""
 
     @classmethod
     def restore(cls, limits: Limits, state: OrganizationState) -> Organization:
@@ -79,6 +84,7 @@ class Organization:
         organization = cls(limits)
         organization.killed = state.killed
         organization._seats = state.seats
+        organization.silences = {silence.id: silence for silence in state.silences}
         for member in state.monitors:
             organization.enter(*member)
         return organization
@@ -91,7 +97,7 @@ class Organization:
 
     def state(self) -> OrganizationState:
         """What a snapshot holds beside the members."""
-        return OrganizationState(self.killed, self._seats)
+        return OrganizationState(self.killed, self._seats, silences=list(self.silences.values()))
 
     def take_changed(self) -> list[tuple[int, str]]:
         """The members that were made, changed or deleted since the last call."""
@@ -147,6 +153,8 @@ class Organization:
 
     def control(self, control: Control) -> Errors | None:
         """Apply a control as far as the organization is concerned; why it is rejected, if it is."""
+        if control.is_about_silence:
+            return self._silence(control)
         if control.kind == "set_killswitch":
             self.killed = bool(control.flag)
         elif control.kind == "set_seats":
@@ -166,7 +174,7 @@ class Organization:
                 control.flag = self.members[key].holder is Holder.SEATED
             return None
         if member is None:
-            return [{"type": ErrorType.INVALID_CONTROL, "reason": "no such monitor"}]
+            return _refused("no such monitor")
         if control.kind == "set_monitor_status":
             return self._set_status(control, key, member)
         if control.kind == "delete_monitor" and control.environment is None:
@@ -182,8 +190,27 @@ class Organization:
             self._changed[key] = None
         elif member.holder is not Holder.SEATED:
             if not self._has_seat():
-                return [{"type": ErrorType.INVALID_CONTROL, "reason": "no seat is free"}]
+                return _refused("no seat is free")
             self._take(key)
+        return None
+
+    def _silence(self, control: Control) -> Errors | None:
+        """Announce a silence, or end one early: then the control holds what is left of it."""
+        at_us, silence = control.received_us, control.silence
+        if silence is None:
+            known = self.silences.get(control.silence_id or "")
+            if known is None or known.over_us() <= at_us:
+                return _refused("no such silence is in force")
+            control.silence = self.silences[known.id] = known.ended(at_us)
+            return None
+        if control.slug is not None and (control.project_id, control.slug) not in self.members:
+            return _refused("no such monitor")
+        if silence.id in self.silences:
+            return _refused("there is a silence of this id already")
+        kept = {key: each for key, each in self.silences.items() if each.over_us() > at_us}
+        if len(kept) >= Limit.SILENCES:
+            return _refused(f"there are {Limit.SILENCES} silences already that are not over")
+        self.silences = {**kept, silence.id: silence}
         return None
 
     def _create(self, key: tuple[int, str]) -> Seat | None:
@@ -208,3 +235,7 @@ class Organization:
             member.holder = Holder.SEATED
         self._taken += 1
         self._changed[key] = None
+
+
+def _refused(reason: str) -> Errors:
+    return [{"type": ErrorType.INVALID_CONTROL, "reason": reason}]

@@ -26,6 +26,8 @@ class Incident(msgspec.Struct, array_like=True, gc=False):
     """The environment is muted by that, and by nobody else."""
     due_minute: Minute = FAR_MINUTE
     """The tick at which the next of these is due; FAR_MINUTE: none is."""
+    acknowledged_us: Microseconds = NO_TIME
+    """When somebody acknowledged it last; NO_TIME: nobody has, or it was taken back."""
 
 
 class Failure(msgspec.Struct, array_like=True, gc=False):

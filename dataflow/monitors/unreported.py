@@ -10,6 +10,7 @@ from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal, Verdict
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.run import Run
+from dataflow.monitors.silences import uncounted
 from dataflow.monitors.times import MINUTE_US, Minute
 
 
@@ -25,12 +26,22 @@ def note_unreported(
 ) -> None:
     """A tick found a failure that a check-in since `since_minute` would have prevented.
 
-    It is judged at once, or once the tick is decided, or never, because that check-in may have been lost. With `moves`
-    the next times are computed from the tick.
+    It is judged at once, or once the tick is decided, or never, because that check-in may have been lost, or was not to
+    be expected in a maintenance. With `moves` the next times are computed from the tick.
     """
     at_us = tick * MINUTE_US
-    incident_start = decisions.lost_in(since_minute, tick)
-    is_pending = incident_start is None and tick >= decisions.pending_from
+    maintenance = None
+    if decisions.maintenances:
+        maintenance = uncounted(decisions.maintenances, monitor.subject(environment), since_minute, tick)
+    incident_start = decisions.lost_in(since_minute, tick) if maintenance is None else None
+    is_judged = maintenance is None and incident_start is None
+    is_pending = is_judged and tick >= decisions.pending_from
+    if maintenance is not None:
+        run.status = UNKNOWN
+        silence_id = maintenance.id
+        journal.decide(
+            monitor, environment, run, Verdict.FAILURE, at_us, counted=False, silence_id=silence_id
+        )
     if incident_start is not None:
         journal.loss(incident_start).dropped += 1
         run.status = UNKNOWN
@@ -44,5 +55,5 @@ def note_unreported(
         journal.touch(monitor, environment, at_us)
     if is_pending:
         holding.hold(monitor, environment, run, tick, journal)
-    elif incident_start is None:
+    elif is_judged:
         count_failure(monitor, environment, run, at_us, journal)

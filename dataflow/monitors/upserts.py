@@ -11,19 +11,23 @@ from dataflow.monitors.changes import (
     Change,
     EnvironmentMuted,
     EnvironmentReset,
+    IncidentAcknowledged,
+    MaintenanceSet,
     MonitorChanged,
     MonitorDeleted,
 )
 from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.registry import Held, Key, KnownMonitor, Registry
+from dataflow.monitors.silences import Silence
+from dataflow.monitors.times import NO_TIME
 from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 
 class Outbox(Protocol):
     """Takes, in order, what goes on."""
 
-    def append(self, item: CheckIn | Change, /) -> None:
+    def append(self, item: CheckIn | Change | MaintenanceSet, /) -> None:
         """Take one more."""
 
 
@@ -74,7 +78,10 @@ class Upserts:
         out.append(item)
 
     def control(self, control: Control, out: Outbox, changes: Changes) -> None:
-        """Take a control about a monitor."""
+        """Take a control about a monitor, or a maintenance, which may be about any."""
+        if control.silence is not None:
+            self._maintenance(control, control.silence, out)
+            return
         errors: Errors | None = None
         if control.kind == "upsert_monitor":
             errors = self._upsert_monitor(control, out, changes)
@@ -90,8 +97,12 @@ class Upserts:
             errors = self._delete(control, out, changes)
         elif control.kind == "reset":
             errors = self._reset(control, out)
+        elif control.kind == "acknowledge_incident":
+            errors = self._acknowledge(control, out)
         if errors:
             changes.rejected.append((control, errors))
+        if control.kind == "acknowledge_incident":
+            return  # whether it takes effect is known where the incident is
         if (
             not errors or control.kind == "upsert_monitor"
         ):  # which at the most complains that there is no seat
@@ -170,6 +181,39 @@ class Upserts:
         )
         return None
 
+    def _acknowledge(self, control: Control, out: Outbox) -> Errors | None:
+        monitor = self.registry.find(control)
+        if isinstance(monitor, list):
+            return monitor
+        assert control.environment is not None
+        out.append(
+            IncidentAcknowledged(
+                project_id=monitor.project_id,
+                slug=monitor.slug,
+                environment=control.environment,
+                at_us=control.received_us,
+                clock_minute=control.clock_minute,
+                source=source_of(control.topic, control.partition),
+                reached_minute=control.reached_minute,
+                control=control,
+            )
+        )
+        return None
+
+    def _maintenance(self, control: Control, silence: Silence, out: Outbox) -> None:
+        """Hand on one in which misses do not count.
+
+        The running state knows owners and organizations as changes of monitors have said them, and of monitors that are
+        older than that nothing. So those that a new one is about are said again before it.
+        """
+        if silence.ended_us == NO_TIME and (silence.project_id is None or silence.owner is not None):
+            for monitor in list(self.registry.monitors.values()):
+                if silence.covers_monitor(
+                    monitor.organization_id, monitor.project_id, monitor.slug, monitor.owner
+                ):
+                    out.append(_changed(monitor, control, False))
+        out.append(MaintenanceSet(silence, control.received_us))
+
 
 _Owned = TypeVar("_Owned", MonitorRow, MonitorStatusRow, ConfigRow)
 
@@ -196,6 +240,8 @@ def _changed(monitor: KnownMonitor, item: CheckIn | Control, reschedule: bool) -
         at_us=item.received_us,
         clock_minute=item.clock_minute,
         reschedule=reschedule,
+        organization_id=monitor.organization_id,
+        owner=monitor.owner,
     )
     if isinstance(item, CheckIn):
         changed.source, changed.environment, changed.start_us = item.source, item.environment, item.start_us

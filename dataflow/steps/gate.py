@@ -16,16 +16,16 @@ from dataflow.steps.gate_order import in_order, order_of
 from dataflow.steps.gate_state import NEW, SNAPSHOTS, GateState, SavedMembers, SavedRates
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
+from dataflow.steps.silence_rows import announced
 from dataflow.stream.ends import Ends
 from dataflow.stream.inputs import Inputs
-from dataflow.stream.items import Chunk, Item, Records, Sampled, Volumes
+from dataflow.stream.items import Chunk, Item, Message, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import by_table
-from state.schema.tables.monitors import ControlRow
 from state.schema.tables.runs import ProcessingErrorRow
 
-Output = Chunk | Records | Sampled | Volumes
+Output = Chunk | Records | Sampled | Volumes | Message
 
 
 class Gate(KeyGroup[Chunk, Output]):
@@ -82,7 +82,7 @@ class Gate(KeyGroup[Chunk, Output]):
         to_monitors: list[list[Item]] = [[] for _ in range(self._key_groups)]
         to_sampling: list[Item] = []
         rejected: list[ProcessingErrorRow] = []
-        applied: list[ControlRow] = []
+        applied: list[Control] = []
         advanced = False
         rules, watermark = self._rules, self._watermark
         for run in runs:
@@ -94,7 +94,7 @@ class Gate(KeyGroup[Chunk, Output]):
                     self._note_clock(item, run.origin)
                     errors = rules.control(item, to_monitors, to_sampling)
                     if not errors and rules.is_for_organization(item):
-                        applied.append(control_row(item))
+                        applied.append(item)
                 if errors:
                     rejected.append(rejection(item, errors))
             if run.clock_minute != NO_MINUTE and run.origin >= 0:
@@ -108,7 +108,12 @@ class Gate(KeyGroup[Chunk, Output]):
         if to_sampling or advanced:
             out.append(Sampled(group, group, to_sampling, minute))
         if rejected or applied:
-            out.append(Records(group, by_table(applied, rejected)))
+            said = announced(applied)
+            controls = [control_row(control) for control in applied]
+            out.append(
+                Records(group, by_table(controls, rejected, said.silences, said.windows, said.changes))
+            )
+            out += said.messages
         return out
 
     def _note_clock(self, control: Control, origin: int) -> None:

@@ -11,7 +11,7 @@ from typing import cast
 
 from bytewax.operators import StatefulBatchLogic
 
-from dataflow.monitors.changes import MonitorItem
+from dataflow.monitors.changes import GroupItem
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
@@ -75,7 +75,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 group.take_ticks(chunk.events, Minute(chunk.clock_minute), Minute(chunk.clear_until))
             else:
                 # Controls and requests for sampling rules go no further than upsert and sample.
-                group.take_all(cast("list[MonitorItem]", chunk.items), Minute(chunk.clock_minute), journal)
+                group.take_all(cast("list[GroupItem]", chunk.items), Minute(chunk.clock_minute), journal)
             taken = journal.size()
             self._is_behind = left <= 0 or not group.work_off(journal, left)
             left -= journal.size() - taken

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal
+from dataflow.steps.control_rows import control_row
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.stream.items import Message, Records
 from dataflow.wire.occurrences import message_of
@@ -31,6 +32,8 @@ def outputs_of(group: MonitorGroup, journal: Journal, key_group: int) -> list[Ou
         journal.incidents,
         journal.broken,
         journal.mutes,
+        journal.acknowledgements,
+        [control_row(control) for control in journal.controls],
         journal.decisions,
         [rejection(item, errors) for item, errors in journal.rejected],
         changes,

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dataflow.monitors.admission import RuleRequested
-from dataflow.monitors.changes import Change
+from dataflow.monitors.changes import Change, MaintenanceSet
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
 from dataflow.monitors.decisions import TickEvent
 from dataflow.monitors.event_order import Mark
@@ -22,7 +22,7 @@ END_OF_TIME = 2**40
 """The minute that an input which never had a time stands at once it has ended: it holds nobody back."""
 
 
-Item = CheckIn | Control | Change | RuleRequested
+Item = CheckIn | Control | Change | MaintenanceSet | RuleRequested
 
 
 class Reading(msgspec.Struct, array_like=True):

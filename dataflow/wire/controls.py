@@ -5,16 +5,29 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from dataflow.monitors.check_in import DEFAULT_ENVIRONMENT, Control
 from dataflow.monitors.config import InvalidConfig, parse_config
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.fields import MAX_PROJECT_ID, slugify
 from dataflow.monitors.limits import Limit
+from dataflow.monitors.silences import InvalidSilence
 from dataflow.monitors.times import Microseconds, Minute
 from dataflow.sampling.rule_request import InvalidRule, parse_rule
 from dataflow.wire.check_ins import Place
+from dataflow.wire.silence_controls import (
+    AcknowledgeIncident,
+    ControlBody,
+    EndSilence,
+    EnvironmentName,
+    Maintenance,
+    OrganizationId,
+    ProjectId,
+    Slug,
+    Snooze,
+    maintenance_of,
+    snooze_of,
+)
 
 MAX_SEATS = 2**63 - 1
 """What a snapshot can hold."""
@@ -28,29 +41,7 @@ class InvalidControl(Exception):  # noqa: N818 - the name of the error type
         self.errors: list[dict[str, Any]] = [{"type": ErrorType.INVALID_CONTROL, **details}]
 
 
-def _slug(value: object) -> str:
-    if not isinstance(value, str) or not slugify(value):
-        raise ValueError("must be the slug of a monitor")
-    return slugify(value)
-
-
-def _environment(value: object) -> object:
-    return DEFAULT_ENVIRONMENT if value == "" else value
-
-
-ProjectId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
-OrganizationId = Annotated[int, Field(ge=0, le=MAX_PROJECT_ID)]
-Slug = Annotated[str, BeforeValidator(_slug)]
-EnvironmentName = Annotated[
-    Annotated[str, Field(max_length=Limit.ENVIRONMENT_CHARACTERS)] | None, BeforeValidator(_environment)
-]
-
-
-class _Control(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-
-class _UpsertMonitor(_Control):
+class _UpsertMonitor(ControlBody):
     type: Literal["upsert_monitor"]
     project_id: ProjectId
     monitor_slug: Slug
@@ -58,14 +49,14 @@ class _UpsertMonitor(_Control):
     name: Annotated[str, Field(min_length=1, max_length=Limit.NAME_CHARACTERS)] | None = None
 
 
-class _SetMonitorStatus(_Control):
+class _SetMonitorStatus(ControlBody):
     type: Literal["set_monitor_status"]
     project_id: ProjectId
     monitor_slug: Slug
     status: Literal["active", "disabled"]
 
 
-class _Mute(_Control):
+class _Mute(ControlBody):
     type: Literal["mute"]
     project_id: ProjectId
     monitor_slug: Slug
@@ -73,33 +64,33 @@ class _Mute(_Control):
     muted: bool
 
 
-class _DeleteMonitor(_Control):
+class _DeleteMonitor(ControlBody):
     type: Literal["delete_monitor"]
     project_id: ProjectId
     monitor_slug: Slug
     environment: EnvironmentName = None
 
 
-class _Reset(_Control):
+class _Reset(ControlBody):
     type: Literal["reset"]
     project_id: ProjectId
     monitor_slug: Slug
     environment: EnvironmentName = None
 
 
-class _SetKillswitch(_Control):
+class _SetKillswitch(ControlBody):
     type: Literal["set_killswitch"]
     organization_id: OrganizationId
     enabled: bool
 
 
-class _SetSeats(_Control):
+class _SetSeats(ControlBody):
     type: Literal["set_seats"]
     organization_id: OrganizationId
     seats: Annotated[int, Field(ge=0, le=MAX_SEATS)] | None
 
 
-class _UpsertSamplingRule(_Control):
+class _UpsertSamplingRule(ControlBody):
     """The rule itself is read by `dataflow.sampling.rule_request`."""
 
     type: Literal["upsert_sampling_rule"]
@@ -114,7 +105,11 @@ _AnyControl = Annotated[
     | _Reset
     | _SetKillswitch
     | _SetSeats
-    | _UpsertSamplingRule,
+    | _UpsertSamplingRule
+    | Snooze
+    | Maintenance
+    | EndSilence
+    | AcknowledgeIncident,
     Field(discriminator="type"),
 ]
 _adapter: TypeAdapter[Any] = TypeAdapter(_AnyControl)
@@ -157,9 +152,11 @@ class ControlDecoder:
             control.flag = body.enabled
         elif isinstance(body, _SetSeats):
             control.seats = body.seats
-        else:
+        elif isinstance(body, _UpsertSamplingRule):
             _check_rule(value)
             control.rule = text
+        else:
+            _take_over(body, control)
         return control
 
     def _control(self, body: Any, text: bytes, place: Place) -> Control:
@@ -176,6 +173,27 @@ class ControlDecoder:
             project_id,
             getattr(body, "monitor_slug", None),
         )
+
+
+def _take_over(body: Snooze | Maintenance | EndSilence | AcknowledgeIncident, control: Control) -> None:
+    """What silences and acknowledgements hold. Raises InvalidControl."""
+    if isinstance(body, EndSilence):
+        control.silence_id = body.silence_id
+        return
+    if isinstance(body, AcknowledgeIncident):
+        control.flag, control.environment = body.acknowledged, body.environment or DEFAULT_ENVIRONMENT
+        control.incident_id, control.who, control.note = body.incident_id, body.who, body.note
+        return
+    place = (control.topic, control.partition, control.offset)
+    given = (control.organization_id, control.received_us, place)
+    try:
+        if isinstance(body, Snooze):
+            control.environment = body.environment
+            control.silence = snooze_of(body, *given)
+        else:
+            control.silence = maintenance_of(body, *given)
+    except InvalidSilence as error:
+        raise InvalidControl(reason=str(error)) from None
 
 
 def _valid_config(text: bytes) -> bytes:

@@ -61,6 +61,41 @@ _STALL = {
     "detection_time": "epoch seconds of the wall clock",
     "text": _TEXT,
 }
+_SILENCE = {
+    "payload_type": "",
+    "id": _ID,
+    "silence_id": "as in the table `silences`",
+    "kind": "`snooze` or `maintenance`",
+    "organization_id": "what it is about: all that fits this and what follows; null: whatever it is",
+    "project_id": "the project",
+    "slug": "the monitor, or a glob",
+    "environment": "the environment, or a glob",
+    "owner": "the owner, or a glob",
+    "misses_count": "false: misses and time-outs in it become `unknown`",
+    "start": "epoch seconds: when its window begins, or from when on the rule is read",
+    "duration_seconds": "how long each window is",
+    "rrule": "when it recurs, as RFC 5545 says it; null: it has one window",
+    "timezone": "the time zone on whose clocks it recurs",
+    "announced": "epoch seconds: from when on it holds",
+    "ended": "epoch seconds: when somebody ended it; null in `silence_announced`",
+    "who": "who announced it; null: not said",
+    "note": "what for; null: not said",
+    "detection_time": _DETECTED,
+    "text": _TEXT,
+}
+_ACKNOWLEDGEMENT = {
+    "payload_type": "",
+    "id": _ID,
+    "fingerprint": _FINGERPRINT,
+    "project_id": "the monitor's project",
+    "monitor": "`id` (UUID), `slug` and `name` of the monitor",
+    "environment": "name of the environment",
+    "incident_id": "the incident",
+    "who": "who did it",
+    "note": "what they say; null: nothing",
+    "detection_time": _DETECTED,
+    "text": _TEXT,
+}
 
 PAYLOADS: dict[str, Payload] = {
     "occurrence": Payload(
@@ -107,6 +142,10 @@ PAYLOADS: dict[str, Payload] = {
         "nothing has changed 14 days later: the environment is muted", BY_INCIDENT, _BROKEN
     ),
     "monitor_unmuted": Payload("a success ends that mute", BY_INCIDENT, _BROKEN),
+    "incident_acknowledged": Payload("somebody acknowledges an open incident", BY_INCIDENT, _ACKNOWLEDGEMENT),
+    "incident_unacknowledged": Payload("that is taken back", BY_INCIDENT, _ACKNOWLEDGEMENT),
+    "silence_announced": Payload("a snooze or a maintenance is announced", BY_FLOW, _SILENCE),
+    "silence_ended": Payload("one is ended early", BY_FLOW, _SILENCE),
     "system_incident_started": Payload("check-ins are being lost", BY_FLOW, _SYSTEM_INCIDENT),
     "system_incident_ended": Payload("check-ins come as usual again", BY_FLOW, _SYSTEM_INCIDENT),
     **{

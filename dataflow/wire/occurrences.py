@@ -12,10 +12,17 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import MISSED, STATUS_NAMES
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
-from dataflow.monitors.journal import BrokenNotice, FailureNotice, Notice, RecoveryNotice
+from dataflow.monitors.journal import (
+    AcknowledgedNotice,
+    BrokenNotice,
+    FailureNotice,
+    Notice,
+    RecoveryNotice,
+)
 from dataflow.monitors.times import NO_MINUTE, NO_TIME
 from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor
+from dataflow.wire.silences import acknowledgement
 from state.schema.tables.runs import StatusChangeRow
 
 MONITOR_FAILURE = 4001
@@ -38,6 +45,8 @@ def message_of(notice: Notice) -> tuple[Message, StatusChangeRow]:
     """The message that a notice calls for, and its row in `status_changes`."""
     if isinstance(notice, BrokenNotice):
         return _sent(broken_monitor(notice), notice)
+    if isinstance(notice, AcknowledgedNotice):
+        return _sent(acknowledgement(notice), notice)
     if isinstance(notice, FailureNotice):
         return _sent(_occurrence(notice), notice)
     return _sent(_status_change(notice), notice)

@@ -124,6 +124,9 @@ QUESTIONS: dict[str, Question] = {
         WITH states AS (
             SELECT s.project_id, s.slug, s.environment, s.status, s.since, s.last_run, s.next_expected, s.overdue_by,
                 nullif(concat_ws(', ', CASE WHEN s.is_muted THEN 'muted' END,
+                    CASE WHEN s.silenced_until IS NOT NULL
+                        THEN 'silenced until ' || strftime(timezone('UTC', s.silenced_until), '%Y-%m-%d %H:%M') END,
+                    CASE WHEN s.acknowledged_at IS NOT NULL THEN 'acknowledged' END,
                     CASE WHEN e.is_flapping THEN 'flapping' END,
                     CASE WHEN b.detected_at IS NOT NULL THEN 'broken' END), '') AS notes, s.schedule, s.owner,
                 s.status = 'error' AND coalesce(s.since > lag(s.since) OVER w + INTERVAL 2 MINUTE, true) AS is_first
@@ -302,6 +305,31 @@ QUESTIONS: dict[str, Question] = {
         """,
         "muted_since NULLS LAST, project_id, slug, environment",
         optional=("owner", "is_by_person", "open_incident_id"),
+    ),
+    "silences": Question(
+        "snoozes and maintenances that are not over, with the window that holds now or comes next",
+        """
+        SELECT s.silence_id, s.kind, s.project_id, s.slug, s.environment, s.owner, p.began_at, p.ended_at,
+            p.began_at <= event_clock() AS holds_now, s.misses_count, s.rrule, s.over_at, s.who, s.note
+        FROM silences AS s
+        JOIN silence_periods AS p ON p.silence_id = s.silence_id AND p.ended_at > event_clock()
+        QUALIFY row_number() OVER (PARTITION BY s.silence_id ORDER BY p.began_at) = 1
+        """,
+        "NOT holds_now, began_at, silence_id",
+        moment="began_at",
+        optional=("over_at", "note", "owner", "rrule", "environment"),
+    ),
+    "notifications": Question(
+        "whom the notifier has asked to be notified of what, and what came of it; the newest 50",
+        """
+        SELECT sent_at, target, does, project_id, slug, environment, outcome, attempt, detail, route, incident_id,
+            owner, message
+        FROM notifications
+        """,
+        "sent_at DESC, target, message, attempt DESC",
+        limit=50,
+        moment="sent_at",
+        optional=("message", "incident_id", "route", "owner", "detail", "environment"),
     ),
     "together": Question(
         "incidents that began together, none more than two minutes after the one before; the newest groups first",

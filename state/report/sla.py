@@ -24,6 +24,8 @@ GROUPS = {
     "monitor": "project_id || '/' || slug || ' ' || environment",
 }
 """What a report can be by, as SQL."""
+STATES = ("ok", "failing", "unknown", "blind", "disabled", "maintenance")
+"""Of `state_periods`."""
 _PERIODS = """
     SELECT coalesce(({group})::VARCHAR, ''), project_id, slug, environment, state, epoch_us(began_at),
         epoch_us(ended_at)
@@ -39,9 +41,7 @@ class Group:
 
     name: str
     environments: set[tuple[int, str, str]] = field(default_factory=set)
-    us: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("ok", "failing", "unknown", "blind", "disabled"), 0)
-    )
+    us: dict[str, int] = field(default_factory=lambda: dict.fromkeys(STATES, 0))
     outside_us: int = 0
     """Failing outside of the hours that count."""
 
@@ -125,6 +125,7 @@ def _left_out(
         for state, us in group.us.items():
             sums[state] += us
     lines = [f"{_hours(sums['disabled'])} in which monitors were disabled: nothing was expected of them."]
+    lines.append(f"{_hours(sums['maintenance'])} of maintenance in which misses and time-outs do not count.")
     lines.append(f"{_hours(sums['unknown'])} before a first run: nothing was known.")
     lines.append(f"{_hours(sums['blind'])} in which check-ins were being lost: what was due then is unknown.")
     if hours.opens is not None or hours.closes is not None:

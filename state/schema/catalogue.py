@@ -31,6 +31,12 @@ from state.schema.tables.runs import (
     StatusChangeRow,
 )
 from state.schema.tables.sampling import SampleRow, SamplingRuleRow
+from state.schema.tables.silences import (
+    AcknowledgementRow,
+    NotificationRow,
+    SilenceRow,
+    SilenceWindowRow,
+)
 from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
 
 Rows = dict[str, list[Row]]
@@ -56,6 +62,10 @@ _RECORDS: tuple[type[Row], ...] = (
     ClockTickRow,
     SystemIncidentRow,
     SystemIncidentLossRow,
+    SilenceRow,
+    SilenceWindowRow,
+    AcknowledgementRow,
+    NotificationRow,
     PartitionRow,
 )
 

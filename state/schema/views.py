@@ -21,6 +21,7 @@ _FILES = (
     "timeline.sql",
     "anomalies.sql",
     "monitors.sql",
+    "notifications.sql",
 )
 """In this order: later ones use what earlier ones define."""
 _KEYS = re.compile(r"^-- keys of (\w+): (.+)$", re.MULTILINE)

@@ -30,7 +30,7 @@ def check_in_of(*arguments):
 
 
 def control_of(*arguments):
-    letter = control(control_body(parser().parse_args(["control", *arguments])))
+    letter = control(control_body(parser().parse_args(["control", *arguments]), NOW))
     return letter, ControlDecoder({}).decode(letter.value, PLACE)
 
 

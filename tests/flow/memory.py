@@ -200,7 +200,8 @@ def flow_of(
     controls: Sequence[str] = (),
     **settings: Any,
 ) -> Dataflow:
-    """The flow over these inputs, into this world."""
+    """The flow over these inputs, into this world; `projects` among the settings: the organization of each."""
+    projects: dict[int, int] = settings.pop("projects", {})
     chosen = Settings(source="demo", **{"key_groups": 8, "sample_new_monitors": False} | settings)
     source = MemorySource(inputs, plans or {}, chosen.clock_delay_us, controls)
     return build(
@@ -208,7 +209,7 @@ def flow_of(
         Endpoints(
             {"memory": source},
             source.inputs,
-            {},
+            projects,
             CollectSink(world.take_records),
             CollectSink(world.take_message),
             CollectSink(world.take_dead_letter),

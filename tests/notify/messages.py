@@ -9,12 +9,14 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckInStatus
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import EnvironmentStatus
-from dataflow.monitors.journal import BrokenNotice, FailureNotice, RecoveryNotice
+from dataflow.monitors.journal import AcknowledgedNotice, BrokenNotice, FailureNotice, RecoveryNotice
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
+from dataflow.monitors.silences import MAINTENANCE, Silence
 from dataflow.monitors.times import NO_MINUTE, NO_TIME, Microseconds, Minute
 from dataflow.monitors.volume_judge import SystemIncident
 from dataflow.wire.occurrences import message_of
+from dataflow.wire.silences import silence_message
 from dataflow.wire.stalls import Stall, stall_message
 from dataflow.wire.system_incidents import system_incident_message
 from tests.builders import START_S
@@ -97,6 +99,32 @@ def broken(kind: str = "monitor_broken", slug: str = "nightly", number: int = 1,
     found = incident(slug, number, 1, "production", 0)
     notice = BrokenNotice(kind, 1, slug, slug, "production", found, b"\0" * 16, us(0), us(at_s))
     return message_of(notice)[0].payload
+
+
+def acknowledged(
+    slug: str, number: int = 1, at_s: float = 60, *, who: str, is_acknowledged: bool = True
+) -> bytes:
+    """Somebody has acknowledged incident `number`, or takes that back."""
+    found = incident(slug, number, 1, "production", 0)
+    names = (1, slug, slug, "production")
+    notice = AcknowledgedNotice(*names, found, b"\0" * 16, is_acknowledged, who, None, us(at_s))
+    return message_of(notice)[0].payload
+
+
+def silence(end_ms: int, start_ms: int = 0, *, ended_ms: int | None = None, **fields: Any) -> Event:
+    """Somebody announces a maintenance, or ends it; times are ms since the epoch."""
+    found = Silence(
+        **{"id": "s", "kind": MAINTENANCE, "organization_id": 1}
+        | fields
+        | {
+            "announced_us": start_ms * 1_000,
+            "start_us": start_ms * 1_000,
+            "duration_us": (end_ms - start_ms) * 1_000,
+        }
+    )
+    if ended_ms is not None:
+        found = found.ended(Microseconds(ended_ms * 1_000))
+    return event(silence_message(found, found.announced_us)[0].payload)
 
 
 def system_incident(is_over: bool = False) -> bytes:

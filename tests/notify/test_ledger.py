@@ -9,7 +9,8 @@ import pytest
 
 from cronwax.notify.ledger import NAME, LastingLedgerError, Ledger, LedgerError, Result
 from cronwax.notify.notification import Notification
-from cronwax.notify.planning import Plan, Planner
+from cronwax.notify.plan import Plan
+from cronwax.notify.planning import Planner
 from cronwax.notify.policy import Policy, Traits
 from cronwax.notify.routes import Route, Routes
 from tests.notify.messages import ended, opened

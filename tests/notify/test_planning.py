@@ -13,8 +13,19 @@ from cronwax.notify.notification import Notification
 from cronwax.notify.planning import Planner
 from cronwax.notify.policy import Policy, Traits
 from cronwax.notify.routes import DEFAULT, Route, Routes
-from cronwax.notify.silences import Silence
-from tests.notify.messages import broken, ended, event, failure, opened, stall, system_incident, us
+from cronwax.notify.silences import Silences
+from tests.notify.messages import (
+    acknowledged,
+    broken,
+    ended,
+    event,
+    failure,
+    opened,
+    silence,
+    stall,
+    system_incident,
+    us,
+)
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -268,8 +279,8 @@ def test_who_is_only_notified_that_it_flaps_is_notified_when_it_is_calm():
 
 
 def test_what_a_silence_holds_is_notified_when_it_is_over_if_it_is_still_open():
-    silences = [Silence(0, 10 * MINUTE, project_id=1, slug="night*")]
-    world = World(policy(), silences=lambda: silences)
+    world = World(policy())
+    world.take(silence(10 * MINUTE, project_id=1, slug="night*"))
     assert world.take(opened("nightly"), opened("night-2"), opened("other"), now=MINUTE) == [
         "ops: other (production) failed"
     ]
@@ -280,16 +291,44 @@ def test_what_a_silence_holds_is_notified_when_it_is_over_if_it_is_still_open():
 
 
 def test_a_silence_keeps_reminders_back_and_not_the_end_of_what_was_notified():
-    silences = [Silence(MINUTE, 10 * HOUR)]
-    world = World(policy(remind_after_ms=HOUR), silences=lambda: silences)
+    world = World(policy(remind_after_ms=HOUR))
     world.take(opened(), now=0)
+    world.take(silence(10 * HOUR), now=MINUTE)
     assert world.tick(5 * HOUR) == []
     assert world.take(ended(), now=6 * HOUR) == ["ops: nightly (production) recovered"]
 
 
 def test_what_is_about_no_monitor_is_not_silenced():
-    world = World(policy(), silences=lambda: [Silence(0, HOUR)])
+    world = World(policy())
+    world.take(silence(HOUR))
     assert world.take(event(system_incident()), now=5) != []
+
+
+def test_what_a_silence_that_is_ended_early_holds_is_notified_then():
+    world = World(policy())
+    world.take(silence(HOUR))
+    assert world.take(opened(), now=MINUTE) == []
+    assert world.take(silence(HOUR, ended_ms=5 * MINUTE), now=5 * MINUTE) == []
+    assert world.tick(5 * MINUTE) == ["ops: nightly (production) failed"]
+
+
+def test_a_silence_of_an_organization_is_about_its_projects():
+    organizations = {1: 1, 2: 2}
+    world = World(policy(), silences=Silences((), organizations.__getitem__))
+    world.take(silence(HOUR, organization_id=2))
+    assert world.take(opened("a", project=2), opened("b", project=1), now=MINUTE) == [
+        "ops: b (production) failed"
+    ]
+
+
+def test_nobody_is_reminded_of_what_somebody_has_acknowledged():
+    world = World(policy(remind_after_ms=HOUR))
+    world.take(opened())
+    world.take(event(acknowledged("nightly", who="ann")), now=MINUTE)
+    assert world.tick(3 * HOUR) == []
+    world.take(event(acknowledged("nightly", who="ann", is_acknowledged=False)), now=4 * HOUR)
+    assert world.tick(5 * HOUR) == ["ops: nightly (production) still fails after 5 h"]
+    assert world.take(ended(), now=6 * HOUR) == ["ops: nightly (production) recovered"]
 
 
 def test_an_incident_whose_monitor_is_deleted_is_ended_with_the_reason():

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from cronwax.notify.events import KINDS, Event, Kind
 from cronwax.notify.notification import Notification
-from cronwax.notify.planning import Incident, Planner
+from cronwax.notify.plan import Incident
+from cronwax.notify.planning import Planner
 from cronwax.notify.policy import Policy, Traits
 from cronwax.notify.routes import Route, Routes, Subject
-from cronwax.notify.silences import Silence, silenced
+from cronwax.notify.silences import Silences
 from cronwax.notify.storms import MINUTE_MS, Window
+from dataflow.monitors.silences import MAINTENANCE, Silence
+from dataflow.monitors.times import Microseconds
 from tests.examples import examples
 from tests.notify.messages import ended, opened
 
@@ -98,10 +101,14 @@ def test_who_is_notified_is_what_the_rules_say(data, count, has_default, subject
 
 @st.composite
 def silence_of(draw) -> Silence:
-    start = draw(st.integers(0, 20))
+    start, length = draw(st.integers(0, 20)), draw(st.integers(1, 20))
     return Silence(
-        start,
-        start + draw(st.integers(1, 20)),
+        draw(st.sampled_from("abcdef")),
+        MAINTENANCE,
+        draw(st.integers(1, 2)),
+        Microseconds(0),
+        Microseconds(start * 1_000),
+        length * 1_000,
         draw(st.none() | st.integers(1, 3)),
         *(draw(st.none() | globs) for _ in range(3)),
     )
@@ -109,7 +116,7 @@ def silence_of(draw) -> Silence:
 
 @some_settings
 @given(
-    st.lists(silence_of(), max_size=5),
+    st.lists(silence_of(), max_size=5, unique_by=lambda silence: silence.id),
     st.integers(0, 40),
     st.integers(1, 3),
     words,
@@ -120,15 +127,19 @@ def test_an_event_is_silenced_by_the_one_that_ends_last_of_those_that_fit(
     silences, now, project, slug, environment, owner
 ):
     event = msgspec.structs.replace(opened(slug, project=project, environment=environment), owner=owner)
+    organization = 1 if project < 3 else 2
     fitting = []
     for each in silences:
         texts = [(each.slug, slug), (each.environment, environment), (each.owner, owner or "")]
-        if each.project_id not in (None, project) or not (each.start_ms <= now < each.end_ms):
+        end = each.start_us + each.duration_us
+        if each.project_id not in (None, project) or not (each.start_us <= now * 1_000 < end):
+            continue
+        if each.project_id is None and each.organization_id != organization:
             continue
         if all(glob is None or fits(glob, text) for glob, text in texts):
-            fitting.append(each.end_ms)
-    found = silenced(event, silences, now)
-    assert (found.end_ms if found else None) == max(fitting, default=None)
+            fitting.append((end, each.id))
+    found = Silences(silences, lambda project_id: 1 if project_id < 3 else 2).holding(event, now)
+    assert (found.id if found else None) == max(fitting, default=(0, None))[1]
 
 
 # --- storms

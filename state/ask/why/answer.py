@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import duckdb
 
-from state.ask.why import sentences
+from state.ask.why import sentences, silenced
 from state.ask.why.due import Schedules
 from state.ask.why.facts import Deletion, Facts
 from state.ask.why.queries import deletions_of, environments_of, rejections_of
@@ -29,8 +29,8 @@ class Sentence(NamedTuple):
     environment: str
     at: datetime
     about: str
-    """What it is about: state, schedule, change, failure, threshold, pattern, expected, rejected, volume, message or
-    deleted."""
+    """What it is about: state, schedule, change, failure, threshold, pattern, expected, rejected, volume, message,
+    silence or deleted."""
     sentence: str
 
 
@@ -92,6 +92,7 @@ def said(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts.is_seen:
         yield from sentences.coming(facts, clock)
         yield from sentences.messages(facts, clock)
+    yield from silenced.said(facts.silence, facts.acknowledged, facts.at, clock)
 
 
 def _about_runs(facts: Facts, clock: Clock) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from state.ask.why.silenced import Acknowledged, Silenced
+
 MISSED, TIMEOUT, OK, ERROR, UNKNOWN, IN_PROGRESS = (
     "missed",
     "timeout",
@@ -258,5 +260,9 @@ class Facts:
     mute: Mute | None
     broken: Broken | None
     message: Message | None
+    silence: Silenced | None
+    """The silence in which it was; else the last one in which the open incident was."""
+    acknowledged: Acknowledged | None
+    """What was said last about the open incident."""
     deleted_before: Deletion | None
     """An earlier monitor of the name was deleted."""

@@ -21,7 +21,7 @@ class Decided(NamedTuple):
     incident_id: str | None
     message: str | None
     is_lost: bool
-    """Check-ins were being lost: it never counted."""
+    """Check-ins were being lost, or it was in maintenance: it never counted."""
     status: str | None
     """Of the run; None: it is no longer kept."""
     tick_decided: datetime | None

@@ -159,7 +159,8 @@ class Tables:
             for row in self._rows(
                 """
                 SELECT d.check_in_id, d.verdict = 'failure', d.date_added, d.noticed_at, d.counted, d.overruled_by,
-                    d.incident_id, d.message, d.system_incident_id IS NOT NULL, c.status,
+                    d.incident_id, d.message,
+                    d.system_incident_id IS NOT NULL OR d.silence_id IS NOT NULL, c.status,
                     CASE WHEN d.verdict = 'failure' AND c.status IS DISTINCT FROM 'error' THEN t.decided_at END, d.place
                 FROM run_decisions AS d
                 LEFT JOIN check_ins AS c ON c.project_id = d.project_id AND c.slug = d.slug

@@ -30,6 +30,7 @@ from state.ask.why.facts import (
 )
 from state.ask.why.judged import Decided, Episode, IncidentRow, Standing, in_order, standing_at
 from state.ask.why.queries import Tables, deletions_of, event_clock_of
+from state.ask.why.silenced import acknowledgement_of, silence_of
 from state.zones import load_zone, zone_names
 
 _OTHER_CLOCKS = ("Europe/Berlin", "America/New_York")
@@ -126,6 +127,12 @@ class _Reading:
             mute=self._mute(),
             broken=tables.broken(),
             message=message,
+            silence=silence_of(
+                self._connection, self._keys, known_until, incident.starting if incident and is_open else None
+            ),
+            acknowledged=acknowledgement_of(self._connection, self._keys, incident.incident_id, known_until)
+            if incident and is_open
+            else None,
             deleted_before=self._deleted_before(),
         )
 

@@ -288,8 +288,8 @@ def coming(facts: Facts, clock: Clock) -> Said:
         yield (
             "volume",
             f"{count(len(facts.unknown), 'check-in')} since then {'is' if len(facts.unknown) == 1 else 'are'} "
-            f"unknown, the newest of {clock.full(facts.unknown[-1].began)}: check-ins were being lost, or the "
-            "monitor was disabled, so nobody can tell.",
+            f"unknown, the newest of {clock.full(facts.unknown[-1].began)}: check-ins were being lost, the monitor "
+            "was disabled or in maintenance, so nobody can tell.",
         )
     if (lost := facts.system_incident) is not None:
         until = "" if lost.end is None else f", until {clock.full(lost.end)}"

@@ -144,8 +144,8 @@ class ControlRow(Row, frozen=True, kw_only=True):
     received_at: Annotated[TimeUs, "When it was received (the broker's timestamp): from then on it holds."]
     type: Annotated[
         str,
-        "upsert_monitor, set_monitor_status, mute, delete_monitor, reset, set_killswitch, set_seats or "
-        "upsert_sampling_rule.",
+        "upsert_monitor, set_monitor_status, mute, delete_monitor, reset, set_killswitch, set_seats, "
+        "upsert_sampling_rule, snooze, maintenance, end_silence or acknowledge_incident.",
     ]
     organization_id: Annotated[Id, "The organization that it is about."]
     project_id: Annotated[Id | None, "The project; NULL if it is about the organization."]

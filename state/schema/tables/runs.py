@@ -28,7 +28,8 @@ class CheckInRow(Row, frozen=True, kw_only=True):
     status: Annotated[
         str,
         "in_progress, ok, error (both reported by the job), missed, timeout, or unknown (was due or in "
-        "progress while check-ins were being lost, or in progress while the monitor was disabled).",
+        "progress while check-ins were being lost, or in a maintenance that says that misses do not count; or in "
+        "progress while the monitor was disabled).",
     ]
     duration_ms: Annotated[
         int | None,
@@ -93,6 +94,11 @@ class RunDecisionRow(Row, frozen=True, kw_only=True):
         "those that were decided meanwhile. NULL: decided before this was recorded.",
         Since(5),
     ] = None
+    silence_id: Annotated[
+        str | None,
+        "If it did not count because it fell into a maintenance: that one (silences.silence_id).",
+        Since(6),
+    ] = None
 
 
 class IncidentRow(Row, frozen=True, kw_only=True):
@@ -112,7 +118,7 @@ class IncidentRow(Row, frozen=True, kw_only=True):
 
 
 class StatusChangeRow(Row, frozen=True, kw_only=True):
-    """Every message that was sent about an incident, or a system incident."""
+    """Every message that was sent about an incident, a system incident, or a silence."""
 
     TABLE: ClassVar = Spec(
         "status_changes",
@@ -126,7 +132,7 @@ class StatusChangeRow(Row, frozen=True, kw_only=True):
         "occurrence: a failure of an open incident. status_change: the incident was resolved. "
         "monitor_broken, monitor_muted, monitor_unmuted: it has failed for weeks (broken_monitors). "
         "system_incident_started, system_incident_ended: about no monitor, check-ins are being lost, or that is "
-        "over.",
+        "over. incident_acknowledged, incident_unacknowledged, silence_announced, silence_ended: what people did.",
     ]
     project_id: Annotated[Id | None, "The project that the monitor belongs to; NULL if it is about none."]
     slug: Annotated[str | None, "The monitor."]

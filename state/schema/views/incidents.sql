@@ -27,7 +27,7 @@ WITH failures AS (
     SELECT d.project_id, d.slug, d.environment, d.check_in_id, d.date_added, d.noticed_at, d.counted, d.overruled_by,
         d.incident_id, d.message
     FROM run_decisions AS d
-    WHERE d.verdict = 'failure' AND d.system_incident_id IS NULL
+    WHERE d.verdict = 'failure' AND d.system_incident_id IS NULL AND d.silence_id IS NULL
 ),
 opened AS (
     SELECT f.incident_id, min(f.noticed_at) AS opened_at
@@ -87,8 +87,8 @@ ended AS (
     FROM run_decisions AS d
     WHERE d.verdict = 'success' AND d.incident_id IS NOT NULL
 ),
-told AS (
-    SELECT s.incident_id, min(s.created_at) FILTER (WHERE s.payload_type = 'occurrence') AS told_at,
+sent AS (
+    SELECT s.incident_id, min(s.created_at) FILTER (WHERE s.payload_type = 'occurrence') AS sent_at,
         count(*) AS messages
     FROM status_changes AS s
     WHERE s.incident_id IS NOT NULL
@@ -103,15 +103,15 @@ in_order AS (
 SELECT i.project_id, i.slug, i.environment, i.incident_id, g.organization_id, g.name, g.owner,
     i.resolving_timestamp IS NULL AS is_open, i.starting_timestamp, i.resolving_timestamp,
     greatest(seconds_between(i.starting_timestamp, coalesce(i.resolving_timestamp, event_clock())), 0) AS lasted_seconds,
-    o.opened_at, t.told_at, coalesce(e.noticed_at, CASE WHEN i.resolving_check_in_id IS NULL THEN i.resolving_timestamp END)
+    o.opened_at, t.sent_at, coalesce(e.noticed_at, CASE WHEN i.resolving_check_in_id IS NULL THEN i.resolving_timestamp END)
         AS resolved_at,
-    seconds_between(i.starting_timestamp, t.told_at) AS silent_seconds,
-    seconds_between(o.opened_at, t.told_at) AS told_after_seconds,
+    seconds_between(i.starting_timestamp, t.sent_at) AS silent_seconds,
+    seconds_between(o.opened_at, t.sent_at) AS sent_after_seconds,
     CASE WHEN i.well_since IS NOT NULL THEN greatest(seconds_between(i.well_since, i.starting_timestamp), 0) END
         AS well_before_seconds,
     coalesce(k.failures, 0) AS failures, coalesce(k.errors, 0) AS errors, coalesce(k.misses, 0) AS misses,
     coalesce(k.timeouts, 0) AS timeouts, coalesce(t.messages, 0) AS messages, i.starting_check_in_id,
-    i.resolving_check_in_id, a.event_clock, a.published_at, a.age_seconds
+    i.resolving_check_in_id, a.event_clock, a.published_at, a.age_seconds, n.acknowledged_at, n.acknowledged_by
 FROM in_order AS i
 CROSS JOIN snapshot_age AS a
 LEFT JOIN config_periods AS g ON g.project_id = i.project_id AND g.slug = i.slug
@@ -119,10 +119,11 @@ LEFT JOIN config_periods AS g ON g.project_id = i.project_id AND g.slug = i.slug
     AND i.starting_timestamp < coalesce(g.ended_at, 'infinity'::TIMESTAMPTZ)
 LEFT JOIN opened AS o ON o.incident_id = i.incident_id
 LEFT JOIN ended AS e ON e.incident_id = i.incident_id AND e.check_in_id = i.resolving_check_in_id
-LEFT JOIN told AS t ON t.incident_id = i.incident_id
+LEFT JOIN sent AS t ON t.incident_id = i.incident_id
+LEFT JOIN incident_acknowledgements AS n ON n.incident_id = i.incident_id
 LEFT JOIN kinds AS k ON k.incident_id = i.incident_id;
 COMMENT ON VIEW incident_details IS
-    'Everything about each incident, one row each: when it began, was noticed, told and resolved, how long it lasted, and which failures it is made of.';
+    'Everything about each incident, one row each: when it began, was noticed, sent and resolved, how long it lasted, and which failures it is made of.';
 -- keys of incident_details: project_id, slug, environment, organization_id, incident_id, event_clock, published_at, age_seconds
 COMMENT ON COLUMN incident_details.name IS 'The monitor''s name for people when it began.';
 COMMENT ON COLUMN incident_details.owner IS 'user:... or team:... when it began; NULL if nobody owned the monitor.';
@@ -133,11 +134,14 @@ COMMENT ON COLUMN incident_details.lasted_seconds IS
     'From start to resolution, or to the event clock while open; zero where the resolving run began before the incident.';
 COMMENT ON COLUMN incident_details.opened_at IS
     'When it was opened: the tick or message by which the failure threshold was reached; NULL if that is not kept any more.';
-COMMENT ON COLUMN incident_details.told_at IS 'When the first message about a failure was sent; NULL if none was (muted, flapping).';
+COMMENT ON COLUMN incident_details.sent_at IS
+    'When the flow sent the first message about a failure; NULL if it sent none (muted, flapping). Whom the notifier notified, and when: incident_notifications.';
 COMMENT ON COLUMN incident_details.resolved_at IS
     'When the message came that resolved it, or the control that reset it; NULL while open, or if that is not kept any more.';
-COMMENT ON COLUMN incident_details.silent_seconds IS 'From starting_timestamp to told_at, in seconds: for how long it failed and nobody knew.';
-COMMENT ON COLUMN incident_details.told_after_seconds IS 'From opened_at to told_at, in seconds: 0 unless the message waited.';
+COMMENT ON COLUMN incident_details.silent_seconds IS 'From starting_timestamp to sent_at, in seconds: for how long it failed and nobody could know.';
+COMMENT ON COLUMN incident_details.sent_after_seconds IS 'From opened_at to sent_at, in seconds: 0 unless the message waited.';
+COMMENT ON COLUMN incident_details.acknowledged_at IS 'When somebody acknowledged it; NULL if nobody has, or it was taken back.';
+COMMENT ON COLUMN incident_details.acknowledged_by IS 'Who did.';
 COMMENT ON COLUMN incident_details.well_before_seconds IS
     'From the resolution of the environment''s incident before to the start of this one, in seconds; NULL for its first. Their mean is the mean time between failures.';
 COMMENT ON COLUMN incident_details.failures IS 'How many failing check-ins it is made of, those that led up to it among them.';

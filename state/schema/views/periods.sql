@@ -111,6 +111,93 @@ COMMENT ON COLUMN mute_periods.ended_at IS 'To here; NULL: it still is, until so
 COMMENT ON COLUMN mute_periods.lasted_seconds IS 'From began_at to ended_at or the event clock, in seconds.';
 COMMENT ON COLUMN mute_periods.is_by_person IS 'True: by a control. False: because the monitor was broken (broken_monitors).';
 
+CREATE OR REPLACE VIEW silence_periods AS
+SELECT s.silence_id, s.kind, s.organization_id, s.project_id, s.slug, s.environment, s.owner, s.misses_count,
+    greatest(w.starts_at, s.announced_at) AS began_at, least(w.ends_at, s.ended_at) AS ended_at, s.rrule, s.who, s.note
+FROM silences AS s
+JOIN silence_windows AS w ON w.silence_id = s.silence_id
+WHERE greatest(w.starts_at, s.announced_at) < least(w.ends_at, s.ended_at);
+COMMENT ON VIEW silence_periods IS
+    'From when to when nobody was, is or will be notified, one row a window: not before it was announced, and not after it was ended. silenced_environments has what each is about.';
+COMMENT ON COLUMN silence_periods.silence_id IS 'As in silences, like all that has no other comment here.';
+COMMENT ON COLUMN silence_periods.kind IS 'snooze or maintenance.';
+COMMENT ON COLUMN silence_periods.organization_id IS 'The organization.';
+COMMENT ON COLUMN silence_periods.project_id IS 'The project; NULL: all of the organization.';
+COMMENT ON COLUMN silence_periods.slug IS 'The monitor, or a glob; NULL: all.';
+COMMENT ON COLUMN silence_periods.environment IS 'The environment, or a glob; NULL: all.';
+COMMENT ON COLUMN silence_periods.owner IS 'The owner, or a glob; NULL: whoever it is.';
+COMMENT ON COLUMN silence_periods.misses_count IS 'False: misses and time-outs in it become unknown.';
+COMMENT ON COLUMN silence_periods.began_at IS 'From here.';
+COMMENT ON COLUMN silence_periods.ended_at IS 'To here.';
+COMMENT ON COLUMN silence_periods.rrule IS 'When it recurs; NULL: it does not.';
+COMMENT ON COLUMN silence_periods.who IS 'Who announced it.';
+COMMENT ON COLUMN silence_periods.note IS 'What for.';
+
+CREATE OR REPLACE VIEW silenced_environments AS
+SELECT e.project_id, e.slug, e.environment, m.organization_id, m.name, m.owner, p.silence_id, p.kind, p.misses_count,
+    p.began_at, p.ended_at, p.who, p.note
+FROM silence_periods AS p
+JOIN monitors AS m ON m.organization_id = p.organization_id AND (p.project_id IS NULL OR m.project_id = p.project_id)
+    AND (p.slug IS NULL OR m.slug GLOB p.slug) AND (p.owner IS NULL OR coalesce(m.owner, '') GLOB p.owner)
+JOIN monitor_environments AS e ON e.project_id = m.project_id AND e.slug = m.slug
+    AND (p.environment IS NULL OR e.environment GLOB p.environment)
+WHERE p.began_at <= event_clock() AND p.ended_at > event_clock();
+COMMENT ON VIEW silenced_environments IS
+    'Of which environments nobody is notified at the event clock, by which silence and until when: one row an environment and silence.';
+-- keys of silenced_environments: project_id, slug, environment, organization_id, name, owner
+COMMENT ON COLUMN silenced_environments.silence_id IS 'The silence (silences.silence_id).';
+COMMENT ON COLUMN silenced_environments.kind IS 'snooze or maintenance.';
+COMMENT ON COLUMN silenced_environments.misses_count IS 'False: misses and time-outs become unknown.';
+COMMENT ON COLUMN silenced_environments.began_at IS 'Since when.';
+COMMENT ON COLUMN silenced_environments.ended_at IS 'Until when.';
+COMMENT ON COLUMN silenced_environments.who IS 'Who announced it.';
+COMMENT ON COLUMN silenced_environments.note IS 'What for.';
+
+CREATE OR REPLACE VIEW incident_acknowledgements AS
+SELECT a.project_id, a.slug, a.environment, a.incident_id, m.organization_id, m.name, m.owner,
+    max(a.changed_at) AS acknowledged_at, arg_max(a.who, a.changed_at) AS acknowledged_by,
+    arg_max(a.note, a.changed_at) AS note
+FROM acknowledgements AS a
+JOIN monitors AS m ON m.project_id = a.project_id AND m.slug = a.slug
+GROUP BY ALL
+HAVING arg_max(a.is_acknowledged, a.changed_at);
+COMMENT ON VIEW incident_acknowledgements IS
+    'Incidents that somebody has acknowledged, one row each, by the newest that was said; acknowledgements has all. What was taken back is not in it.';
+-- keys of incident_acknowledgements: project_id, slug, environment, organization_id, name, owner, incident_id
+COMMENT ON COLUMN incident_acknowledgements.acknowledged_at IS 'When.';
+COMMENT ON COLUMN incident_acknowledgements.acknowledged_by IS 'By whom.';
+COMMENT ON COLUMN incident_acknowledgements.note IS 'What they said.';
+
+-- By the owner then, as the flow judges it. The pieces of a window touch where a config changed in it.
+CREATE OR REPLACE VIEW maintenance_periods AS
+WITH covered AS (
+    SELECT s.silence_id, e.project_id, e.slug, e.environment, g.organization_id, g.name, g.owner,
+        greatest(s.announced_at, CASE g.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE g.began_at END) AS covers_from,
+        least(coalesce(s.ended_at, 'infinity'::TIMESTAMPTZ), coalesce(g.ended_at, 'infinity'::TIMESTAMPTZ)) AS covers_until
+    FROM silences AS s
+    JOIN config_periods AS g ON g.organization_id = s.organization_id
+        AND (s.project_id IS NULL OR g.project_id = s.project_id)
+        AND (s.slug IS NULL OR g.slug GLOB s.slug)
+        AND (s.owner IS NULL OR coalesce(g.owner, '') GLOB s.owner)
+    JOIN monitor_environments AS e ON e.project_id = g.project_id AND e.slug = g.slug
+        AND (s.environment IS NULL OR e.environment GLOB s.environment)
+    WHERE NOT s.misses_count
+)
+SELECT c.project_id, c.slug, c.environment, c.organization_id, c.name, c.owner, c.silence_id,
+    greatest(w.starts_at, c.covers_from) AS began_at, least(w.ends_at, c.covers_until) AS ended_at
+FROM covered AS c
+JOIN silence_windows AS w ON w.silence_id = c.silence_id AND w.starts_at < c.covers_until
+    AND w.ends_at > c.covers_from
+WHERE c.covers_from < c.covers_until;
+COMMENT ON VIEW maintenance_periods IS
+    'From when to when each environment is in a maintenance in which misses and time-outs do not count: neither up nor down. Windows to come are in it, too.';
+-- keys of maintenance_periods: project_id, slug, environment, organization_id
+COMMENT ON COLUMN maintenance_periods.name IS 'The monitor''s name for people, then.';
+COMMENT ON COLUMN maintenance_periods.owner IS 'user:... or team:..., then; NULL if nobody owned the monitor.';
+COMMENT ON COLUMN maintenance_periods.silence_id IS 'The maintenance (silences.silence_id).';
+COMMENT ON COLUMN maintenance_periods.began_at IS 'From here.';
+COMMENT ON COLUMN maintenance_periods.ended_at IS 'To here.';
+
 -- What an environment was, from edge to edge. Everything that begins or ends is an edge: +1 or -1 to what it switches.
 CREATE OR REPLACE VIEW state_periods AS
 WITH clock AS (
@@ -141,40 +228,45 @@ known AS (
 ),
 spans AS (
     SELECT k.project_id, k.slug, k.environment, least(k.created_at, k.known_at) AS starts, NULL::TIMESTAMPTZ AS ends,
-        1 AS there, 0 AS known, 0 AS failing, 0 AS blind, 0 AS disabled, 0 AS muted
+        1 AS there, 0 AS known, 0 AS failing, 0 AS blind, 0 AS disabled, 0 AS muted, 0 AS maintained
     FROM known AS k
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, k.known_at, NULL, 0, 1, 0, 0, 0, 0
+    SELECT k.project_id, k.slug, k.environment, k.known_at, NULL, 0, 1, 0, 0, 0, 0, 0
     FROM known AS k
     WHERE k.known_at IS NOT NULL
     UNION ALL
     SELECT i.project_id, i.slug, i.environment, i.starting_timestamp,
         CASE WHEN i.resolving_timestamp IS NOT NULL THEN greatest(i.starting_timestamp, i.resolving_timestamp) END,
-        0, 0, 1, 0, 0, 0
+        0, 0, 1, 0, 0, 0, 0
     FROM incidents AS i
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, s.start, s."end", 0, 0, 0, 1, 0, 0
+    SELECT k.project_id, k.slug, k.environment, s.start, s."end", 0, 0, 0, 1, 0, 0, 0
     FROM known AS k
     CROSS JOIN system_incident_spans AS s
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, d.began_at, d.ended_at, 0, 0, 0, 0, 1, 0
+    SELECT k.project_id, k.slug, k.environment, d.began_at, d.ended_at, 0, 0, 0, 0, 1, 0, 0
     FROM known AS k
     JOIN disabled_periods AS d ON d.project_id = k.project_id AND d.slug = k.slug
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, p.began_at, p.ended_at, 0, 0, 0, 0, 0, 1
+    SELECT k.project_id, k.slug, k.environment, p.began_at, p.ended_at, 0, 0, 0, 0, 0, 1, 0
     FROM known AS k
     JOIN mute_periods AS p ON p.project_id = k.project_id AND p.slug = k.slug
     WHERE p.environment IS NULL OR p.environment = k.environment
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, h.replaced_at, NULL, 0, 0, 0, 0, 0, 0
+    SELECT k.project_id, k.slug, k.environment, h.replaced_at, NULL, 0, 0, 0, 0, 0, 0, 0
     FROM known AS k
     JOIN monitor_config_history AS h ON h.project_id = k.project_id AND h.slug = k.slug
+    UNION ALL
+    SELECT w.project_id, w.slug, w.environment, w.began_at, w.ended_at, 0, 0, 0, 0, 0, 0, 1
+    FROM maintenance_periods AS w
 ),
 edges AS (
-    SELECT s.project_id, s.slug, s.environment, s.starts AS moment, s.there, s.known, s.failing, s.blind, s.disabled, s.muted
+    SELECT s.project_id, s.slug, s.environment, s.starts AS moment, s.there, s.known, s.failing, s.blind, s.disabled, s.muted,
+        s.maintained
     FROM spans AS s
     UNION ALL
-    SELECT s.project_id, s.slug, s.environment, s.ends, -s.there, -s.known, -s.failing, -s.blind, -s.disabled, -s.muted
+    SELECT s.project_id, s.slug, s.environment, s.ends, -s.there, -s.known, -s.failing, -s.blind, -s.disabled, -s.muted,
+        -s.maintained
     FROM spans AS s
     WHERE s.ends IS NOT NULL
 ),
@@ -182,7 +274,8 @@ switched AS (
     SELECT e.project_id, e.slug, e.environment, e.moment AS began_at,
         lead(e.moment) OVER (PARTITION BY e.project_id, e.slug, e.environment ORDER BY e.moment) AS changed_at,
         sum(e.there) OVER up_to AS there, sum(e.known) OVER up_to AS known, sum(e.failing) OVER up_to AS failing,
-        sum(e.blind) OVER up_to AS blind, sum(e.disabled) OVER up_to AS disabled, sum(e.muted) OVER up_to AS muted
+        sum(e.blind) OVER up_to AS blind, sum(e.disabled) OVER up_to AS disabled, sum(e.muted) OVER up_to AS muted,
+        sum(e.maintained) OVER up_to AS maintained
     FROM edges AS e
     WINDOW up_to AS (PARTITION BY e.project_id, e.slug, e.environment ORDER BY e.moment)
 ),
@@ -190,6 +283,7 @@ periods AS (
     SELECT s.project_id, s.slug, s.environment, s.began_at, least(s.changed_at, c.now_at) AS ended_at,
         CASE
             WHEN s.disabled > 0 THEN 'disabled'
+            WHEN s.maintained > 0 THEN 'maintenance'
             WHEN s.failing > 0 THEN 'failing'
             WHEN s.known = 0 THEN 'unknown'
             WHEN s.blind > 0 THEN 'blind'
@@ -212,7 +306,7 @@ COMMENT ON VIEW state_periods IS
 COMMENT ON COLUMN state_periods.name IS 'The monitor''s name for people, then.';
 COMMENT ON COLUMN state_periods.owner IS 'user:... or team:..., then; NULL if nobody owned the monitor.';
 COMMENT ON COLUMN state_periods.state IS
-    'disabled: nothing was expected. failing: an incident was open, from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, or nothing has finished yet. blind: check-ins were being lost (system_incidents). ok: none of these. The first that applies, in this order.';
+    'disabled: nothing was expected. maintenance: misses and time-outs did not count (maintenance_periods). failing: an incident was open, from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, or nothing has finished yet. blind: check-ins were being lost (system_incidents). ok: none of these. The first that applies, in this order.';
 COMMENT ON COLUMN state_periods.is_muted IS 'True: monitor or environment was muted.';
 COMMENT ON COLUMN state_periods.began_at IS 'From here.';
 COMMENT ON COLUMN state_periods.ended_at IS 'To here, at most the event clock.';

@@ -39,8 +39,17 @@ missing AS (
     FROM states AS s
     LEFT JOIN never_came AS n
         ON n.project_id = s.project_id AND n.slug = s.slug AND n.environment = s.environment
+),
+quiet AS (
+    SELECT q.project_id, q.slug, q.environment, max(q.ended_at) AS silenced_until,
+        arg_max(q.silence_id, q.ended_at) AS silence_id
+    FROM silenced_environments AS q
+    GROUP BY ALL
+),
+known AS (
+    SELECT k.incident_id, k.acknowledged_at FROM incident_acknowledgements AS k
 )
-SELECT project_id, slug, environment, name, status,
+SELECT m.project_id, m.slug, m.environment, name, status,
     CASE status WHEN 'disabled' THEN disabled_at WHEN 'error' THEN starting_timestamp ELSE settled_at END AS since,
     last_checkin AS last_run,
     next_checkin AS next_expected,
@@ -51,9 +60,11 @@ SELECT project_id, slug, environment, name, status,
     CASE WHEN due_at < now_at THEN seconds_between(due_at, now_at) END AS overdue_seconds,
     CASE WHEN due_at < now_at THEN greatest(seconds_between(due_at, now_at) - 60 * checkin_margin, 0) END
         AS beyond_margin_seconds,
-    now_at AS event_clock, a.published_at, a.age_seconds
-FROM missing
-CROSS JOIN snapshot_age AS a;
+    now_at AS event_clock, a.published_at, a.age_seconds, q.silenced_until, q.silence_id, k.acknowledged_at
+FROM missing AS m
+CROSS JOIN snapshot_age AS a
+LEFT JOIN quiet AS q ON q.project_id = m.project_id AND q.slug = m.slug AND q.environment = m.environment
+LEFT JOIN known AS k ON k.incident_id = m.open_incident_id;
 COMMENT ON VIEW monitor_status IS 'How each monitor is doing now, in each of its environments: one row an environment.';
 -- keys of monitor_status: project_id, slug, environment, name, owner, organization_id, event_clock, published_at, age_seconds
 COMMENT ON COLUMN monitor_status.status IS
@@ -68,6 +79,10 @@ COMMENT ON COLUMN monitor_status.open_incident_id IS 'The incident that is open 
 COMMENT ON COLUMN monitor_status.is_muted IS 'True: monitor or environment is muted, no occurrence is sent.';
 COMMENT ON COLUMN monitor_status.schedule IS 'When the job is due, as in monitors.schedule.';
 COMMENT ON COLUMN monitor_status.timezone IS 'IANA name of the time zone that the schedule is read in.';
+COMMENT ON COLUMN monitor_status.silenced_until IS
+    'Until when nobody is notified of it (silenced_environments); NULL if it is not silenced.';
+COMMENT ON COLUMN monitor_status.silence_id IS 'By which silence: the one that ends last.';
+COMMENT ON COLUMN monitor_status.acknowledged_at IS 'When somebody acknowledged the open incident; NULL if nobody has.';
 COMMENT ON COLUMN monitor_status.since_seconds IS 'For how many seconds: from since to the event clock.';
 COMMENT ON COLUMN monitor_status.overdue_seconds IS 'overdue_by in seconds.';
 COMMENT ON COLUMN monitor_status.beyond_margin_seconds IS
@@ -103,6 +118,8 @@ cronwax_sums AS (
         coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'blind'), 0)::BIGINT AS cronwax_blind,
         coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'disabled'), 0)::BIGINT
             AS cronwax_disabled,
+        coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_state = 'maintenance'), 0)::BIGINT
+            AS cronwax_maintenance,
         coalesce(sum(cronwax_p.cronwax_us) FILTER (WHERE cronwax_p.cronwax_is_muted), 0)::BIGINT AS cronwax_muted
     FROM cronwax_parts AS cronwax_p
     GROUP BY ALL
@@ -145,9 +162,10 @@ cronwax_figures AS (
     SELECT cronwax_e.*, coalesce(cronwax_s.cronwax_ok, 0) AS cronwax_ok,
         coalesce(cronwax_s.cronwax_failing, 0) AS cronwax_failing, coalesce(cronwax_s.cronwax_blind, 0) AS cronwax_blind,
         coalesce(cronwax_s.cronwax_disabled, 0) AS cronwax_disabled, coalesce(cronwax_s.cronwax_muted, 0) AS cronwax_muted,
+        coalesce(cronwax_s.cronwax_maintenance, 0) AS cronwax_maintenance,
         greatest(coalesce(cronwax_s.cronwax_blind, 0), coalesce(cronwax_b.cronwax_us, 0)
             - coalesce(cronwax_s.cronwax_ok, 0) - coalesce(cronwax_s.cronwax_failing, 0)
-            - coalesce(cronwax_s.cronwax_disabled, 0)) AS cronwax_unknown,
+            - coalesce(cronwax_s.cronwax_disabled, 0) - coalesce(cronwax_s.cronwax_maintenance, 0)) AS cronwax_unknown,
         coalesce(cronwax_i.cronwax_number, 0) AS cronwax_number
     FROM cronwax_all AS cronwax_e
     LEFT JOIN cronwax_bounds AS cronwax_b ON true
@@ -165,10 +183,11 @@ SELECT f.cronwax_project AS project_id, f.cronwax_slug AS slug, f.cronwax_enviro
     f.cronwax_number AS incidents, f.cronwax_organization AS organization_id, f.cronwax_name AS name,
     f.cronwax_owner AS owner, f.cronwax_ok / 1000000 AS ok_seconds, f.cronwax_failing / 1000000 AS failing_seconds,
     f.cronwax_unknown / 1000000 AS unknown_seconds, f.cronwax_blind / 1000000 AS blind_seconds,
-    f.cronwax_disabled / 1000000 AS disabled_seconds, f.cronwax_muted / 1000000 AS muted_seconds
+    f.cronwax_disabled / 1000000 AS disabled_seconds, f.cronwax_muted / 1000000 AS muted_seconds,
+    f.cronwax_maintenance / 1000000 AS maintenance_seconds
 FROM cronwax_figures AS f;
 COMMENT ON MACRO TABLE uptime IS
-    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, nothing has finished yet, or check-ins were being lost (a system incident, while no incident of its own was open: blind_seconds, a part of unknown). ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. ..._seconds: the same as numbers that every tool can sum. disabled_seconds: the monitor was disabled, which counts as nothing of the others. muted_seconds: the part of all of it in which it was muted. What lies after the event clock does not count. from_time NULL: from the first run on; to_time NULL: to the event clock.';
+    'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, nothing has finished yet, or check-ins were being lost (a system incident, while no incident of its own was open: blind_seconds, a part of unknown). ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. ..._seconds: the same as numbers that every tool can sum. disabled_seconds: the monitor was disabled; maintenance_seconds: it was in a maintenance in which misses do not count; both count as nothing of the others. muted_seconds: the part of all of it in which it was muted. What lies after the event clock does not count. from_time NULL: from the first run on; to_time NULL: to the event clock.';
 
 CREATE OR REPLACE VIEW uptime_daily AS
 WITH days AS (
@@ -190,6 +209,7 @@ sums AS (
         coalesce(sum(p.lasted_us) FILTER (WHERE p.state IN ('unknown', 'blind')), 0)::BIGINT AS unknown_us,
         coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'blind'), 0)::BIGINT AS blind_us,
         coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'disabled'), 0)::BIGINT AS disabled_us,
+        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'maintenance'), 0)::BIGINT AS maintenance_us,
         coalesce(sum(p.lasted_us) FILTER (WHERE p.is_muted), 0)::BIGINT AS muted_us
     FROM parts AS p
     GROUP BY p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.day
@@ -197,10 +217,11 @@ sums AS (
 SELECT s.project_id, s.slug, s.environment, s.organization_id, s.name, s.owner, s.day,
     day_of(event_clock()) - s.day AS days_ago, s.ok_us / 1000000 AS ok_seconds, s.failing_us / 1000000 AS failing_seconds,
     s.unknown_us / 1000000 AS unknown_seconds, s.blind_us / 1000000 AS blind_seconds,
-    s.disabled_us / 1000000 AS disabled_seconds, s.muted_us / 1000000 AS muted_seconds
+    s.disabled_us / 1000000 AS disabled_seconds, s.muted_us / 1000000 AS muted_seconds,
+    s.maintenance_us / 1000000 AS maintenance_seconds
 FROM sums AS s;
 COMMENT ON VIEW uptime_daily IS
-    'How much of each day each environment was well: an SLA over any range and group is sum(ok_seconds) / sum(ok_seconds + failing_seconds). One row an environment and day; two on a day on which its owner or name changed. ok, failing, unknown and disabled together are the day, from the creation of the monitor to the event clock.';
+    'How much of each day each environment was well: an SLA over any range and group is sum(ok_seconds) / sum(ok_seconds + failing_seconds). One row an environment and day; two on a day on which its owner or name changed. ok, failing, unknown, disabled and maintenance together are the day, from the creation of the monitor to the event clock.';
 -- keys of uptime_daily: project_id, slug, environment, organization_id, day, days_ago
 COMMENT ON COLUMN uptime_daily.name IS 'The monitor''s name for people, then.';
 COMMENT ON COLUMN uptime_daily.owner IS 'user:... or team:..., then; NULL if nobody owned the monitor.';
@@ -211,6 +232,8 @@ COMMENT ON COLUMN uptime_daily.unknown_seconds IS
     'Seconds before the first run, in which nothing had finished yet, or in which check-ins were being lost.';
 COMMENT ON COLUMN uptime_daily.blind_seconds IS 'The part of unknown_seconds in which check-ins were being lost (system_incidents).';
 COMMENT ON COLUMN uptime_daily.disabled_seconds IS 'Seconds in which the monitor was disabled.';
+COMMENT ON COLUMN uptime_daily.maintenance_seconds IS
+    'Seconds of maintenance in which misses and time-outs did not count: neither up nor down.';
 COMMENT ON COLUMN uptime_daily.muted_seconds IS 'Seconds, of all of these, in which monitor or environment was muted.';
 
 CREATE OR REPLACE MACRO working_hours(from_time, to_time, time_zone, opens, closes) AS TABLE
@@ -258,7 +281,8 @@ SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner,
     coalesce(sum(s.seconds) FILTER (WHERE p.state = 'ok'), 0) AS ok_seconds,
     coalesce(sum(s.seconds) FILTER (WHERE p.state = 'failing'), 0) AS failing_seconds,
     coalesce(sum(s.seconds) FILTER (WHERE p.state IN ('unknown', 'blind')), 0) AS unknown_seconds,
-    coalesce(sum(s.seconds) FILTER (WHERE p.state = 'disabled'), 0) AS disabled_seconds
+    coalesce(sum(s.seconds) FILTER (WHERE p.state = 'disabled'), 0) AS disabled_seconds,
+    coalesce(sum(s.seconds) FILTER (WHERE p.state = 'maintenance'), 0) AS maintenance_seconds
 FROM cronwax_hours AS h
 JOIN state_periods AS p ON p.began_at < h.cronwax_ends AND p.ended_at > h.cronwax_begins
     AND h.cronwax_begins < h.cronwax_ends
