@@ -101,3 +101,5 @@ Change = MonitorChanged | EnvironmentMuted | MonitorDeleted | EnvironmentReset |
 """What happens to a monitor beside its check-ins."""
 MonitorItem = CheckIn | Change
 """All that can come to a monitor's running state."""
+GroupItem = MonitorItem | MaintenanceSet
+"""All that can come to a key group of monitors."""

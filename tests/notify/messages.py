@@ -113,14 +113,10 @@ def acknowledged(
 
 def silence(end_ms: int, start_ms: int = 0, *, ended_ms: int | None = None, **fields: Any) -> Event:
     """Somebody announces a maintenance, or ends it; times are ms since the epoch."""
+    given: dict[str, Any] = {"id": "s", "kind": MAINTENANCE, "organization_id": 1} | fields
+    start_us = Microseconds(start_ms * 1_000)
     found = Silence(
-        **{"id": "s", "kind": MAINTENANCE, "organization_id": 1}
-        | fields
-        | {
-            "announced_us": start_ms * 1_000,
-            "start_us": start_ms * 1_000,
-            "duration_us": (end_ms - start_ms) * 1_000,
-        }
+        announced_us=start_us, start_us=start_us, duration_us=(end_ms - start_ms) * 1_000, **given
     )
     if ended_ms is not None:
         found = found.ended(Microseconds(ended_ms * 1_000))

@@ -327,7 +327,7 @@ def test_nobody_is_reminded_of_what_somebody_has_acknowledged():
     world.take(event(acknowledged("nightly", who="ann")), now=MINUTE)
     assert world.tick(3 * HOUR) == []
     world.take(event(acknowledged("nightly", who="ann", is_acknowledged=False)), now=4 * HOUR)
-    assert world.tick(5 * HOUR) == ["ops: nightly (production) still fails after 5 h"]
+    assert world.tick(5 * HOUR) == ["ops: nightly (production) still fails"]
     assert world.take(ended(), now=6 * HOUR) == ["ops: nightly (production) recovered"]
 
 

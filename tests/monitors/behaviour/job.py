@@ -24,7 +24,14 @@ from dataflow.monitors.decisions import Decision, TickEvent
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.group_state import GroupState
-from dataflow.monitors.journal import BrokenNotice, FailureNotice, Journal, RecoveryNotice
+from dataflow.monitors.journal import (
+    AcknowledgedNotice,
+    BrokenNotice,
+    FailureNotice,
+    Journal,
+    Notice,
+    RecoveryNotice,
+)
 from dataflow.monitors.monitor import MonitorState
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
@@ -288,7 +295,9 @@ class Job:
         return [each for each in self.journal.decisions if each.check_in_id == guid(run)]
 
 
-def _in_short(notice: FailureNotice | RecoveryNotice | BrokenNotice) -> str:
+def _in_short(notice: Notice) -> str:
+    if isinstance(notice, AcknowledgedNotice):
+        return "acknowledged" if notice.is_acknowledged else "taken back"
     if isinstance(notice, BrokenNotice):
         return notice.kind
     if isinstance(notice, RecoveryNotice):
