@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from tests.builders import check_in, control, pulse
+from tests.builders import START_S, check_in, control, pulse
 
 Line = dict[str, Any] | str
 FIRST, SECOND = "first.jsonl", "second.jsonl"
@@ -296,6 +296,67 @@ def _last_day(numbers: _Numbers) -> list[Line]:
     return [*lines, *clock]
 
 
+def _people(numbers: _Numbers) -> list[Line]:
+    """What people silence and acknowledge: a maintenance every night that goes on, one of an owner, one that was ended,
+    a snooze, and an incident that somebody sees to."""
+    n = numbers.next
+    day = STOP_DAY
+    nightly = crontab("0 3 * * *", checkin_margin=5)
+    quiet: dict[str, Any] = {"misses_count": False, "who": "ann", "note": "disks"}
+    return [
+        check_in(at(28, 3), "kept-quiet", "ok", n(), config=nightly),
+        check_in(at(28, 3, 1), "kept-owned", "ok", n(), config=nightly | {"owner": "team:quiet"}),
+        control(
+            at(28, 9),
+            "maintenance",
+            silence_id="nights",
+            project_id=1,
+            slug="kept-q*",
+            environment="prod*",
+            start="2025-03-31T04:30:00",
+            timezone="Europe/Berlin",
+            rrule="FREQ=DAILY",
+            duration_minutes=90,
+            **quiet,
+        ),
+        control(
+            at(28, 9, 1),
+            "maintenance",
+            organization_id=1,
+            owner="team:q*",
+            start=START_S + at(30),
+            end=START_S + at(32),
+            **quiet,
+        ),
+        control(
+            at(28, 9, 2),
+            "maintenance",
+            silence_id="short",
+            project_id=1,
+            start=START_S + at(40),
+            end=START_S + at(41),
+            misses_count=False,
+        ),
+        control(at(28, 9, 3), "end_silence", project_id=1, silence_id="short"),
+        control(
+            at(day, 9, 36),
+            "snooze",
+            silence_id="open-known",
+            project_id=1,
+            monitor_slug="open",
+            until=START_S + at(day, 18),
+        ),
+        control(
+            at(day, 9, 37),
+            "acknowledge_incident",
+            project_id=1,
+            monitor_slug="open",
+            who="ann",
+            note="on it",
+        ),
+    ]
+
+
 def _after_the_stop(numbers: _Numbers) -> list[Line]:
     """The same day on, and eleven days more: everything that waited ends."""
     n = numbers.next
@@ -317,6 +378,7 @@ def _after_the_stop(numbers: _Numbers) -> list[Line]:
         check_in(at(day, 10, 30), "switched-off", "error", n(), project_id=20),
         control(at(day, 10, 31), "set_monitor_status", project_id=1, monitor_slug="paused", status="active"),
         control(at(day, 10, 32), "mute", project_id=1, monitor_slug="weekly", muted=False),
+        control(at(day, 10, 33), "end_silence", project_id=1, silence_id="nights"),
         pulse(at(day, 12)),
         *_usual(numbers, LATER_WEEKEND_DAYS),
         check_in(at(day + 11, 1), "broken", "ok", n()),
@@ -387,7 +449,7 @@ def stream() -> tuple[dict[str, list[Line]], dict[int, int]]:
     stops."""
     numbers = _Numbers(1_000)
     before = _usual(numbers, WEEKEND_DAYS)
-    for part in (_nightly, _long_lived, _organizations, _bad, _sampling, _first_outage, _last_day):
+    for part in (_nightly, _long_lived, _organizations, _bad, _sampling, _first_outage, _last_day, _people):
         before += part(numbers)
     before = _in_order(before)
     # The flow stops between two batches.

@@ -49,6 +49,8 @@ BEFORE = "v3"
 KEPT = {"check_ins": "check_in_id", "incidents": "incident_id", "status_changes": "message_id"}
 """Tables whose rows stay, and what identifies one; but for those of monitors that the rest of the input deletes."""
 DELETED = "slug IS DISTINCT FROM 'b-deleted' AND slug IS DISTINCT FROM 'seat-1'"
+NAMED_OTHERWISE = {"incident_details": ("told_at", "told_after_seconds")}
+"""Columns of views that have another name now. (Those of tables keep theirs.)"""
 NEVER_AT_A_STOP = {
     "CheckIn": {"problem", "is_line"},  # of what the gate let in, by then with a payload of its own
     "Control": {
@@ -60,6 +62,11 @@ NEVER_AT_A_STOP = {
         "seats",
         "name",
         "config",
+        "silence",
+        "silence_id",
+        "incident_id",
+        "who",
+        "note",
     },  # only rules wait
     "Environment": {"records", "sdk"},  # kinds of alarms to come; the input names no SDK
     "EnvironmentReset": {  # the input has no reset that waits for a tick
@@ -70,6 +77,16 @@ NEVER_AT_A_STOP = {
         "clock_minute",
         "source",
         "reached_minute",
+    },
+    "IncidentAcknowledged": {  # as of resets
+        "project_id",
+        "slug",
+        "environment",
+        "at_us",
+        "clock_minute",
+        "source",
+        "reached_minute",
+        "control",
     },
     "GateState": {"order"},  # the set was made before inputs were put in order
     "Held": {"counts"},
@@ -209,7 +226,9 @@ def test_a_writers_file_is_upgraded_and_written_on(name, shards, tmp_path):
     for shard in range(shards):
         with duckdb.connect(str(shard_path(data, shard)), read_only=True) as connection:
             columns = tables_of(connection)
-            before = {table: rows_of(connection, table, columns[table]) for table in columns}
+            for view, gone in NAMED_OTHERWISE.items():
+                columns[view] = [name for name in columns.get(view, ()) if name not in gone]
+            before = {table: rows_of(connection, table, names) for table, names in columns.items() if names}
             [(version,)] = connection.execute("SELECT version FROM schema_info").fetchall()
         assert version == SETS[name].facts["schema"]
         assert len(before["check_ins"]) > 10
