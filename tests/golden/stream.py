@@ -431,7 +431,9 @@ def _second(numbers: _Numbers) -> list[Line]:
         lines.append(
             control(at(day, 11), "set_monitor_status", monitor_slug=slug, status="disabled", **place)
         )
-    return [*lines, pulse(at(day, 12)), pulse(at(day + 11, 2))]
+    # Lines act in the order of their times: only what has acted moves a clock, and this one must not hold the other up.
+    clock: list[Line] = [pulse(at(day, 10, minute, 20)) for minute in range(2, 12)]
+    return _in_order([*lines, *clock, pulse(at(day, 12)), pulse(at(day + 11, 2))])
 
 
 def _in_order(lines: list[Line]) -> list[Line]:
