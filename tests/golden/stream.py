@@ -362,7 +362,7 @@ def _after_the_stop(numbers: _Numbers) -> list[Line]:
     n = numbers.next
     day = STOP_DAY
     rare = ("flapping", "two-strikes", "recovering", "open", "chatty")
-    decided: list[Line] = [pulse(at(day, 10, 4, 30))] * (BATCH - 1)
+    decided: list[Line] = [pulse(at(day, 10, 4, 30))] * (BATCH - 2)
     lines: list[Line] = [*decided, *(pulse(at(day, 10, minute, 30)) for minute in range(5, 20))]
     lines += [check_in(at(day, 10, 20, each), slug, "ok", n()) for each, slug in enumerate(rare)]
     lines += [
