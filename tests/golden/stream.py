@@ -15,15 +15,13 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from tests.builders import START_S, check_in, control, pulse
+from tests.builders import check_in, control, pulse
+from tests.golden.lines import STOP_DAY, Line, Numbers, at, crontab, every
+from tests.golden.stream_of_people import people
 
-Line = dict[str, Any] | str
 FIRST, SECOND = "first.jsonl", "second.jsonl"
 BATCH = 16
 """Lines of a batch; the flow can stop between two of them."""
-DAY_S = 86_400
-STOP_DAY = 33
-"""A Saturday: weekend days are compared with weekend days."""
 WEEKEND_DAYS = (5, 6, 12, 13, 19, 20, 26, 27, 33)
 LATER_WEEKEND_DAYS = (34, 40, 41)
 OUTAGE_DAYS = (13, 33)
@@ -45,37 +43,13 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def at(day: int, hour: int = 0, minute: int = 0, second: float = 0) -> float:
-    """Seconds since the input's begin."""
-    return day * DAY_S + hour * 3600 + minute * 60 + second
-
-
-def crontab(value: str, **fields: Any) -> dict[str, Any]:
-    return {"schedule": {"type": "crontab", "value": value}, **fields}
-
-
-def every(value: int, unit: str, **fields: Any) -> dict[str, Any]:
-    return {"schedule": {"type": "interval", "value": value, "unit": unit}, **fields}
-
-
 def as_object(line: dict[str, Any]) -> dict[str, Any]:
     """A check-in whose payload is an object instead of text that holds one."""
     message = line["message"]
     return {**line, "message": {**message, "payload": json.loads(message["payload"])}}
 
 
-class _Numbers:
-    """Guids, in order."""
-
-    def __init__(self, last: int) -> None:
-        self.last = last
-
-    def next(self) -> int:
-        self.last += 1
-        return self.last
-
-
-def _usual(numbers: _Numbers, days: Sequence[int]) -> list[Line]:
+def _usual(numbers: Numbers, days: Sequence[int]) -> list[Line]:
     """What makes up the volume of the weekends."""
     lines: list[Line] = []
     for day in days:
@@ -87,7 +61,7 @@ def _usual(numbers: _Numbers, days: Sequence[int]) -> list[Line]:
     return lines
 
 
-def _nightly(numbers: _Numbers) -> list[Line]:
+def _nightly(numbers: Numbers) -> list[Line]:
     """A job with all fields of a config, over a change to daylight saving time; each fifth run fails, twice in a
     row once, and one takes too long."""
     config = crontab(
@@ -114,7 +88,7 @@ def _nightly(numbers: _Numbers) -> list[Line]:
     return lines
 
 
-def _long_lived(numbers: _Numbers) -> list[Line]:
+def _long_lived(numbers: Numbers) -> list[Line]:
     """Monitors that are set up on the first day: what people do with them, and what becomes of them in weeks."""
     n = numbers.next
     lines: list[Line] = [
@@ -171,7 +145,7 @@ def _long_lived(numbers: _Numbers) -> list[Line]:
     return lines
 
 
-def _organizations(numbers: _Numbers) -> list[Line]:
+def _organizations(numbers: Numbers) -> list[Line]:
     """One that is switched off, and one with two seats."""
     n = numbers.next
     lines: list[Line] = [
@@ -185,7 +159,7 @@ def _organizations(numbers: _Numbers) -> list[Line]:
     return lines
 
 
-def _bad(_: _Numbers) -> list[Line]:
+def _bad(_: Numbers) -> list[Line]:
     """What is rejected, and what cannot be read as a message."""
     place: dict[str, Any] = {"project_id": 1}
     texts: dict[str, Any] = {"status": "fine", "duration": "long"}
@@ -203,7 +177,7 @@ def _bad(_: _Numbers) -> list[Line]:
     ]
 
 
-def _sampling(_: _Numbers) -> list[Line]:
+def _sampling(_: Numbers) -> list[Line]:
     """Rules of people: one that has ended, one that is full, one that goes on."""
     common: dict[str, Any] = {
         "organization_id": 1,
@@ -246,7 +220,7 @@ def _sampling(_: _Numbers) -> list[Line]:
     ]
 
 
-def _first_outage(numbers: _Numbers) -> list[Line]:
+def _first_outage(numbers: Numbers) -> list[Line]:
     """A job that is due, and one that is running, while check-ins are lost; and one that ends after all."""
     n = numbers.next
     day = OUTAGE_DAYS[0]
@@ -260,7 +234,7 @@ def _first_outage(numbers: _Numbers) -> list[Line]:
     return [*lines, *clock, end]
 
 
-def _last_day(numbers: _Numbers) -> list[Line]:
+def _last_day(numbers: Numbers) -> list[Line]:
     """The hour before the flow stops."""
     n = numbers.next
     day = STOP_DAY
@@ -296,68 +270,7 @@ def _last_day(numbers: _Numbers) -> list[Line]:
     return [*lines, *clock]
 
 
-def _people(numbers: _Numbers) -> list[Line]:
-    """What people silence and acknowledge: a maintenance every night that goes on, one of an owner, one that was ended,
-    a snooze, and an incident that somebody sees to."""
-    n = numbers.next
-    day = STOP_DAY
-    nightly = crontab("0 3 * * *", checkin_margin=5)
-    quiet: dict[str, Any] = {"misses_count": False, "who": "ann", "note": "disks"}
-    return [
-        check_in(at(28, 3), "kept-quiet", "ok", n(), config=nightly),
-        check_in(at(28, 3, 1), "kept-owned", "ok", n(), config=nightly | {"owner": "team:quiet"}),
-        control(
-            at(28, 9),
-            "maintenance",
-            silence_id="nights",
-            project_id=1,
-            slug="kept-q*",
-            environment="prod*",
-            start="2025-03-31T04:30:00",
-            timezone="Europe/Berlin",
-            rrule="FREQ=DAILY",
-            duration_minutes=90,
-            **quiet,
-        ),
-        control(
-            at(28, 9, 1),
-            "maintenance",
-            organization_id=1,
-            owner="team:q*",
-            start=START_S + at(30),
-            end=START_S + at(32),
-            **quiet,
-        ),
-        control(
-            at(28, 9, 2),
-            "maintenance",
-            silence_id="short",
-            project_id=1,
-            start=START_S + at(40),
-            end=START_S + at(41),
-            misses_count=False,
-        ),
-        control(at(28, 9, 3), "end_silence", project_id=1, silence_id="short"),
-        control(
-            at(day, 9, 36),
-            "snooze",
-            silence_id="open-known",
-            project_id=1,
-            monitor_slug="open",
-            until=START_S + at(day, 18),
-        ),
-        control(
-            at(day, 9, 37),
-            "acknowledge_incident",
-            project_id=1,
-            monitor_slug="open",
-            who="ann",
-            note="on it",
-        ),
-    ]
-
-
-def _after_the_stop(numbers: _Numbers) -> list[Line]:
+def _after_the_stop(numbers: Numbers) -> list[Line]:
     """The same day on, and eleven days more: everything that waited ends."""
     n = numbers.next
     day = STOP_DAY
@@ -387,7 +300,7 @@ def _after_the_stop(numbers: _Numbers) -> list[Line]:
     return lines
 
 
-def _second(numbers: _Numbers) -> list[Line]:
+def _second(numbers: Numbers) -> list[Line]:
     """The other file: an hour of the last day, which is ahead of the first file's clock when the flow stops."""
     n = numbers.next
     day = STOP_DAY
@@ -449,13 +362,13 @@ def _latest_known(before: float, time: float) -> float:
 def stream() -> tuple[dict[str, list[Line]], dict[int, int]]:
     """The lines of each file; and by number of state shards, how many of the first file are read before the flow
     stops."""
-    numbers = _Numbers(1_000)
+    numbers = Numbers(1_000)
     before = _usual(numbers, WEEKEND_DAYS)
-    for part in (_nightly, _long_lived, _organizations, _bad, _sampling, _first_outage, _last_day, _people):
+    for part in (_nightly, _long_lived, _organizations, _bad, _sampling, _first_outage, _last_day, people):
         before += part(numbers)
     before = _in_order(before)
     # The flow stops between two batches.
     before = [*[pulse(at(0))] * (-len(before) % BATCH), *before]
     after = _in_order(_after_the_stop(numbers))
-    files = {FIRST: before + after, SECOND: _second(_Numbers(500_000))}
+    files = {FIRST: before + after, SECOND: _second(Numbers(500_000))}
     return files, {1: len(before), 2: len(before) + BATCH}

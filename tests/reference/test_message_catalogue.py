@@ -10,7 +10,7 @@ from dataflow.monitors.volume_judge import SystemIncident
 from dataflow.wire.message_catalogue import PAYLOADS
 from dataflow.wire.stalls import Stall, stall_message
 from dataflow.wire.system_incidents import system_incident_message
-from tests.builders import check_in, pulse
+from tests.builders import START_S, check_in, control, pulse
 from tests.flow.memory import run
 
 DAY = 86_400
@@ -23,6 +23,19 @@ def sent_about_monitors():
     return [json.loads(message) for message in world.messages.values()]
 
 
+def sent_about_people():
+    """An incident that is acknowledged, which is taken back; a snooze that is ended."""
+    known = {"project_id": 1, "monitor_slug": "m", "who": "ann"}
+    lines = [
+        check_in(10, status="error", config=NIGHTLY),
+        control(20, "acknowledge_incident", **known),
+        control(30, "acknowledge_incident", **known, acknowledged=False),
+        control(40, "snooze", project_id=1, until=START_S + DAY, silence_id="s"),
+        control(50, "end_silence", project_id=1, silence_id="s"),
+    ]
+    return [json.loads(message) for message in run(lines).messages.values()]
+
+
 def sent_about_the_flow():
     for kind in ("clock", "partition", "sink"):
         for is_over in (False, True):
@@ -33,7 +46,7 @@ def sent_about_the_flow():
 
 @pytest.fixture(scope="module")
 def sent():
-    return [*sent_about_monitors(), *sent_about_the_flow()]
+    return [*sent_about_monitors(), *sent_about_people(), *sent_about_the_flow()]
 
 
 def test_each_kind_of_message_is_in_the_catalogue_and_no_other(sent):

@@ -22,6 +22,12 @@ from state.schema.table import Kind
 from state.schema.tables.monitors import BrokenMonitorRow, ConfigRow, ControlRow, MonitorStatusRow, MuteRow
 from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, RunDecisionRow, StatusChangeRow
 from state.schema.tables.sampling import SampleRow, SamplingRuleRow
+from state.schema.tables.silences import (
+    AcknowledgementRow,
+    NotificationRow,
+    SilenceRow,
+    SilenceWindowRow,
+)
 from state.schema.tables.volume import ClockTickRow, SystemIncidentLossRow, SystemIncidentRow
 from state.write.writer import StateWriter
 from tests.state.state_rows import (
@@ -71,6 +77,24 @@ EVERY_TABLE: dict[str, list[Any]] = {
             ProcessingErrorRow,
             *(guid(3), START_US, ["MONITOR_NOT_FOUND"], b'[{"type": "MONITOR_NOT_FOUND"}]', b"{}"),
             *(1, "nope", None, guid(4), "checkins", 0, 17),
+        )
+    ],
+    "silences": [
+        row(
+            SilenceRow,
+            *("s", "maintenance", 1, 1, "backup", "prod*", "team:ops", False, START_US, START_US, 3600.0),
+            *("FREQ=DAILY", "UTC", START_US + 1, START_US + 2, "ann", "disks"),
+        )
+    ],
+    "silence_windows": [row(SilenceWindowRow, "s", START_US, START_US + 1)],
+    "acknowledgements": [
+        row(AcknowledgementRow, 1, "backup", "production", "ab" * 16, START_US, True, "ann", "on it")
+    ],
+    "notifications": [
+        row(
+            NotificationRow,
+            *("cd" * 16, 1, "ops", "route-1", "opens", "failure", 1, "backup", "production", "ab" * 16),
+            *("team:ops", "backup failed", START_US, START_US + 1, START_US + 2, "sent", "200"),
         )
     ],
     "sampling_rules": [
