@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataflow.monitors.changes import IncidentAcknowledged
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.errors import ErrorType
-from dataflow.monitors.journal import AcknowledgedNotice, Journal
+from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.records import Incident
 from dataflow.monitors.times import NO_TIME
 from state.schema.tables.silences import AcknowledgementRow

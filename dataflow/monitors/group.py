@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from operator import attrgetter
 
 from dataflow.monitors import holding
 from dataflow.monitors.acknowledged import acknowledge
@@ -38,7 +37,7 @@ from dataflow.monitors.environment import Environment
 from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import NO_BOUND, Journal
 from dataflow.monitors.lost import lose_running
-from dataflow.monitors.monitor import Key, Monitor, MonitorState
+from dataflow.monitors.monitor import Key, Monitor, MonitorState, environments_by_name
 from dataflow.monitors.noted import Noted
 from dataflow.monitors.receive import Left, awaited_tick, receive
 from dataflow.monitors.reset import reset
@@ -276,7 +275,7 @@ class MonitorGroup:
                     fire_due(monitor, environment, due, decisions, journal)
                     self._rescheduled(monitor, environment)
         if event is not None and event.decision == Decision.INCIDENT:
-            for monitor, environment in self._environments():
+            for monitor, environment in environments_by_name(self.monitors):
                 if environment.runs and not monitor.is_disabled:
                     self.noted.add(monitor)
                     lose_running(monitor, environment, minute, event.incident_start, journal)
@@ -302,14 +301,6 @@ class MonitorGroup:
         if environment.held is not None:
             self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
 
-    def _environments(self) -> list[tuple[Monitor, Environment]]:
-        """All environments, in order of their names. It takes a while, and is for what happens rarely."""
-        return [
-            (monitor, environment)
-            for _, monitor in sorted(self.monitors.items())
-            for environment in sorted(monitor.environments(), key=attrgetter("name"))
-        ]
-
     def _apply_waiting(self, tick: Minute, journal: Journal) -> bool:
         """Apply what has waited for the tick, as far as that does not wait for a later one; whether that is done."""
         while self._waiting.items and self._waiting.first_tick <= tick:
@@ -333,7 +324,7 @@ class MonitorGroup:
     def _resume(self, monitor: Monitor, clock_minute: Minute, journal: Journal) -> None:
         """Fire what ticks have left out while something waited that comes before them."""
         reached = self._decisions.minute
-        for environment in sorted(monitor.environments(), key=attrgetter("name")):
+        for environment in named(monitor, None):
             is_done = catch_up(monitor, environment, min(reached, clock_minute), self._decisions, journal)
             self._is_unfinished |= not is_done
             self._note_held(monitor, environment)
@@ -352,8 +343,7 @@ class MonitorGroup:
         environment = overdue(monitor, item) if began is Left.DUE else monitor.find(item.environment or "")
         if environment is not None:
             # Its check-in will meet what it missed (`monitors.receive`): that was under the old config.
-            until = item.start_us // MINUTE_US
-            is_done = fire_late(monitor, environment, until, self._decisions, journal)
+            is_done = fire_late(monitor, environment, item.start_us // MINUTE_US, self._decisions, journal)
             self._rescheduled(monitor, environment)
             if not is_done:
                 return Left.LATE

@@ -12,6 +12,7 @@ from dataflow.monitors.check_in import STATUS_NAMES, CheckIn, Control, Errors
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
 from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
 from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
@@ -107,22 +108,6 @@ class BrokenNotice(msgspec.Struct, frozen=True):
     """The check-in that began the incident; of `monitor_unmuted`, the one that succeeded."""
     since_us: Microseconds
     """From when on the incident counts as open."""
-    at_us: Microseconds
-
-
-class AcknowledgedNotice(msgspec.Struct, frozen=True):
-    """Somebody has acknowledged an incident, or taken that back."""
-
-    project_id: int
-    slug: str
-    name: str
-    environment: str
-    incident: Incident
-    guid: bytes
-    """The check-in that began the incident."""
-    is_acknowledged: bool
-    who: str
-    note: str | None
     at_us: Microseconds
 
 

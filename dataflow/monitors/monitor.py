@@ -178,3 +178,12 @@ class Monitor(msgspec.Struct, gc=False):
 def interned(owner: str | None) -> str | None:
     """The same text for all monitors of an owner: there are far fewer owners."""
     return sys.intern(owner) if owner is not None else None
+
+
+def environments_by_name(monitors: dict[Key, Monitor]) -> list[tuple[Monitor, Environment]]:
+    """All environments, in order of their names. It takes a while, and is for what happens rarely."""
+    return [
+        (monitor, environment)
+        for _, monitor in sorted(monitors.items())
+        for environment in sorted(monitor.environments(), key=lambda each: each.name)
+    ]

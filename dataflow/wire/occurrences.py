@@ -13,12 +13,12 @@ from dataflow.monitors.check_in import MISSED, STATUS_NAMES
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES
 from dataflow.monitors.journal import (
-    AcknowledgedNotice,
     BrokenNotice,
     FailureNotice,
     Notice,
     RecoveryNotice,
 )
+from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.times import NO_MINUTE, NO_TIME
 from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from dataflow.monitors import identity
-from dataflow.monitors.journal import AcknowledgedNotice
+from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.silences import Silence
 from dataflow.monitors.times import MINUTE_US, NO_TIME
 from dataflow.stream.items import Message

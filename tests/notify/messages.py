@@ -9,7 +9,8 @@ from dataflow.monitors import identity
 from dataflow.monitors.check_in import CheckInStatus
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import EnvironmentStatus
-from dataflow.monitors.journal import AcknowledgedNotice, BrokenNotice, FailureNotice, RecoveryNotice
+from dataflow.monitors.journal import BrokenNotice, FailureNotice, RecoveryNotice
+from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
 from dataflow.monitors.silences import MAINTENANCE, Silence

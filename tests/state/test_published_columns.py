@@ -16,8 +16,8 @@ from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import COLD_TABLES, INFO, TABLES
 from state.write.writer import StateWriter
 from tests.state.answer_rows import World
+from tests.state.every_table import EVERY_TABLE
 from tests.state.state_rows import START_US, check_in, guid, monitor, partition, row, write
-from tests.state.test_writer import EVERY_TABLE
 
 SHOWN = (
     "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = $1 ORDER BY column_index"

@@ -25,7 +25,6 @@ from dataflow.monitors.environment import ENVIRONMENT_STATUS_NAMES, Environment
 from dataflow.monitors.group import MonitorGroup
 from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import (
-    AcknowledgedNotice,
     BrokenNotice,
     FailureNotice,
     Journal,
@@ -33,6 +32,7 @@ from dataflow.monitors.journal import (
     RecoveryNotice,
 )
 from dataflow.monitors.monitor import MonitorState
+from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, NO_TIME, Microseconds, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 from state.schema.tables.runs import RunDecisionRow
