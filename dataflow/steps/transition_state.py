@@ -20,7 +20,7 @@ from dataflow.stream.codecs import SnapshotCodec, block_decoder
 BLOCK = tuple[list[Key], list[MonitorState]]
 _decode_block = block_decoder(BLOCK)
 _encode = msgspec.msgpack.encode
-_Saved = tuple[int, str, str, bool, bool, Raw, dict[str, Environment]]
+_Saved = tuple[int, str, str, bool, bool, Raw, dict[str, Environment], int, str | None]
 """A MonitorState as a tuple, which costs a fifth, with its config encoded."""
 
 
@@ -143,6 +143,8 @@ class SavedMonitors:
             monitor.is_muted,
             known[1],
             environments,
+            monitor.organization_id,
+            monitor.owner,
         )
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from bytewax.recovery import RecoveryConfig, init_db_dir
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import HOURLY, START_S, check_in, control, pulse
 from tests.flow.asked import Asked
-from tests.flow.memory import Plan, run
+from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.streams import batchings, streams
 from tests.flow.test_properties import assert_same, few
 
@@ -333,6 +337,37 @@ def with_silences(draw: st.DrawFn) -> list[Any]:
 @given(with_silences(), batchings())
 def test_silences_do_not_depend_on_batches(lines, sizes):
     assert_same(run(lines), run(lines, {"checkins.jsonl": Plan(sizes)}))
+
+
+@few
+@given(with_silences(), st.lists(st.sampled_from([1, 2, 3]), min_size=4, max_size=20), st.integers(0, 12))
+def test_silences_outlive_a_stop_at_any_batch(lines, sizes, crash_at):
+    every = timedelta(seconds=0)
+    with TemporaryDirectory() as folder:
+        init_db_dir(Path(folder), 1)
+        world, recovery = World(), RecoveryConfig(folder)
+        plan = {"checkins.jsonl": Plan(sizes, crash_at)}
+        run_until_crash(lines, plan, world=world, recovery=recovery, epoch_interval=every)
+        plan = {"checkins.jsonl": Plan(sizes)}
+        run(lines, plan, world=world, recovery=recovery, epoch_interval=every)
+    assert_same(run(lines), world)
+
+
+def test_whose_a_monitor_is_outlives_a_stop():
+    lines = [
+        check_in(0, number=1, config=HOURLY | {"owner": "team:a"}),
+        maintenance(60, H, 9 * H, organization_id=1, owner="team:a"),
+        pulse(90),
+        pulse(3 * H + 120),
+    ]
+    every = timedelta(seconds=0)
+    with TemporaryDirectory() as folder:
+        init_db_dir(Path(folder), 1)
+        world, recovery = World(), RecoveryConfig(folder)
+        plan = {"checkins.jsonl": Plan([1] * 9, 3)}
+        run_until_crash(lines, plan, world=world, recovery=recovery, epoch_interval=every)
+        run(lines, world=world, recovery=recovery, epoch_interval=every)
+    assert statuses(world) == {"ok": 1, "unknown": 3}
 
 
 @few
