@@ -52,13 +52,10 @@ DELETED = "slug IS DISTINCT FROM 'b-deleted' AND slug IS DISTINCT FROM 'seat-1'"
 NAMED_OTHERWISE = {"incident_details": ("told_at", "told_after_seconds")}
 """Columns of views that have another name now. (Those of tables keep theirs.)"""
 NEVER_AT_A_STOP = {
-    "CheckIn": {"problem", "is_line"},  # of what the gate let in, by then with a payload of its own
+    "CheckIn": {"problem"},  # of what the gate let in
+    "MonitorChanged": {"organization_id", "owner"},  # what waits, now, waits before it is one
     "Control": {
-        "project_id",
-        "slug",
-        "environment",
         "status",
-        "flag",
         "seats",
         "name",
         "config",
@@ -67,7 +64,7 @@ NEVER_AT_A_STOP = {
         "incident_id",
         "who",
         "note",
-    },  # only rules wait
+    },  # a rule, a mute and a delete wait
     "Environment": {"records", "sdk"},  # kinds of alarms to come; the input names no SDK
     "EnvironmentReset": {  # the input has no reset that waits for a tick
         "project_id",
@@ -88,12 +85,8 @@ NEVER_AT_A_STOP = {
         "reached_minute",
         "control",
     },
-    "GateState": {"order"},  # the set was made before inputs were put in order
     "Held": {"counts"},
-    "OrderState": {"read_us", "newest_us", "waiting"},
-    "Stretch": {"items", "keys", "controls", "marks"},
     "OrganizationState": {"monitors"},  # of version 1
-    "ClockTickRow": {"decided_at"},  # of one that is not decided
     "PackedRecords": {"shard", "rows", "sent_at", "deletes"},  # of a flow that broke off
     "Rule": {"is_active"},
     "SinkSnapshot": {"version", "ends", "expected"},  # with Kafka
@@ -105,7 +98,7 @@ NEVER_AT_A_STOP = {
         "verdict",
         "incident_start",
     },  # of a key group that lags
-    "TransitionState": {"monitors", "events", "begun"},  # only what meets more than one call takes is begun
+    "TransitionState": {"events", "begun"},  # only what meets more than one call takes is begun
 }
 """Fields that the newest sets hold nothing of, each as far as its default goes."""
 
