@@ -23,6 +23,7 @@ NAMES = (
     "history",
     "intake",
     "silence",
+    "snapshots",
 )
 ONLY_BY_NAME = ("fuzz",)
 """What measures little, and takes long."""
