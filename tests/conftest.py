@@ -1,4 +1,4 @@
-"""The order of the tests: first, within a minute, all that need no other process; then what takes longest first.
+"""The order of the tests: first all that need no other process, in a minute or two; then what takes longest first.
 
 A test that starts a process has the marker `process`, by its folder or by itself: without it the process is refused.
 """
@@ -28,8 +28,10 @@ PROCESS_FOLDERS = (
     "scenarios",
 )
 """The folders all of whose tests may start processes."""
+LATER = "simulation"
+"""The folder that needs no process and takes half a minute all the same: the first of those that follow."""
 LONGEST = (
-    "simulation/test_simulation.py",
+    LATER,
     "state/test_common_questions.py",
     "flow/test_why_properties.py",
     "flow/test_outages.py",
@@ -111,7 +113,8 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
     at = (
         number for number, longest in enumerate(LONGEST) if place in (longest, f"{longest}/{item.path.name}")
     )
-    return item.get_closest_marker("process") is not None, next(at, len(LONGEST))
+    is_later = item.get_closest_marker("process") is not None or place.startswith(LATER)
+    return is_later, next(at, len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)
