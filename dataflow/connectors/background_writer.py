@@ -18,6 +18,9 @@ from state.write.data_mark import DataMark
 
 MAX_UNWRITTEN_BYTES = 32_000_000
 """Bytes of compressed records that may wait to be written; with more, the flow waits for them."""
+MAX_UNWRITTEN_RAW_BYTES = 64_000_000
+"""The same before they are compressed: in memory they take several times that. Ten seconds of a replay are half of it,
+of misses that come due at once more."""
 
 Written = Callable[[str, float], None]
 """Called with the partition, and how many seconds it took, when the records of an epoch are on disk."""
@@ -117,7 +120,7 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
                 _Epoch(self._encoded, self._thread.submit(at_border(self._write), self._records, time.time()))
             )
             self._records, self._encoded = [], Encoded()
-        if stopping() or sum(epoch.encoded.size_bytes for epoch in self._unwritten) > MAX_UNWRITTEN_BYTES:
+        if stopping() or self._is_full():
             self._wait()
         blocks = [block for epoch in self._unwritten for block in epoch.encoded.blocks]
         return encoded_blocks(blocks, self._part.mark())
@@ -133,6 +136,13 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         """Wait until the epochs that have ended are written. Any thread may call it."""
         for epoch in list(self._unwritten):
             epoch.writing.result()
+
+    def _is_full(self) -> bool:
+        unwritten = [epoch.encoded for epoch in self._unwritten]
+        return (
+            sum(each.size_bytes for each in unwritten) > MAX_UNWRITTEN_BYTES
+            or sum(each.raw_bytes for each in unwritten) > MAX_UNWRITTEN_RAW_BYTES
+        )
 
     def _wait(self) -> None:
         self.settle()

@@ -27,7 +27,8 @@ class Encoded:
     def __init__(self) -> None:
         self.blocks: list[tuple[int, bytes]] = []
         """Each with its size before it was compressed."""
-        self.size_bytes = 0
+        self.size_bytes = self.raw_bytes = 0
+        """With and without compression."""
         self._block: list[bytes] = []
         self._block_bytes = 0
 
@@ -46,6 +47,7 @@ class Encoded:
             block = _encode([msgspec.Raw(each) for each in self._block])
             self.blocks.append((len(block), _compress(block)))
             self.size_bytes += len(self.blocks[-1][1])
+            self.raw_bytes += len(block)
             self._block, self._block_bytes = [], 0
 
 
