@@ -25,6 +25,8 @@ COMMANDS = {
     "notify": Command("cronwax.commands.notify"),
     "project": Command("cronwax.commands.project"),
     "recovery": Command("cronwax.commands.recovery"),
+    "repair": Command("cronwax.commands.repair", keeps_ctrl_c=True),
+    "reshard": Command("cronwax.commands.reshard"),
     "sql": Command("cronwax.commands.sql", keeps_ctrl_c=True),
     "health": Command("cronwax.commands.health"),
     "report": Command("cronwax.commands.report"),

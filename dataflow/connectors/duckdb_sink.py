@@ -31,7 +31,8 @@ from state.write.writer import StateWriter
 class _ShardPartition(EpochPartition):
     """One shard: commits, moves history and publishes at the end of each epoch."""
 
-    def __init__(self, settings: Settings, shard: int, bounded: bool) -> None:
+    def __init__(self, settings: Settings, shard: int, bounded: bool, publishes: bool) -> None:
+        self._publishes = publishes
         self._data_dir = settings.data_dir
         self._accepts_other_data = settings.accept_other_data
         self._bounded = bounded
@@ -75,7 +76,8 @@ class _ShardPartition(EpochPartition):
         try:
             if self._writer.commit():
                 self._history.maintain()
-            self._published(self._publisher.publish_epoch(ended_at, self._sent_at))
+            if self._publishes:
+                self._published(self._publisher.publish_epoch(ended_at, self._sent_at))
         except StateError as error:
             raise FlowError(str(error)) from None
         self._sent_at = 0.0
@@ -97,9 +99,10 @@ class _ShardPartition(EpochPartition):
             return  # not the end of the input, after which the engine takes a snapshot: another process died
         try:
             self._history.close()
-            self._publisher.publish(force=True, input_ended=not stopping())
+            if self._publishes:
+                self._publisher.publish(force=True, input_ended=not stopping())
             self._writer.close()
-            if self._bounded and self._publisher.was_last and not stopping():
+            if self._publishes and self._bounded and self._publisher.was_last and not stopping():
                 _show_summary(self._data_dir)
         except StateError as error:
             raise FlowError(str(error)) from None
@@ -130,9 +133,11 @@ class TablesSink(FixedPartitionedSink[Records, None]):
     the totals; the other kind ends only when somebody asks for it.
     """
 
-    def __init__(self, settings: Settings, bounded: bool) -> None:
+    def __init__(self, settings: Settings, bounded: bool, publishes: bool = True) -> None:
+        """`publishes`: whether there is a snapshot for readers."""
         self._settings = settings
         self._bounded = bounded
+        self._publishes = publishes
 
     def list_parts(self) -> list[str]:
         """All shards: the data folder is shared by all processes."""
@@ -144,4 +149,4 @@ class TablesSink(FixedPartitionedSink[Records, None]):
 
     def build_part(self, step_id: str, for_part: str, resume_state: None) -> _ShardPartition:
         """Open a shard. Raises StartError if it cannot be."""
-        return _ShardPartition(self._settings, int(for_part), self._bounded)
+        return _ShardPartition(self._settings, int(for_part), self._bounded, self._publishes)

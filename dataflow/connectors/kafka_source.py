@@ -142,6 +142,17 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
             part, broker, start, resumes, wall_clock, settings, self._stopping, self._observe, self._pace
         )
 
+    def first_held(self, part: str, position: Position) -> int:
+        """The first offset that a partition still holds. Raises KafkaStartError if the position is of another topic."""
+        named = self._parts[part]
+        if not self._is_of(self._topics[named.topic], position):
+            raise KafkaStartError(f"Kafka: {part}: it is another topic of that name than the store's")
+        broker = PartitionBroker(self._kafka, self._admin, named.topic, named.index)
+        try:
+            return broker.first_offset("earliest")
+        finally:
+            broker.close()
+
     @staticmethod
     def _is_of(topic: Topic, position: Position) -> bool:
         """Whether a position is of this very topic; one of an earlier release does not say, and is believed."""

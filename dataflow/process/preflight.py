@@ -15,6 +15,9 @@ from dataflow.process.exit import StartError
 from dataflow.process.recovery_store import read_store
 from dataflow.settings import Settings
 from dataflow.stream.key_groups import group_keys
+from state.errors import StateError
+from state.program import program
+from state.publish import replacement
 from state.schema.database import shard_path
 
 _OPTIONS: dict[str, tuple[str, Any]] = {
@@ -120,23 +123,33 @@ def check_data_dir(folder: Path) -> None:
         TemporaryFile(dir=folder).close()
     except OSError as error:
         raise StartError(f"CRONWAX_DATA_DIR: {folder} is not writable: {error.strerror}") from None
+    try:
+        replacement.check_command(folder, None)
+    except StateError as error:
+        raise StartError(str(error)) from None
 
 
 def check_recovery_store(
-    folder: Path | None, flow_id: str, settings: Settings, parts: Mapping[str, Sequence[str]]
+    folder: Path | None,
+    flow_id: str,
+    settings: Settings,
+    parts: Mapping[str, Sequence[str]],
+    needs_tables: bool = True,
 ) -> None:
     """Compare the recovery store with the flow. Raises StartError where it cannot be resumed from.
 
-    `parts` holds the partitions of each source step.
+    `parts` holds the partitions of each source step; `needs_tables`: the files of the tables must be there.
     """
     if folder is None:
         return
     stored = read_store(folder, flow_id)
     for shard in sorted(stored.get("tables", ())):
-        if not (file := shard_path(settings.data_dir, int(shard))).exists():
+        file = shard_path(settings.data_dir, int(shard))
+        if needs_tables and not file.exists():
             raise StartError(
                 f"recovery store {folder}: what it goes on from was written to {file}, which is not there; "
-                "set CRONWAX_DATA_DIR to the folder it was made with, or begin with an empty store"
+                "set CRONWAX_DATA_DIR to the folder it was made with, make the tables again from the inputs "
+                f"({program()} repair -r {folder}), or begin with an empty store"
             )
     for step, keys in stored.items():
         if step.startswith("source_") and step not in parts:

@@ -88,6 +88,24 @@ def hold_store(folder: Path, process: str) -> None:
         ) from None
 
 
+def forget(folder: Path, step: str) -> None:
+    """Let a step of a store that nobody runs on begin from nothing. Raises StoreError."""
+    for file in _parts(folder):
+        try:
+            with closing(sqlite3.connect(file)) as connection, connection:
+                connection.execute(
+                    "DELETE FROM snaps WHERE step_id = ? OR step_id LIKE ?", [step, f"{step}.%"]
+                )
+        except sqlite3.Error as error:
+            raise StoreError(f"{file}: cannot be changed: {error}") from None
+
+
+def hold_whole_store(folder: Path) -> None:
+    """The same against all processes of a flow. Raises StartError."""
+    for process in sorted({"0", *(lock.stem.partition("-")[2] for lock in folder.glob(_LOCKS))}):
+        hold_store(folder, process)
+
+
 def make(folder: Path, parts: int) -> None:
     """Make a store of this many parts, for this user alone. Raises StoreError."""
     if not 1 <= parts <= MAX_PARTS:
@@ -126,8 +144,7 @@ def pack(folder: Path) -> tuple[int, int]:
     files = _parts(folder)
     if not files:
         raise StoreError(f"{folder}: there is no recovery store")
-    for process in sorted({"0", *(lock.stem.partition("-")[2] for lock in folder.glob(_LOCKS))}):
-        hold_store(folder, process)
+    hold_whole_store(folder)
     before = _size(files)
     for file in files:
         _pack(file)

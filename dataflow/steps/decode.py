@@ -187,8 +187,8 @@ def _start_with_the_clock(by_group: list[list[Item]], untrue: set[int]) -> None:
 def _is_only_a_reading(batch: SourceBatch) -> bool:
     """Whether all that a batch says is how far its partition has been read, or that it is there: nothing for the
     tables."""
-    is_news = batch.messages or batch.ended or batch.clock_after != batch.clock_before
     is_unread = batch.position == 0 and batch.clock_after == NO_MINUTE
+    is_news = batch.messages or batch.clock_after != batch.clock_before or (batch.ended and not is_unread)
     return not is_news and (batch.read_us != NO_TIME or is_unread)
 
 

@@ -59,7 +59,10 @@ def check_mark(path: Path, mark: DataMark, other: DataMark, owner: str) -> None:
         )
 
 
-_ADVICE = "put the right one back, or go on without what is missing with CRONWAX_ACCEPT_OTHER_DATA=true"
+_ADVICE = (
+    "put the right one back, make the tables again from the inputs (repair), or go on without what is missing with "
+    "CRONWAX_ACCEPT_OTHER_DATA=true"
+)
 
 
 def _find(connection: duckdb.DuckDBPyConnection, table: str, shard: int) -> DataMark | None:

@@ -74,7 +74,12 @@ def _seconds_of_help(name):
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("statuss", "status"), ("reprot", "report or project"), ("incident", "incidents"), ("ru", "run")],
+    [
+        ("statuss", "status"),
+        ("reprot", "report or repair or project"),
+        ("incident", "incidents"),
+        ("ru", "run"),
+    ],
 )
 def test_a_name_that_is_nearly_right_brings_a_suggestion(typed, meant, capsys):
     assert main([typed]) == 2
@@ -162,6 +167,6 @@ def completed(line, tmp_path):
 
 def test_completion_offers_commands_questions_and_options(tmp_path):
     assert {"status", "sql", "run", "incidents"} <= completed("cronwax ", tmp_path)
-    assert completed("cronwax rep", tmp_path) == {"report"}
+    assert completed("cronwax rep", tmp_path) == {"repair", "report"}
     assert {"--data-dir", "--out"} <= completed("cronwax report --", tmp_path)
     assert {"check-in", "control", "lines"} <= completed("cronwax send ", tmp_path)
