@@ -23,7 +23,11 @@ def parser() -> OneLineParser:
         "-r", "--recovery-directory", metavar="DIR", help="the store [BYTEWAX_RECOVERY_DIRECTORY]"
     )
     recovery.add_argument(
-        "-s", "--snapshot-interval", type=int, metavar="SECONDS", help="epochs [BYTEWAX_SNAPSHOT_INTERVAL]"
+        "-s",
+        "--snapshot-interval",
+        type=_seconds,
+        metavar="SECONDS",
+        help="epochs, such as 10 or 0.5 [BYTEWAX_SNAPSHOT_INTERVAL]",
     )
     recovery.add_argument(
         "-b",
@@ -62,6 +66,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds < _LONGEST_EPOCH_SECONDS:
+        raise ValueError(text)
+    return seconds
+
+
+_seconds.__name__ = "number of seconds"  # what argparse calls it in its message
+_LONGEST_EPOCH_SECONDS = 1e6
+
+
 _WITH_A_STORE = {
     "snapshot_interval": ("-s", "BYTEWAX_SNAPSHOT_INTERVAL", "how long an epoch is, 10 for example"),
     "backup_interval": (
@@ -90,4 +105,11 @@ def run_flow(arguments: list[str]) -> None:
         complain("starting")  # what follows takes a second or two of imports
     package = Path(__file__).resolve().parents[2] / "dataflow" / "__init__.py"
     sys.argv = ["bytewax.run", f"{package}:flow", *arguments]
-    runpy.run_module("bytewax.run", run_name="__main__", alter_sys=True)
+    # The engine can have epochs of half a second, but its command reads numbers by `int`.
+    runpy.run_module("bytewax.run", {"int": _number}, run_name="__main__", alter_sys=True)
+
+
+def _number(text: str | float) -> float:
+    """A number as the engine's command shall read it: whole where it can be."""
+    number = float(text)
+    return int(number) if number.is_integer() else number

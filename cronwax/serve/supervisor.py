@@ -23,7 +23,7 @@ CRONWAX = (sys.executable, "-P", "-m", "cronwax")
 STORE = "recovery"
 """The recovery store, in the data folder."""
 STORE_PARTS = 4
-EPOCH_SECONDS = "1"
+EPOCH_SECONDS = "0.5"
 """How often the flow stores where it is. What a restart repeats is no more than that."""
 READY_SECONDS = 60.0
 DEFAULTS = {"SOURCE": "intake", "PUBLISH_INTERVAL": "5"}

@@ -235,7 +235,7 @@ def test_the_home_folder_is_meant_where_the_shell_has_left_its_sign(data, tmp_pa
         "run",
         "--recovery-directory=~/store",
         "-s",
-        "1",
+        "0.5",
         "-b",
         "0",
         CRONWAX_SOURCE="file",
@@ -265,6 +265,12 @@ def test_what_a_recovery_store_needs_beside_it_is_one_line(tmp_path, given):
     line = said(piped(tmp_path, "run", *given))
     assert "needs -" in line
     assert "http" not in line
+
+
+@pytest.mark.parametrize("given", ["half", "-1", "nan", "1e9"])
+def test_an_epoch_is_a_number_of_seconds(tmp_path, given):
+    line = said(piped(tmp_path, "run", f"-s={given}"))
+    assert line.startswith(f"argument -s/--snapshot-interval: invalid number of seconds value: '{given}'")
 
 
 @pytest.mark.parametrize(
