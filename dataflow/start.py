@@ -28,6 +28,9 @@ about ten times a batch, were most of what a message waited at the end of an epo
 
 def tune_interpreter() -> None:
     """Let the garbage collector look less often, and threads give way sooner, for the rest of the process."""
+    from dataflow.operations.pauses import watch_collector
+
+    watch_collector()
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
     sys.setswitchinterval(_SWITCH_SECONDS)
 

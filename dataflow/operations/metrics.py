@@ -30,6 +30,13 @@ SNAPSHOT_SECONDS = Histogram(
     ["sink"],
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 120),
 )
+PAUSE_SECONDS = Histogram(
+    "cronwax_pause_seconds",
+    "Pieces of work on a worker's thread of 10 ms or longer, during which no message passes there, by cause: a step, "
+    "`epoch end` (all its snapshots), `garbage collector`.",
+    ["cause"],
+    buckets=(0.03, 0.1, 0.3, 1, 3, 10),
+)
 COMMIT_SECONDS = Histogram(
     "cronwax_commit_seconds",
     "How long it took, beside the flow, to write an epoch's records, move history and publish.",

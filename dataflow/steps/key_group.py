@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import msgspec
 from bytewax.operators import StatefulBatchLogic
 
+from dataflow.operations.pauses import LEAST_SECONDS, goes_on, paused, snapshot_taken
 from dataflow.process.exit import LastingError
 from dataflow.steps.snapshot_blocks import Blocks, Key
 from dataflow.stream.codecs import SnapshotCodec, SnapshotError
@@ -45,11 +47,19 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
 
     def on_batch(self, values: list[Input]) -> tuple[list[Output], bool]:
         """The engine's call."""
-        return self.apply(values), StatefulBatchLogic.RETAIN
+        goes_on()
+        began = perf_counter()
+        out = self.apply(values)
+        if (seconds := perf_counter() - began) >= LEAST_SECONDS:
+            paused(self.CODEC.step, seconds)
+        return out, StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
         """The engine's call, at the end of an epoch."""
-        return self.CODEC.encode(self.state())
+        began = perf_counter()
+        snapshot = self.CODEC.encode(self.state())
+        snapshot_taken(began, perf_counter())
+        return snapshot
 
 
 def restored(codec: SnapshotCodec[State], snapshot: bytes | None) -> State | None:
