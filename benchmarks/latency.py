@@ -38,6 +38,9 @@ def run(size: int, runs: int) -> Report:
         for rate, monitors in RATES:
             contenders[_named(rate, monitors)] = _Contender(bootstrap, rate, monitors, size, folder)
         interleaved(report, contenders)
+        for name, contender in contenders.items():
+            longest = [f"{seconds:.2f} s {cause}" for seconds, cause in sorted(contender.pauses)[:-11:-1]]
+            report.notes.append(f"{name}, the longest pauses: {', '.join(longest) or 'none above 0.25 s'}")
     for rate, monitors in RATES[2:]:
         name = _named(rate, monitors)
         aim = f"check-in to status change, {name}, ms, 99 %"
@@ -53,6 +56,7 @@ class _Contender:
     def __init__(self, bootstrap: str, rate: int, monitors: int, seconds: int, folder: Path) -> None:
         self._bootstrap, self._rate, self._seconds, self._folder = bootstrap, rate, seconds, folder
         self._monitors = monitors
+        self.pauses: list[tuple[float, str]] = []
         self._runs = 0
 
     def __call__(self) -> Figures:
@@ -78,6 +82,7 @@ class _Contender:
         finally:
             arrivals.close()
             processes.stop()
+            self.pauses += processes.pauses()
             shutil.rmtree(place)
         changes = [arrivals.seen[slug] - at_s for slug, at_s in sent.items()]
         misses = [arrivals.seen[slug] - due_s for slug in silent & arrivals.seen.keys()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -126,6 +127,12 @@ class Processes:
             lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
             peaks += [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")]
         return max(peaks)
+
+    def pauses(self) -> list[tuple[float, str]]:
+        """The long pauses that the processes have logged: seconds and cause, the longest first."""
+        text = "\n".join(log.read_text(errors="replace") for log in self._logs)
+        found = re.findall(r'event=pause cause="?([^"\n]+?)"? seconds=([\d.]+)', text)
+        return sorted(((float(seconds), cause) for cause, seconds in found), reverse=True)
 
     def said(self) -> str:
         """The end of what the processes have said."""

@@ -6,6 +6,7 @@ import gc
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from dataflow.operations.metrics import PAUSE_SECONDS
@@ -51,8 +52,10 @@ def goes_on() -> None:
     if _epoch_end.first is not None:
         paused(EPOCH_END, _epoch_end.last - _epoch_end.first)
         _epoch_end.first = None
-    while _collections:
-        paused(COLLECTOR, _collections.popleft())
+    if _collections:
+        with suppress(IndexError):  # other workers take from it, too
+            while True:
+                paused(COLLECTOR, _collections.popleft())
 
 
 def watch_collector() -> None:
