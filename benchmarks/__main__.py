@@ -24,6 +24,7 @@ NAMES = (
     "intake",
     "silence",
     "snapshots",
+    "storm",
 )
 ONLY_BY_NAME = ("fuzz",)
 """What measures little, and takes long."""

@@ -62,6 +62,13 @@ def stream(monitors: int, messages: int) -> Input:
     return _cached(f"stream-{monitors}-{messages}", monitors, lambda: _stream_events(monitors, messages))
 
 
+def storm(monitors: int, fails: bool) -> Input:
+    """Two check-ins of each monitor that `setup` created, in one minute and in another ten minutes later: an error
+    and an ok, or two ok."""
+    name = f"storm-{monitors}-{'fails' if fails else 'well'}"
+    return _cached(name, monitors, lambda: _storm_events(monitors, fails))
+
+
 def project_of(monitor: int) -> int:
     """The project that a monitor is of."""
     return 1 + monitor // _PER_PROJECT
@@ -168,6 +175,15 @@ def _stream_events(monitors: int, messages: int) -> Iterator[_Event]:
         status = "error" if random.random() < 0.01 else "ok"
         end_ms = start_ms + random.randrange(500, 60_000)
         yield end_ms, number, _payload(number, guid, status, trace, None, (end_ms - start_ms) / 1000)
+
+
+def _storm_events(monitors: int, fails: bool) -> Iterator[_Event]:
+    random = Random(SEED + 2)
+    for minute, status in ((1, "error" if fails else "ok"), (11, "ok")):
+        for number in range(monitors):
+            guid = f"{random.getrandbits(128):032x}"
+            at_ms = 60_000 * minute + number * 60_000 // monitors
+            yield at_ms, number, _payload(number, guid, status, guid, None)
 
 
 _encode = msgspec.json.Encoder().encode

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from uuid import UUID
 
 
 def _digest(kind: bytes, parts: tuple[object, ...]) -> bytes:
@@ -12,7 +11,18 @@ def _digest(kind: bytes, parts: tuple[object, ...]) -> bytes:
 
 
 def _guid(kind: bytes, *parts: object) -> bytes:
-    return UUID(bytes=_digest(kind, parts), version=5).bytes
+    """A UUID of version 5 (RFC 9562, section 5.5), put together here: the class of Python's takes longer than all else
+    that an id costs."""
+    guid = bytearray(_digest(kind, parts))
+    guid[6] = guid[6] & 0x0F | 0x50
+    guid[8] = guid[8] & 0x3F | 0x80
+    return bytes(guid)
+
+
+def guid_text(guid: bytes) -> str:
+    """A guid as UUIDs are written: 32 hex digits with dashes."""
+    text = guid.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def monitor_id(project_id: int, slug: str) -> bytes:

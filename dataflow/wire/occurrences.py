@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -116,7 +115,7 @@ def _evidence(notice: FailureNotice) -> dict[str, Any]:
     """The check-in that the message is about, for programs. Times are epoch seconds; null: not known, or none."""
     run = notice.run
     evidence: dict[str, Any] = {
-        "check_in_id": str(UUID(bytes=notice.guid)),
+        "check_in_id": identity.guid_text(notice.guid),
         "status": STATUS_NAMES[notice.kinds[-1]] if notice.kinds else None,
         "began": None,
         "expected": None,
@@ -144,7 +143,7 @@ def _said(notice: FailureNotice) -> tuple[str, str, str, dict[str, Any]]:
 
 def _event(notice: FailureNotice, event_id: str) -> dict[str, Any]:
     incident = notice.incident
-    monitor_id = str(UUID(bytes=identity.monitor_id(notice.project_id, notice.slug)))
+    monitor_id = identity.guid_text(identity.monitor_id(notice.project_id, notice.slug))
     contexts: dict[str, Any] = {
         "monitor": {
             "id": monitor_id,

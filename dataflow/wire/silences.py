@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -71,7 +70,7 @@ def acknowledgement(notice: AcknowledgedNotice) -> dict[str, Any]:
         "fingerprint": [incident.fingerprint],
         "project_id": notice.project_id,
         "monitor": {
-            "id": str(UUID(bytes=identity.monitor_id(notice.project_id, notice.slug))),
+            "id": identity.guid_text(identity.monitor_id(notice.project_id, notice.slug)),
             "slug": notice.slug,
             "name": notice.name,
         },
