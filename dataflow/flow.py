@@ -18,6 +18,7 @@ from dataflow.process.exit import at_border
 from dataflow.process.finishing import Finishing, FinishingSource
 from dataflow.settings import Settings
 from dataflow.steps.decode import Decode
+from dataflow.steps.epoch_work import EpochWork
 from dataflow.steps.gate import Gate
 from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
@@ -40,7 +41,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
         settings.monitor_seats if settings.monitor_seats is not None else UNLIMITED,
     )
 
-    finishing = Finishing(settings.key_groups, endpoints.shared)
+    finishing, work = Finishing(settings.key_groups, endpoints.shared), EpochWork()
 
     def gate(snapshot: bytes | None) -> Gate:
         return Gate(
@@ -64,7 +65,12 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
 
     def transition(snapshot: bytes | None) -> Transition:
         return Transition(
-            settings.volume_anomalies, endpoints.is_at_end, snapshot, settings.tuning, finishing.finished
+            settings.volume_anomalies,
+            endpoints.is_at_end,
+            snapshot,
+            settings.tuning,
+            finishing.finished,
+            work,
         )
 
     flow = Dataflow(FLOW_ID)

@@ -145,6 +145,7 @@ class Journal:
 
     __slots__ = (
         "_deleted",
+        "_given",
         "_room",
         "_runs",
         "_touched",
@@ -176,12 +177,16 @@ class Journal:
         """Beginnings of identities, in the tables of `_OWNED`."""
         self._touched: dict[int, tuple[Monitor, Environment, Microseconds]] = {}
         self._runs: dict[int, tuple[Monitor, Environment, Run]] = {}
-        self._room = room
+        self._given = self._room = room
 
     def take_room(self) -> bool:
         """Whether one more deadline may fire before an item in this call; it is counted."""
         self._room -= 1
         return self._room >= 0
+
+    def taken(self) -> int:
+        """How many deadlines have fired before items."""
+        return self._given - max(0, self._room)
 
     def is_full(self) -> bool:
         """Whether items that deadlines come before have to wait for the next call."""

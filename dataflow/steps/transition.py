@@ -13,12 +13,13 @@ from bytewax.operators import StatefulBatchLogic
 
 from dataflow.monitors.changes import GroupItem
 from dataflow.monitors.group import MonitorGroup
-from dataflow.monitors.journal import Journal
+from dataflow.monitors.journal import NO_BOUND, Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.schedule import NEVER
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
 from dataflow.process.log import warn
+from dataflow.steps.epoch_work import PAUSE, EpochWork
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.transition_output import Output, outputs_of
 from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
@@ -43,11 +44,14 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         snapshot: bytes | None,
         tuning: Tuning = DEFAULT_TUNING,
         finished: Callable[[int], None] = lambda _: None,
+        work: EpochWork | None = None,
     ) -> None:
         """`is_at_end`: whether the input has ended, if it has, by itself. `finished` is called with the key group when
-        all inputs have ended and nothing is left to be done."""
+        all inputs have ended and nothing is left to be done. `work` is what all key groups share; None: an epoch
+        takes any amount."""
         self._is_at_end = is_at_end
         self._finished = finished
+        self._work = work or EpochWork(NO_BOUND)
         self._last = 0
         """Of the two streams that come here, how many have ended."""
         self._target = 0
@@ -62,13 +66,14 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def state(self) -> TransitionState:
         """What a snapshot holds."""
+        self._work.end_epoch()
         blocks = self._saved.blocks(self.group.monitors, self.group.noted.take())
         return TransitionState.of(self.group.state(), blocks)
 
     def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
         """Apply items in order, and the ticks after them."""
-        journal = Journal(WORK_AT_ONCE)
-        group, left = self.group, WORK_AT_ONCE
+        group, left = self.group, WORK_AT_ONCE if self._work.has_room() else 0
+        journal = Journal(left)
         self._target = chunks[0].target
         for chunk in chunks:
             if isinstance(chunk, Ticks):
@@ -78,8 +83,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
                 group.take_all(cast("list[GroupItem]", chunk.items), Minute(chunk.clock_minute), journal)
             taken = journal.size()
             self._is_behind = left <= 0 or not group.work_off(journal, left)
-            left -= journal.size() - taken
+            done = journal.size() - taken
+            left -= done
+            self._work.take(done)
             self._last += chunk.is_last
+        self._work.take(journal.taken())
         if self._last == _STREAMS:
             self._finish(journal)
         if self._saved.are_due(len(group.noted), len(group.monitors)):
@@ -88,10 +96,13 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
 
     def on_notify(self) -> tuple[list[Output], bool]:
         """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
+        if not self._work.has_room():
+            return [], StatefulBatchLogic.RETAIN
         journal = Journal(WORK_AT_ONCE)
         self._is_behind = not self.group.work_off(journal, WORK_AT_ONCE)
         if self._last == _STREAMS:
             self._finish(journal)
+        self._work.take(journal.size())
         return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
 
     def _finish(self, journal: Journal) -> None:
@@ -103,8 +114,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._finished(self._target)
 
     def notify_at(self) -> datetime | None:
-        """The engine's call: at once, while ticks are left. In between it ends epochs, and hears of a stop."""
-        return datetime.now(UTC) if self._is_behind else None
+        """The engine's call: at once, while ticks are left, or when the next epoch may have begun. In between it ends
+        epochs, and hears of a stop."""
+        if not self._is_behind:
+            return None
+        return datetime.now(UTC) if self._work.has_room() else datetime.now(UTC) + PAUSE
 
     def on_eof(self) -> tuple[list[Output], bool]:
         """The engine's call, when nothing comes any more. At the true end of the input nothing waits any longer; mostly

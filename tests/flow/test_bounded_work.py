@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataflow.steps import transition
+from dataflow.steps.epoch_work import EpochWork
 from dataflow.steps.transition import WORK_AT_ONCE
 from dataflow.steps.transition_output import outputs_of
 from tests.builders import check_in, control, pulse
@@ -184,6 +186,26 @@ def test_a_control_that_comes_after_a_month_of_misses_is_applied_in_small_pieces
     assert outcome(run(lines, plan, key_groups=1, **FAST)) == outcome(world)
 
 
+@pytest.mark.parametrize("judges", [False, True])
+def test_a_check_in_that_changes_its_monitor_after_a_month_is_applied_in_small_pieces(
+    monkeypatch, sizes, judges
+):
+    hourly = {"schedule": {"type": "interval", "value": 1, "unit": "hour"}, "max_runtime": 5}
+    often = {"schedule": {"type": "crontab", "value": "*/10 * * * *"}, "max_runtime": 5}
+    days = 31
+    lines = [
+        check_in(0, "m0", config=often),
+        check_in(30, "m0", "in_progress", number=2),
+        check_in(days * 86_400, "m0", number=3, config=hourly),
+        pulse(days * 86_400 + 7_200),
+    ]
+    world = run(lines, key_groups=1, volume_anomalies=judges)
+    assert max(sizes) <= 3 * WORK_AT_ONCE
+    assert sum(sizes) > days * 144
+    monkeypatch.setattr(transition, "WORK_AT_ONCE", 10**9)
+    assert outcome(run(lines, key_groups=1, volume_anomalies=judges)) == outcome(world)
+
+
 def test_a_tick_at_which_a_thousand_jobs_are_late_is_worked_off_in_small_pieces(monkeypatch, sizes):
     hourly = {"schedule": {"type": "crontab", "value": "0 * * * *"}}
     lines = [check_in(n / 100, f"m{n}", number=n + 1, config=hourly) for n in range(1_000)]
@@ -208,6 +230,28 @@ def test_a_stop_in_the_middle_of_what_a_check_in_meets_loses_nothing(monkeypatch
     if not judges:  # else the check-in waits for its tick first
         assert 3 < len(world.tables["check_ins"]) < len(whole[0]["check_ins"])
     assert outcome(run(lines, world=world, recovery=recovery, volume_anomalies=judges)) == whole
+
+
+def test_an_epoch_takes_a_bounded_amount_of_what_is_left_and_the_next_one_goes_on(monkeypatch):
+    lines = silence(5, 3)
+    whole = outcome(run(lines, **FAST))
+    done: list[int] = [0]
+    take, end_epoch = EpochWork.take, EpochWork.end_epoch
+
+    def taken(self, count):
+        done[-1] += count
+        take(self, count)
+
+    def ended(self):
+        done.append(0)
+        end_epoch(self)
+
+    monkeypatch.setattr(EpochWork, "take", taken)
+    monkeypatch.setattr(EpochWork, "end_epoch", ended)
+    monkeypatch.setattr(EpochWork.__init__, "__defaults__", (40,))
+    every = timedelta(milliseconds=200)
+    assert outcome(run(lines, key_groups=1, epoch_interval=every, **FAST)) == whole
+    assert 40 <= max(done) <= 40 + 2 * WORK_AT_ONCE + 10  # a call is done as a whole
 
 
 def test_what_a_stop_leaves_is_worked_off_after_the_restart(monkeypatch, tmp_path):
