@@ -77,6 +77,16 @@ def check_setting_names() -> None:
         raise UsageError("; ".join(wrong))
 
 
+def are_settings_misspelt() -> bool:
+    """The same as a complaint; whether there was one."""
+    try:
+        check_setting_names()
+    except UsageError as error:
+        complain(str(error))
+        return True
+    return False
+
+
 def complain(message: str) -> None:
     """Say on stderr what went wrong."""
     print(f"cronwax: {message}", file=sys.stderr, flush=True)

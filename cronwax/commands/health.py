@@ -7,7 +7,14 @@ import os
 import shutil
 import time
 
-from cronwax.commands.arguments import OneLineParser, complain, data_dir, path, whole_number
+from cronwax.commands.arguments import (
+    OneLineParser,
+    are_settings_misspelt,
+    complain,
+    data_dir,
+    path,
+    whole_number,
+)
 from state.program import program
 
 UNWELL = 1
@@ -40,6 +47,8 @@ def parser() -> OneLineParser:
 def main(arguments: list[str] | None = None) -> int:
     """Look, and say; returns the exit status."""
     options = parser().parse_args(arguments)
+    if are_settings_misspelt():
+        return 2
     import duckdb
 
     from state.ask.health import Limits, look

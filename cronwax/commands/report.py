@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from cronwax.commands.arguments import OneLineParser, complain, data_dir, path
+from cronwax.commands.arguments import OneLineParser, are_settings_misspelt, complain, data_dir, path
 from state.errors import StateError, reason
 from state.program import program
 
@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         return sla.main(words[1:])
     options = parser().parse_args(arguments)
+    if are_settings_misspelt():
+        return 2
     import duckdb
 
     from state.publish.snapshot import open_snapshot

@@ -8,7 +8,7 @@ from datetime import time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from cronwax.commands.arguments import OneLineParser, complain, data_dir, path
+from cronwax.commands.arguments import OneLineParser, are_settings_misspelt, complain, data_dir, path
 from state.errors import StateError, reason
 from state.program import program
 from state.zones import load_zone
@@ -51,6 +51,8 @@ def parser() -> OneLineParser:
 def main(arguments: list[str] | None = None) -> int:
     """Write the report; returns the exit status."""
     options = parser().parse_args(arguments)
+    if are_settings_misspelt():
+        return 2
     import duckdb
 
     from state.publish.snapshot import open_snapshot

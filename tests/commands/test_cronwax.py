@@ -126,6 +126,14 @@ def test_a_full_disk_behind_standard_output_is_one_line(arguments):
     assert (ended.returncode, ended.stderr) == (1, "cronwax: standard output: No space left on device\n")
 
 
+@pytest.mark.parametrize("arguments", [("run",), ("sql", "SELECT 1"), ("report",), ("health",)])
+def test_a_setting_that_is_nearly_one_is_refused_by_every_command(arguments, tmp_path):
+    ended = cronwax(*arguments, variables={"CRONWAX_DATADIR": str(tmp_path)})
+    assert ended.returncode == 2
+    assert "CRONWAX_DATADIR: there is no such setting; do you mean CRONWAX_DATA_DIR?" in ended.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_closed_standard_output_is_one_line():
     command = f"exec {sys.executable} -P -m cronwax help >&-"
     ended = subprocess.run(

@@ -1,4 +1,6 @@
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from dataflow.operations.logs import configure_logs, log_start
 from dataflow.process.log import log, warn
 from dataflow.settings import Settings
+from tests.processes import PROJECT
 
 
 @pytest.fixture
@@ -64,3 +67,26 @@ def test_without_lines_of_keys_and_values_a_warning_is_its_text(caplog):
     warn("waiting", text="waiting for process 1", process=1)
     warn("slow")
     assert [record.getMessage() for record in caplog.records] == ["waiting for process 1", "slow"]
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("error", "status"), [("FlowError", 1), ("LastingError", 2)])
+def test_an_error_that_ends_the_process_leaves_a_line_with_its_reason(error, status):
+    code = f"""
+from dataflow.operations.logs import configure_logs
+from dataflow.process.exit import {error}, at_border
+
+def fail():
+    raise {error}("shard-000.duckdb: cannot write: No space left on device")
+
+configure_logs()
+at_border(fail)()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == status
+    (said, logged) = ended.stderr.splitlines()
+    assert said == "cronwax: shard-000.duckdb: cannot write: No space left on device"
+    end = f'event=stop reason="shard-000.duckdb: cannot write: No space left on device" status={status}'
+    assert logged.endswith(end)
