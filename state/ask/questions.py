@@ -200,7 +200,8 @@ QUESTIONS: dict[str, Question] = {
         "snoozes and maintenances that are not over, with the window that holds now or comes next",
         """
         SELECT s.silence_id, s.kind, s.project_id, s.slug, s.environment, s.owner, p.began_at, p.ended_at,
-            p.began_at <= event_clock() AS holds_now, s.misses_count, s.rrule, s.over_at, s.who, s.note
+            p.began_at < event_clock() + INTERVAL 1 MINUTE AS holds_now, s.misses_count, s.rrule, s.over_at, s.who,
+            s.note
         FROM silences AS s
         JOIN silence_periods AS p ON p.silence_id = s.silence_id AND p.ended_at > event_clock()
         QUALIFY row_number() OVER (PARTITION BY s.silence_id ORDER BY p.began_at) = 1

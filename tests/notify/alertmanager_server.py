@@ -27,6 +27,16 @@ receivers:
 """
 
 
+_TEMPLATES = "usr/share/prometheus/alertmanager"
+_WITH_TEMPLATES = (
+    *("unshare", "--map-root-user", "--mount", "sh", "-ec"),
+    f'mount -t tmpfs none /usr/share; mkdir -p "/{_TEMPLATES}"; cp -r "{CACHE}/{_TEMPLATES}/." "/{_TEMPLATES}"; '
+    'exec "$@"',
+    "sh",
+)
+"""Debian's program looks for its templates there, and nowhere else: it sees them, and no other process does."""
+
+
 class NoAlertmanagerError(Exception):
     """There is none here; the text says what was tried."""
 
@@ -79,7 +89,13 @@ class Alertmanager:
             "--cluster.listen-address=",
         ]
         with self.log.open("wb") as out:
-            self._process = subprocess.Popen([program, *arguments], stdout=out, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                [*_WITH_TEMPLATES, program, *arguments]
+                if program.startswith(str(CACHE))
+                else [program, *arguments],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:

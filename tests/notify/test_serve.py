@@ -6,11 +6,14 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from state.errors import StateError
+from state.publish.snapshot import open_snapshot
 from tests.intake.running import Machine, children_of, wait_for
 from tests.notify.places import titles
 from tests.notify.receivers import Receiver
@@ -48,6 +51,47 @@ def test_a_failing_curl_is_notified_and_its_recovery_too(machine: Machine, recei
     said = machine.said()
     assert "notify | " in said
     assert "Traceback" not in said
+
+
+def published(machine: Machine, query: str) -> list[tuple[object, ...]]:
+    try:
+        with open_snapshot(machine.data) as connection:
+            return connection.execute(query).fetchall()
+    except StateError:
+        return []
+
+
+def test_what_a_snooze_holds_is_notified_when_it_is_ended_and_all_of_it_is_published(
+    machine: Machine, receiver: Receiver
+):
+    route(machine, receiver)
+    process = machine.serve()
+    wait_for(lambda: "notify_caught_up" in machine.said())
+    assert machine.cron("known", "status=ok&schedule=1+day") == 202
+    snooze = ("snooze", "--project", "42", "--slug", "known", "--for", "4h", "--id", "z", "--who", "ann")
+    wait_for(lambda: published(machine, "SELECT slug FROM monitors"))
+    send(machine, *snooze)
+    wait_for(lambda: published(machine, "SELECT silence_id FROM silenced_environments") == [("z",)])
+    assert machine.cron("known", "status=error") == 202
+    assert machine.cron("other", "status=error&schedule=1+day") == 202
+    wait_for(lambda: receiver.taken)
+    wait_for(lambda: len(published(machine, "SELECT * FROM incidents")) == 2)
+    assert titles(receiver) == ["other (production) failed"]
+    send(machine, "end-silence", "--project", "42", "--id", "z")
+    wait_for(lambda: len(receiver.taken) == 2)
+    assert titles(receiver)[1] == "known (production) failed"
+    wait_for(
+        lambda: (
+            published(machine, "SELECT slug, outcome FROM notifications ORDER BY sent_at")
+            == [("other", "sent"), ("known", "sent")]
+        )
+    )
+    assert machine.stop(process) == 0
+
+
+def send(machine: Machine, *arguments: str) -> None:
+    command = [sys.executable, "-P", "-m", "cronwax", "send", "control", *arguments]
+    subprocess.run(command, env=machine.variables, check=True, capture_output=True)
 
 
 def test_a_notifier_that_is_killed_is_started_again_and_the_others_do_not_notice(

@@ -128,7 +128,11 @@ class _Reading:
             broken=tables.broken(),
             message=message,
             silence=silence_of(
-                self._connection, self._keys, known_until, incident.starting if incident and is_open else None
+                self._connection,
+                self._keys,
+                known_until,
+                incident.starting if incident and is_open else None,
+                self._at is None,
             ),
             acknowledged=acknowledgement_of(self._connection, self._keys, incident.incident_id, known_until)
             if incident and is_open

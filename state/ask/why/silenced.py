@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 
@@ -20,7 +20,7 @@ _SILENCE = """
     WHERE (s.project_id IS NULL OR s.project_id = m.project_id) AND (s.slug IS NULL OR m.slug GLOB s.slug)
         AND (s.environment IS NULL OR $environment::VARCHAR GLOB s.environment)
         AND (s.owner IS NULL OR coalesce(m.owner, '') GLOB s.owner)
-        AND greatest(w.starts_at, s.announced_at) <= $at AND greatest(w.starts_at, s.announced_at) < until
+        AND greatest(w.starts_at, s.announced_at) <= $newest AND greatest(w.starts_at, s.announced_at) < until
         AND until > $since
     ORDER BY until DESC, s.silence_id LIMIT 1"""
 _ACKNOWLEDGED = """
@@ -54,11 +54,20 @@ class Acknowledged:
 
 
 def silence_of(
-    connection: duckdb.DuckDBPyConnection, keys: tuple[int, str, str], at: datetime, since: datetime | None
+    connection: duckdb.DuckDBPyConnection,
+    keys: tuple[int, str, str],
+    at: datetime,
+    since: datetime | None,
+    is_now: bool,
 ) -> Silenced | None:
-    """The silence in which it is at a time; else the last one since `since`, when the open incident began."""
+    """The silence in which it is at a time; else the last one since `since`, when the open incident began.
+
+    The event clock is a whole minute: what was announced in it counts as of now (`is_now`).
+    """
     project, slug, environment = keys
-    given = {"project": project, "slug": slug, "environment": environment, "at": at, "since": since or at}
+    newest = at + timedelta(minutes=1) if is_now else at
+    given = {"project": project, "slug": slug, "environment": environment, "at": at, "newest": newest}
+    given["since"] = since or at
     row = connection.execute(_SILENCE, given).fetchone()
     return Silenced(*row) if row is not None else None
 

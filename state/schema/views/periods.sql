@@ -141,9 +141,9 @@ JOIN monitors AS m ON m.organization_id = p.organization_id AND (p.project_id IS
     AND (p.slug IS NULL OR m.slug GLOB p.slug) AND (p.owner IS NULL OR coalesce(m.owner, '') GLOB p.owner)
 JOIN monitor_environments AS e ON e.project_id = m.project_id AND e.slug = m.slug
     AND (p.environment IS NULL OR e.environment GLOB p.environment)
-WHERE p.began_at <= event_clock() AND p.ended_at > event_clock();
+WHERE p.began_at < event_clock() + INTERVAL 1 MINUTE AND p.ended_at > event_clock();
 COMMENT ON VIEW silenced_environments IS
-    'Of which environments nobody is notified at the event clock, by which silence and until when: one row an environment and silence.';
+    'Of which environments nobody is notified in the minute of the event clock, by which silence and until when: one row an environment and silence.';
 -- keys of silenced_environments: project_id, slug, environment, organization_id, name, owner
 COMMENT ON COLUMN silenced_environments.silence_id IS 'The silence (silences.silence_id).';
 COMMENT ON COLUMN silenced_environments.kind IS 'snooze or maintenance.';
