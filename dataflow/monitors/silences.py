@@ -229,6 +229,8 @@ def _parts(rrule: str) -> dict[str, str]:
         parts[name] = value
     if parts.get("FREQ") not in _FREQUENCIES:
         raise InvalidSilence(f"rrule: FREQ must be one of {', '.join(_FREQUENCIES)}")
+    if parts["FREQ"] == "HOURLY" and "BYSETPOS" in parts:  # it could be looked for, in vain, for seconds
+        raise InvalidSilence("rrule: BYSETPOS means nothing with HOURLY")
     for name in ("INTERVAL", "COUNT"):
         if name in parts and not (parts[name].isdecimal() and 0 < int(parts[name][:9]) <= 10_000):
             raise InvalidSilence(f"rrule: {name} must be a whole number from 1 to 10000")

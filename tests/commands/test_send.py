@@ -126,6 +126,21 @@ def test_what_the_flow_would_reject_is_not_sent(arguments, reason):
             {"flag": False, "environment": "eu"},
         ),
         (
+            ["snooze", "--project", "7", "--slug", "m", "--until", "2025-07-01", "--id", "z"],
+            "organization/1",
+            {"kind": "snooze", "slug": "m", "environment": None},
+        ),
+        (
+            ["end-silence", "--organization", "3", "--id", "z"],
+            "organization/3",
+            {"silence_id": "z", "project_id": None},
+        ),
+        (
+            ["acknowledge-incident", "--project", "7", "--slug", "m", "--who", "ann", "--take-back"],
+            "7/m",
+            {"flag": False, "who": "ann", "environment": "production"},
+        ),
+        (
             ["delete-monitor", "--project", "7", "--slug", "m"],
             "7/m",
             {"kind": "delete_monitor", "environment": None},
@@ -321,3 +336,53 @@ def test_a_dead_letter_goes_back_as_it_was_to_the_partition_that_it_came_from(or
 def test_a_line_that_is_no_dead_letter_is_named(line, said):
     with pytest.raises(ToolError, match=said):
         list(read_dead_letters([b"", line], TOPICS))
+
+
+def silence_of(*arguments):
+    letter = control(control_body(parser().parse_args(["control", *arguments, "--who", "ann"]), NOW))
+    # As of the time of the command line.
+    place = Place("t", 0, 0, round(NOW.timestamp() * 1_000_000), NO_MINUTE)
+    found = ControlDecoder({}).decode(letter.value, place).silence
+    assert found is not None
+    assert found.id in letter.name
+    return found
+
+
+def test_a_snooze_lasts_as_long_as_was_said():
+    assert silence_of("snooze", "--project", "7", "--for", "2d").duration_us == 2 * 86_400_000_000
+    found = silence_of("snooze", "--project", "7", "--until", "2025-06-15T04:00")
+    assert found.duration_us == 4 * 3_600_000_000
+
+
+def test_a_maintenance_is_what_its_options_say():
+    found = silence_of(
+        *("maintenance", "--organization", "3", "--slug", "db-*", "--owner", "team:*", "--for", "2h"),
+        *("--rrule", "FREQ=WEEKLY", "--start", "2025-06-22T02:00", "--timezone", "Europe/Vienna"),
+        *("--misses-do-not-count", "--id", "db", "--note", "disks"),
+    )
+    assert (found.id, found.organization_id, found.slug, found.owner) == ("db", 3, "db-*", "team:*")
+    assert (found.rrule, found.zone, found.misses_count) == ("FREQ=WEEKLY", "Europe/Vienna", False)
+    assert found.duration_us == 2 * 3_600_000_000
+    once = silence_of("maintenance", "--project", "7", "--for", "30m")
+    assert (once.start_us, once.duration_us) == (round(NOW.timestamp() * 1_000_000), 1_800_000_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["snooze", "--project", "7", "--for", "soon"], "--for soon: must be a number and m, h or d"),
+        (
+            ["maintenance", "--project", "7", "--rrule", "FREQ=DAILY", "--end", "2026-01-01"],
+            "--rrule needs --for",
+        ),
+        (["maintenance", "--project", "7", "--start", "soon", "--for", "1h"], "--start soon: is not"),
+        (
+            ["maintenance", "--project", "7", "--rrule", "FREQ=SECONDLY", "--for", "1h"],
+            "INVALID_CONTROL: rrule: FREQ must be one of",
+        ),
+    ],
+)
+def test_a_silence_that_the_flow_would_refuse_is_not_sent(arguments, reason):
+    with pytest.raises(ToolError) as refused:
+        control_of(*arguments)
+    assert str(refused.value).startswith(reason)

@@ -53,6 +53,28 @@ def test_holidays_do_not_count_and_are_named(world):
     assert "Holiday: 2025-03-03 to 2025-03-04 Carnival." in sla.left_out
 
 
+def test_maintenance_in_which_misses_do_not_count_is_left_out_and_said(world):
+    world.connection.execute("UPDATE monitors SET organization_id = 1")
+    world.insert(
+        "silences",
+        silence_id="m",
+        kind="maintenance",
+        organization_id=1,
+        misses_count=False,
+        announced_at=at(0),
+        starts_at=at(9 * 60),
+        timezone="UTC",
+        over_at=at(13 * 60),
+    )
+    world.insert("silence_windows", silence_id="m", starts_at=at(9 * 60), ends_at=at(13 * 60))
+    sla = measure(world.connection, "2025-03", "owner", OFFICE, [])
+    (group,) = sla.groups
+    assert group.us["maintenance"] == 4 * 3_600_000_000
+    assert group.us["failing"] == 4 * 3_600_000_000  # 13:00 to 17:00 of the incident that began at 10:00
+    assert group.row()["maintenance_seconds"] == 4 * 3600
+    assert "4.0 hours of maintenance in which misses and time-outs do not count." in sla.left_out
+
+
 def test_without_hours_it_is_what_uptime_says(world):
     sla = measure(world.connection, "2025-03", "monitor", Hours(ZoneInfo("UTC")), [])
     begins, ends = datetime(2025, 3, 1, tzinfo=UTC), datetime(2025, 4, 1, tzinfo=UTC)
