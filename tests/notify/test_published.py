@@ -11,6 +11,7 @@ from cronwax.notify.ledger import _SINCE_2, FOLDER, NAME, Ledger, Result
 from cronwax.notify.notification import Notification
 from cronwax.notify.plan import Plan
 from dataflow.connectors.notify_ledger import LEDGER, NotifyLedger
+from dataflow.monitors.silences import Silence
 from state.schema.tables.silences import NotificationRow
 from state.write.writer import StateWriter
 from tests.notify.messages import opened, silence
@@ -40,6 +41,12 @@ def attempt(ledger: Ledger, at_ms: int, outcome: str = "sent", target: str = "op
 
 def shown(rows: list[NotificationRow]) -> list[tuple[object, ...]]:
     return [(row.message, row.attempt, row.outcome) for row in rows]
+
+
+def announced(end_ms: int, **more: int) -> Silence:
+    found = silence(end_ms, **more).silence
+    assert found is not None
+    return found
 
 
 def test_the_ledger_is_where_the_flow_looks_for_it():
@@ -120,15 +127,15 @@ def test_a_ledger_of_version_1_is_brought_to_version_2(tmp_path):
     with closing(Ledger(tmp_path / FOLDER)) as ledger:
         assert ledger.positions() == {"x": "1"}
         attempt(ledger, 6_000)
-        ledger.commit(Plan(silences=[silence(9_000).silence]), {}, 0)
+        ledger.commit(Plan(silences=[announced(9_000)]), {}, 0)
         assert [each.id for each in ledger.silences()] == ["s"]
     assert shown(NotifyLedger(tmp_path).rows()) == [("a", 1, "sent")]
     assert "published_attempts" in _SINCE_2
 
 
 def test_silences_outlive_a_restart_and_are_forgotten_long_after(tmp_path, ledger):
-    ledger.commit(Plan(silences=[silence(9_000).silence]), {}, 0)
-    ledger.commit(Plan(silences=[silence(9_000, ended_ms=5_000).silence]), {}, 0)
+    ledger.commit(Plan(silences=[announced(9_000)]), {}, 0)
+    ledger.commit(Plan(silences=[announced(9_000, ended_ms=5_000)]), {}, 0)
     [known] = ledger.silences()
     assert known.over_us() == 5_000_000
     ledger.prune(5_000)
