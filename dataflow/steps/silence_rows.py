@@ -63,6 +63,11 @@ def _row(silence: Silence) -> SilenceRow:
 
 def _windows(silence: Silence) -> Iterable[SilenceWindowRow]:
     return (
-        SilenceWindowRow(silence_id=silence.id, starts_at=start_us, ends_at=end_us)
+        SilenceWindowRow(
+            silence_id=silence.id,
+            starts_at=start_us,
+            ends_at=end_us,
+            organization_id=silence.organization_id,
+        )
         for start_us, end_us in windows_of(silence)
     )

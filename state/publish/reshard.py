@@ -23,11 +23,19 @@ from state.schema.catalogue import COLD_TABLES, TABLES
 from state.schema.database import check_version, shard_path
 from state.schema.sql import quoted
 from state.schema.tables.internal import PartitionRow
+from state.schema.tables.silences import NotificationRow, SilenceRow, SilenceWindowRow
 from state.write.writer import StateWriter
 
 _PARTITIONS = PartitionRow.TABLE.name
 _MONITOR = ("project_id", "slug")
 _ORGANIZATION = ("organization_id",)
+_WRITTEN_ELSEWHERE: dict[str, tuple[str, ...]] = {
+    SilenceRow.TABLE.name: _ORGANIZATION,
+    SilenceWindowRow.TABLE.name: _ORGANIZATION,
+    NotificationRow.TABLE.name: (),
+}
+"""Tables that name a monitor, or a pattern of one, and are not written where it is: with its organization, or by the
+first shard."""
 
 
 class Homes(NamedTuple):
@@ -138,6 +146,8 @@ def _known(connection: duckdb.DuckDBPyConnection, columns: tuple[str, ...]) -> l
 
 def _key_of(name: str) -> tuple[str, ...]:
     """What decides where a table's rows are written."""
+    if name in _WRITTEN_ELSEWHERE:
+        return _WRITTEN_ELSEWHERE[name]
     names = TABLES[name].names
     for columns in (_MONITOR, ("key_group",), _ORGANIZATION):
         if all(column in names for column in columns):

@@ -66,7 +66,7 @@ EVERY_TABLE: dict[str, list[Any]] = {
             *("FREQ=DAILY", "UTC", START_US + 1, START_US + 2, "ann", "disks"),
         )
     ],
-    "silence_windows": [row(SilenceWindowRow, "s", START_US, START_US + 1)],
+    "silence_windows": [row(SilenceWindowRow, "s", START_US, START_US + 1, 1)],
     "acknowledgements": [
         row(AcknowledgementRow, 1, "backup", "production", "ab" * 16, START_US, True, "ann", "on it")
     ],

@@ -45,6 +45,7 @@ class SilenceWindowRow(Row, frozen=True, kw_only=True):
     silence_id: Annotated[str, "The silence (silences.silence_id)."]
     starts_at: Annotated[TimeUs, "From here."]
     ends_at: Annotated[TimeUs, "To here."]
+    organization_id: Annotated[Id, "The organization."]
 
 
 class AcknowledgementRow(Row, frozen=True, kw_only=True):
