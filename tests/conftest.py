@@ -38,12 +38,15 @@ LONGEST = (
     "flow/test_volume_properties.py",
     "flow/test_properties.py",
     "kafka",
+    "cluster/test_state_shards.py",
     "state/test_history_crashes.py",
+    "recovery/test_kills.py",
+    "notify/test_kills.py",
     "intake",
     "commands/test_wheel.py",
-    "notify",
     "recovery",
     "cluster",
+    "notify",
     "commands",
 )
 """Folders and modules with long tests, or with tests that share what takes long to make. They come first, and many

@@ -26,6 +26,8 @@ from tests.shared import made_once
 
 PROJECT = Path(__file__).resolve().parent.parent
 FLOW = (sys.executable, "-m", "bytewax.run", "dataflow:flow")
+CALM = {"CRONWAX_BATCH_SIZE": "4096", "CRONWAX_PUBLISH_INTERVAL": "5"}
+"""For a run that only has to come to its end, after others in many small batches."""
 HANGS_AFTER_S = 120
 """A process that runs for this long counts as hung."""
 _PROGRESS = re.compile(r"cronwax: .* read, .* a second|waiting for process \d")

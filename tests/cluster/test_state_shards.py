@@ -13,6 +13,7 @@ import pytest
 
 from dataflow.wire.timestamps import read_ts
 from tests.processes import (
+    CALM,
     Outcome,
     assert_same,
     end,
@@ -73,7 +74,7 @@ def test_every_snapshot_is_as_of_one_epoch_under_kills_too(tmp_path):
         for process in cluster:
             end(process)
         keep_snapshot(data, kept)
-    for ended in run_cluster(variables, 2, *arguments):
+    for ended in run_cluster(variables | CALM, 2, *arguments):
         assert (ended.status, ended.complaints) == (0, [])
     assert_same(outcome(data), without_ticks(night().result))
     snapshots = sorted(kept.iterdir())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import (
+    CALM,
     assert_same,
     end,
     make_store,
@@ -45,7 +46,7 @@ def test_whatever_is_killed_and_whenever_the_end_is_the_same(
         ended = [end(process) for process in cluster]
         if hit:
             assert_survivors_say_why(victims, ended)
-    for each in run_cluster(variables, processes, *arguments):
+    for each in run_cluster(variables | CALM, processes, *arguments):
         assert (each.status, each.complaints) == (0, [])
     assert hits
     assert_same(outcome(data), night().result)
@@ -68,7 +69,7 @@ def test_a_kill_before_the_first_snapshot_leaves_nothing_twice(tmp_path):
         _wait_for(data / "state" / "shard-000.duckdb")
         cluster[0].kill()
         end(cluster[0])
-    (ended,) = run_cluster(variables, 1, "-r", store, "-s", 0, "-b", 0)
+    (ended,) = run_cluster(variables | CALM, 1, "-r", store, "-s", 0, "-b", 0)
     assert ended.status == 0
     assert_same(outcome(data), night().result)
 
