@@ -28,8 +28,22 @@ from state.write.writer import StateWriter
 KEEP_SUPERSEDED = timedelta(hours=24)
 """So long do files stay that are no longer part of the history: for readers that hold an older snapshot."""
 
-_MARGIN_US = HOUR_US
-"""How long after its end an hour is closed: until then, most of what belongs to it has come."""
+
+class Slots(NamedTuple):
+    """By which pieces of time rows are moved, and when a piece is closed."""
+
+    us: int
+    margin_us: int
+    """How long after its end: until then, most of what belongs to it has come."""
+
+
+_MINUTE_US = HOUR_US // 60
+_HOURS = Slots(HOUR_US, HOUR_US)
+_SHORT = Slots(5 * _MINUTE_US, 10 * _MINUTE_US)
+"""Where closed hours are not enough: of thousands of check-ins a second, two hours are millions of rows, which each
+publishing would copy."""
+_MANY = 2
+"""Where after the closed hours this many times the rows are there that may stay."""
 _MAX_PARTS = 4
 """A day that was compacted is compacted again when late rows have made it this many files."""
 
@@ -38,7 +52,8 @@ class Limits(NamedTuple):
     """How much stays, and for how long."""
 
     hot_rows: int = 500_000
-    """Rows of a table that may stay in the database before closed hours of it are moved."""
+    """Rows of a table that may stay in the database before closed hours of it are moved; of twice as many, closed
+    minutes are moved, too."""
     retention_days: Mapping[str, int] = {}
     """By table: rows older than this many whole days before the event clock are dropped. Others stay for ever."""
 
@@ -157,9 +172,9 @@ class History:
         (hot,) = self._one(f"SELECT count(*) FROM {name}")  # noqa: S608 - our own names
         if hot <= self._limits.hot_rows:
             return False
-        closed_us = (clock_us - _MARGIN_US) // HOUR_US * HOUR_US
-        hours = self._movable_hours(name, closed_us)
-        days, until_us = self._choose(hours, hot)
+        days, until_us = self._choose(name, clock_us, hot, _HOURS)
+        if not days and hot > _MANY * self._limits.hot_rows:
+            days, until_us = self._choose(name, clock_us, hot, _SHORT)
         if not days:
             return False
         files = [self._write_hours(name, day_us, until_us) for day_us in days]
@@ -174,28 +189,29 @@ class History:
             )
         return True
 
-    def _movable_hours(self, name: str, closed_us: int) -> list[tuple[int, int]]:
-        """Closed hours by their beginning, and how many rows of each can be moved."""
+    def _closed(self, name: str, clock_us: int, slots: Slots) -> list[tuple[int, int]]:
+        """Closed slots by their beginning, and how many rows of each can be moved."""
         time = COLD_TABLES[name].time
+        closed_us = (clock_us - slots.margin_us) // slots.us * slots.us
         return self._connection.execute(
-            f"SELECT epoch_us({time}) // {HOUR_US} * {HOUR_US} AS hour, count(*)"  # noqa: S608
-            f" FROM {self._movable(name, 0, closed_us)} GROUP BY hour ORDER BY hour"
+            f"SELECT epoch_us({time}) // {slots.us} * {slots.us} AS slot, count(*)"  # noqa: S608
+            f" FROM {self._movable(name, 0, closed_us)} GROUP BY slot ORDER BY slot"
         ).fetchall()
 
-    def _choose(self, hours: list[tuple[int, int]], hot: int) -> tuple[list[int], int]:
-        """Which days' rows to move, and until which hour.
+    def _choose(self, name: str, clock_us: int, hot: int, slots: Slots) -> tuple[list[int], int]:
+        """Which days' rows to move, and until when.
 
         Days of a few rows, late ones mostly, are not worth a file unless they come to a lot.
         """
         limit = self._limits.hot_rows
         by_day: dict[int, int] = {}
         until_us = 0
-        for hour_us, rows in hours:
+        for slot_us, rows in self._closed(name, clock_us, slots):
             if hot - sum(by_day.values()) <= limit * 3 // 4:
                 break
-            day_us = hour_us // DAY_US * DAY_US
+            day_us = slot_us // DAY_US * DAY_US
             by_day[day_us] = by_day.get(day_us, 0) + rows
-            until_us = hour_us + HOUR_US
+            until_us = slot_us + slots.us
         few = {day_us: rows for day_us, rows in by_day.items() if rows < limit // 100}
         if sum(few.values()) <= limit // 4:
             by_day = {day_us: rows for day_us, rows in by_day.items() if day_us not in few}

@@ -48,6 +48,22 @@ def test_closed_hours_move_to_files_and_all_rows_are_still_there_once(start):
     assert state.ask(COUNT) == [(3 * 288, 3 * 288)]
 
 
+def test_of_many_rows_an_hour_those_that_are_older_than_some_minutes_move_too(start):
+    """Else each publishing would copy two hours of them."""
+    state = start(hot_rows=100)
+    written = 0
+    for minute in range(180):
+        rows = [check_in(1_000 * minute + number, "ok", minute=minute) for number in range(30)]
+        state.write(minute + 1, check_ins=rows)
+        written += len(rows)
+    assert state.hot() <= 30 * (
+        10 + 5 + 5 + 1
+    )  # the margin, a slot that is open, and one that is to be moved
+    assert state.ask(COUNT) == [(written, written)]
+    ((last,),) = state.writer.connection.execute("SELECT min(date_added) FROM check_ins").fetchall()
+    assert last.minute % 5 == 0
+
+
 def test_the_files_of_a_closed_day_become_one(start):
     state = start().fill(days=3)
     names = [path.parent.name for path in state.live()]
