@@ -21,6 +21,7 @@ NAMES = (
     "latency",
     "readers",
     "history",
+    "views",
     "intake",
     "silence",
     "snapshots",

@@ -22,6 +22,7 @@ from dataflow.connectors.demo_day import lines_of_day
 from dataflow.connectors.demo_source import DEMO_PROJECTS
 from dataflow.process.recovery_store import make
 from state.schema.catalogue import TABLES
+from state.schema.layout import find_both
 from tests.shared import made_once
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -157,6 +158,7 @@ def outcome(data: Path) -> Outcome:
     tables = {}
     with duckdb.connect(str(data / "monitors.duckdb"), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        find_both(connection)
         for name in TABLES:
             tables[name] = sorted(map(repr, connection.table(name).fetchall()))
     occurrences, dead_letters = _lines(data / "occurrences.jsonl"), _lines(data / "dead_letters.jsonl")

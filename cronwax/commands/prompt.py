@@ -183,10 +183,11 @@ def _words(connection: duckdb.DuckDBPyConnection) -> list[str]:
     named = connection.execute(
         """
         SELECT DISTINCT name FROM (
-            SELECT table_name AS name FROM duckdb_tables() WHERE NOT internal
-            UNION ALL SELECT view_name FROM duckdb_views() WHERE NOT internal
-            UNION ALL SELECT column_name FROM duckdb_columns() WHERE NOT internal
-            UNION ALL SELECT function_name FROM duckdb_functions() WHERE NOT internal
+            SELECT table_name AS name FROM duckdb_tables() WHERE schema_name = 'main' AND NOT internal
+            UNION ALL SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal
+            UNION ALL SELECT column_name FROM duckdb_columns() WHERE schema_name = 'main' AND NOT internal
+            UNION ALL SELECT function_name FROM duckdb_functions()
+                WHERE NOT internal AND function_name NOT LIKE 'cronwax_%'
             UNION ALL (SELECT DISTINCT slug FROM monitors LIMIT 5000)
         ) ORDER BY name
         """

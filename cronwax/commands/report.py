@@ -1,4 +1,4 @@
-"""Writes the page about the published snapshot: `cronwax report`."""
+"""Writes the page about the published snapshot: `cronwax report`; the SLA of a month: `cronwax report sla`."""
 
 from __future__ import annotations
 
@@ -6,31 +6,38 @@ import json
 import sys
 from pathlib import Path
 
+from cronwax.commands import sla
 from cronwax.commands.arguments import OneLineParser, are_settings_misspelt, complain, data_dir, path
 from state.errors import StateError, reason
 from state.program import program
+
+_SLA = "sla"
 
 
 def parser() -> OneLineParser:
     """The command line."""
     top = OneLineParser(
         prog=f"{program()} report",
-        description="Write one HTML page about the published snapshot; report sla --help: the SLA of a month.",
+        description="Write one HTML page about the published snapshot; report sla: the SLA of a month.",
     )
     top.add_argument("--data-dir", type=path, default=data_dir(), help="the flow's data folder (%(default)s)")
     top.add_argument("--out", type=path, help="the file to write (report.html in the data folder)")
     top.add_argument("--json", action="store_true", help="say what was written as one JSON object")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    month = sla.parser()
+    commands.add_parser(_SLA, parents=[month], add_help=False, help=month.description)
     return top
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Write the page and say where it is; returns the exit status."""
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["sla"]:
-        from cronwax.commands import sla
-
+    if words[:1] == [_SLA]:
         return sla.main(words[1:])
-    options = parser().parse_args(arguments)
+    options = parser().parse_args(words)
+    if options.command is not None:  # what stands before it would be lost
+        complain(f"{_SLA} comes first, then its options: report {_SLA} --month {options.month}")
+        return 2
     if are_settings_misspelt():
         return 2
     import duckdb

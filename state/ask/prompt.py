@@ -11,13 +11,15 @@ Statement = tuple[str, Parameters]
 
 _TABLES = """
     SELECT table_name AS "table", comment AS meaning
-    FROM duckdb_tables() WHERE NOT internal
-    UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal
-    UNION ALL SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal
+    FROM duckdb_tables() WHERE schema_name = 'main' AND NOT internal AND coalesce(comment, '') NOT LIKE 'Internal:%'
+    UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal
+    UNION ALL SELECT function_name, comment FROM duckdb_functions()
+    WHERE NOT internal AND function_name NOT LIKE 'cronwax_%'
     ORDER BY ALL"""
 _SCHEMA = """
     SELECT table_name AS "table", column_name AS "column", data_type AS type, comment AS meaning
-    FROM duckdb_columns() WHERE NOT internal AND ($name IS NULL OR table_name = $name)
+    FROM duckdb_columns()
+    WHERE NOT internal AND (table_name = $name OR ($name IS NULL AND schema_name = 'main'))
     ORDER BY table_name, column_index"""
 QUIT = (".quit", ".exit", "quit", "exit")
 """What ends a prompt or a pipe, alone on its line."""

@@ -268,22 +268,31 @@ QUESTIONS: dict[str, Question] = {
         "what was changed, and by what: configs, mutes, monitors created, deleted, disabled or reset, newest first",
         """
         WITH configs AS (
-            SELECT project_id, slug, replaced_at, concat_ws(' ', schedule_type, schedule, timezone, 'margin',
-                coalesce(checkin_margin, 1), 'runtime', coalesce(max_runtime, 30), 'thresholds',
-                coalesce(failure_issue_threshold, 1), coalesce(recovery_threshold, 1)) AS config,
-                concat_ws(' of ', replaced_by, replaced_by_environment) AS by_what
+            SELECT c.project_id, c.slug, c.replaced_at,
+                nullif(concat_ws(' of ', c.replaced_by, c.replaced_by_environment), '') AS by_what, [
+                    concat_ws(' ', c.schedule_type, c.schedule), c.timezone,
+                    'margin ' || coalesce(c.checkin_margin::VARCHAR, '1 (default)'),
+                    'runtime ' || coalesce(c.max_runtime::VARCHAR, '30 (default)'),
+                    'failures ' || coalesce(c.failure_issue_threshold::VARCHAR, '1 (default)'),
+                    'recoveries ' || coalesce(c.recovery_threshold::VARCHAR, '1 (default)'),
+                    'name ' || coalesce(c.name, m.name),
+                    coalesce('owner ' || CASE WHEN c.name IS NULL THEN m.owner ELSE c.owner END, 'no owner')
+                ] AS parts
             FROM (
                 SELECT * FROM monitor_config_history
                 UNION ALL BY NAME SELECT project_id, slug, schedule_type, schedule, timezone, checkin_margin,
-                    max_runtime, failure_issue_threshold, recovery_threshold FROM monitors
-            )
-        )
-        SELECT changed_at, project_id, slug, environment, what, was, now_is, by_what FROM (
-            SELECT replaced_at AS changed_at, project_id, slug, NULL AS environment, 'config' AS what, config AS was,
-                lead(config) OVER (PARTITION BY project_id, slug ORDER BY replaced_at NULLS LAST) AS now_is,
-                nullif(by_what, '') AS by_what
+                    max_runtime, failure_issue_threshold, recovery_threshold, name, owner FROM monitors
+            ) AS c
+            JOIN monitors AS m ON m.project_id = c.project_id AND m.slug = c.slug
+        ),
+        pairs AS (
+            SELECT *, lead(parts) OVER (PARTITION BY project_id, slug ORDER BY replaced_at NULLS LAST) AS others
             FROM configs
-        ) WHERE changed_at IS NOT NULL
+        )
+        SELECT replaced_at AS changed_at, project_id, slug, NULL AS environment, 'config' AS what,
+            array_to_string([parts[i] FOR i IN range(1, 9) IF parts[i] <> others[i]], ', ') AS was,
+            array_to_string([others[i] FOR i IN range(1, 9) IF parts[i] <> others[i]], ', ') AS now_is, by_what
+        FROM pairs WHERE replaced_at IS NOT NULL
         UNION ALL SELECT changed_at, project_id, slug, nullif(environment, ''), 'mute', NULL,
             CASE WHEN is_muted THEN 'muted' ELSE 'unmuted' END, CASE WHEN is_by_person THEN 'control' ELSE 'flow' END
         FROM mute_history

@@ -42,25 +42,25 @@ def day_condition(column: str, day_us: int) -> str:
 
 
 def cold_queries(
-    name: str, columns: str, parts: Sequence[Part], lengths: Sequence[int], root: str
+    name: str, columns: str, parts: Sequence[Part], lengths: Sequence[int], root: str, prefix: str = ""
 ) -> list[str]:
     """Queries that together give `columns` of all cold rows that are neither replaced nor deleted.
 
     Files that need no comparing are in a query without any, so that reading them costs nothing more. `lengths`
-    are those of the beginnings in `deleted_TABLE`; `root` is a SQL expression: the data folder and a slash.
+    are those of the beginnings in `deleted_TABLE`; `root` is a SQL expression: the data folder and a slash; `prefix`
+    says where the tables of late and deleted rows are: a schema and a dot.
     """
     groups: dict[tuple[bool, int | None], list[str]] = {}
     for part in parts:
         groups.setdefault((part.has_late, part.deleted_from), []).append(part.path)
     return [
-        f"SELECT {columns} FROM {_source(name, paths, lengths, root, has_late, deleted_from)}"  # noqa: S608
+        f"SELECT {columns} FROM "  # noqa: S608
+        + _counting(name, _files(name, paths, root), lengths, has_late, deleted_from, prefix)
         for (has_late, deleted_from), paths in groups.items()
     ]
 
 
-def _source(
-    name: str, paths: list[str], lengths: Sequence[int], root: str, has_late: bool, deleted_from: int | None
-) -> str:
+def _files(name: str, paths: list[str], root: str) -> str:
     files = ", ".join(f"{root} || '{path}'" for path in paths)
     source = f"read_parquet([{files}], hive_partitioning = false)"
     table = TABLES[name]
@@ -71,13 +71,20 @@ def _source(
             f"(FROM read_parquet([{files}], hive_partitioning = false, union_by_name = true)"
             f" UNION ALL BY NAME SELECT {empty} WHERE false)"
         )
+    return source
+
+
+def _counting(
+    name: str, source: str, lengths: Sequence[int], has_late: bool, deleted_from: int | None, prefix: str
+) -> str:
+    """The rows of `source` that were neither replaced nor deleted."""
     if has_late:
-        source = without_late(name, source)
+        source = without_late(name, source, prefix)
     if deleted_from is not None:
         for length in lengths:
             columns = TABLES[name].identity[:length]
             source = (
-                f"{source} ANTI JOIN (SELECT {column_list(columns)} FROM deleted_{name}"  # noqa: S608
+                f"{source} ANTI JOIN (SELECT {column_list(columns)} FROM {prefix}deleted_{name}"  # noqa: S608
                 f" WHERE up_to_file >= {deleted_from} AND {_has_length(name, length)})"
                 f" USING ({column_list(columns)})"
             )

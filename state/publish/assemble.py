@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from state.errors import StateError, reason
-from state.publish.snapshot_views import add_history
+from state.publish.snapshot_views import add_history, put_away
 from state.schema.database import STORAGE_VERSION
 
 _INFO = """
@@ -40,14 +40,16 @@ def assemble(
 ) -> int:
     """Make a snapshot of an opened copy; returns its size in bytes.
 
-    1. Views over the history. The views and macros that answer questions are there already: the writer's file has them.
-    2. What it covers: `published_at` in seconds since the epoch; `started` is time.perf_counter() of when the work
+    1. What it covers: `published_at` in seconds since the epoch; `started` is time.perf_counter() of when the work
        began.
+    2. What is not for people goes into a schema of its own.
+    3. Views over the history. The views and macros that answer questions are there already: the writer's file has them.
 
     Raises duckdb.Error or OSError.
     """
-    add_history(connection, data_dir)
     connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC)])
+    put_away(connection)
+    add_history(connection, data_dir)
     return _measure(connection, copy, started)
 
 

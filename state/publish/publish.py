@@ -13,8 +13,9 @@ import duckdb
 from state.errors import StateError, reason
 from state.history.history_files import sync
 from state.publish.assemble import assemble, opened
-from state.publish.snapshot_views import SNAPSHOT, hot_name
+from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import LEDGER, TABLES
+from state.schema.layout import stored_name
 from state.schema.sql import quoted
 from state.write.data_mark import check_mark, published_mark
 from state.write.writer import StateWriter
@@ -170,7 +171,7 @@ def is_published(
         return False  # damaged, of another release, or opened by somebody for writing: replace it
     try:
         return all(
-            _content(connection, [f"published.main.{hot_name(connection, 'published', name)}"])
+            _content(connection, [stored_name(connection, "published", name)])
             == _content(
                 connection, [prefix + name for prefix in prefixes[: 1 if name in _ONE_FOR_ALL else None]]
             )

@@ -11,6 +11,7 @@ import duckdb
 from state.errors import StateError, reason
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.database import check_version
+from state.schema.layout import find_both
 
 _ATTEMPTS = 100
 """So often in a row can no snapshot be replaced while it is opened."""
@@ -29,6 +30,7 @@ def open_snapshot(data_dir: Path, config: dict[str, Any] | None = None) -> duckd
         connection = _open(path, config or {})
         connection.execute("SET TimeZone = 'UTC'")
         check_version(connection, path)
+        find_both(connection)
     except duckdb.Error as error:
         raise StateError(f"{path}: cannot open: {reason(error)}") from None
     return connection

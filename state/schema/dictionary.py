@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import duckdb
 
-from state.schema.catalogue import LEDGER
 from state.schema.sql import table_statements
 from state.schema.views import apply_answers
 
@@ -19,27 +18,29 @@ What `monitors.duckdb` holds. This page is made from `state/schema/`
 `duckdb_views()`, `duckdb_columns()` and `duckdb_functions()`. [Worked questions](questions.md) show them in use.
 
 Times are TIMESTAMPTZ, in UTC. The snapshot's "now" is `snapshot_info.event_clock`: no view asks the wall clock.
+Tables that are not for people are in the schema `internal`; they may change without notice.
 Whoever attaches the file under a name must `USE` it before calling a macro: a macro looks for its tables there.
 """
 _SOURCES = {
-    "Views": "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal ORDER BY view_name",
-    "Tables": "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal ORDER BY table_name",
+    "Views": "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal"
+    " ORDER BY view_name",
+    "Tables": "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal"
+    " AND comment NOT LIKE 'Internal:%' ORDER BY table_name",
 }
 _COLUMNS = """
     SELECT column_name, data_type, comment FROM duckdb_columns()
-    WHERE NOT internal AND table_name = $name ORDER BY column_index"""
+    WHERE schema_name = 'main' AND NOT internal AND table_name = $name ORDER BY column_index"""
 _MACROS = """
     SELECT function_name, parameters, comment FROM duckdb_functions()
-    WHERE NOT internal ORDER BY function_type DESC, function_name"""
+    WHERE NOT internal AND function_name NOT LIKE 'cronwax_%' ORDER BY function_type DESC, function_name"""
 
 
 def dictionary() -> str:
     """The whole page."""
     with duckdb.connect() as connection:
-        for name, statements in table_statements().items():
-            if name not in LEDGER:  # no person needs them
-                for statement in statements:
-                    connection.execute(statement)
+        for statements in table_statements().values():
+            for statement in statements:
+                connection.execute(statement)
         apply_answers(connection)
         return "\n".join(
             [_HEAD, *_relations(connection, "Views"), *_macros(connection), *_relations(connection, "Tables")]

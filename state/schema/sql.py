@@ -24,9 +24,9 @@ def column_list(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def without_late(name: str, source: str) -> str:
-    """SQL for the rows of `source` that are not in `late_TABLE`."""
-    return f"{source} ANTI JOIN late_{name} USING ({late_columns(name)})"
+def without_late(name: str, source: str, prefix: str = "") -> str:
+    """SQL for the rows of `source` that are not in `late_TABLE`; `prefix` says where that is: a schema and a dot."""
+    return f"{source} ANTI JOIN {prefix}late_{name} USING ({late_columns(name)})"
 
 
 def only_late(name: str, source: str) -> str:
@@ -39,22 +39,22 @@ def late_columns(name: str) -> str:
     return column_list([*TABLES[name].identity, COLD_TABLES[name].time])
 
 
-def table_statements() -> dict[str, list[str]]:
-    """What creates each table, with its comments, by the table's name."""
+def table_statements(prefix: str = "") -> dict[str, list[str]]:
+    """What creates each table, with its comments, by the table's name; `prefix` says where: a schema and a dot."""
     statements = {
-        table.name: _create(table.name, table.columns, table.comment)
+        table.name: _create(f"{prefix}{table.name}", table.columns, table.comment)
         for table in (*INFO.values(), *TABLES.values(), *FILES.values())
     }
     for name, history in COLD_TABLES.items():
         table = TABLES[name]
         late = (*table.identity, history.time)
         statements[f"late_{name}"] = _create(
-            f"late_{name}",
+            f"{prefix}late_{name}",
             [_SHARD, *(_as_in(table, column) for column in late)],
             f"Internal: identities of rows of {name} that were written again after they had been moved to a file.",
         )
         statements[f"deleted_{name}"] = _create(
-            f"deleted_{name}",
+            f"{prefix}deleted_{name}",
             [_SHARD, _UP_TO_FILE, *(_as_in(table, column) for column in table.identity)],
             f"Internal: beginnings of identities of rows of {name} that were deleted after they may have been moved;"
             " NULL: all.",

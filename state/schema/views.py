@@ -12,6 +12,7 @@ from state.schema.sql import quoted
 
 _FILES = (
     "helpers.sql",
+    "internal.sql",
     "periods.sql",
     "status.sql",
     "incidents.sql",

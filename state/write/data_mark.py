@@ -9,6 +9,7 @@ from typing import NamedTuple
 import duckdb
 
 from state.errors import StateError
+from state.schema.layout import stored_name
 from state.schema.sql import quoted
 
 
@@ -41,7 +42,7 @@ def published_mark(connection: duckdb.DuckDBPyConnection, snapshot: Path, shard:
     except duckdb.Error:
         return None  # damaged, of a later release, or opened by somebody for writing
     try:
-        return _find(connection, "published.main.data_info", shard)
+        return _find(connection, stored_name(connection, "published", "data_info"), shard)
     except duckdb.Error:
         return None  # of an earlier release
     finally:

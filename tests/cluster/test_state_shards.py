@@ -123,7 +123,7 @@ def acted_so_far(snapshot: Path) -> dict[str, list[bytes]]:
     (Files are put in order by time; a line that is late counts as of the newest time before it.)
     """
     with duckdb.connect(str(snapshot), read_only=True) as connection:
-        positions = dict(connection.execute('SELECT topic, "position" FROM partitions').fetchall())
+        positions = dict(connection.execute('SELECT topic, "position" FROM internal.partitions').fetchall())
     read: dict[str, list[tuple[float, bytes]]] = {}
     until = float("inf")
     for path in sorted((night().folder / "input").iterdir()):

@@ -22,6 +22,7 @@ CALLS: dict[str, list[str]] = {
     "working_hours": [FROM, TO, *HOURS],
     "durations": [FROM, TO],
     "lateness": [FROM, TO],
+    "crontab_day_parts": ["'2025-03-01'::DATE", "3"],
     "crontab_days": ["'2025-03-01'::DATE", "3"],
 }
 """Each macro with arguments that has a FROM, and arguments that give it something to say."""
@@ -107,10 +108,10 @@ def main(path: str) -> int:
     """All names in the place of all arguments; the exit status."""
     with duckdb.connect(path, read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for (view,) in connection.execute(
-            "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+        for schema, view in connection.execute(
+            "SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
         ).fetchall():
-            connection.execute(f"FROM {view}").fetchall()
+            connection.execute(f"FROM {schema}.{view}").fetchall()
         wrong = [line for macro in CALLS for line in wrong_answers(connection, macro, True)]
     print(f"DuckDB {duckdb.__version__}: {len(wrong)} wrong", *wrong, sep="\n")
     return 1 if wrong else 0

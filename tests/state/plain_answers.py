@@ -27,7 +27,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TABLES = (
     *("monitors", "monitor_environments", "monitor_config_history", "monitor_status_history", "mute_history"),
     *("check_ins", "run_decisions", "incidents", "status_changes", "processing_errors", "clock_ticks"),
-    *("system_incident_spans", "controls", "snapshot_info"),
+    *("internal.system_incident_spans", "controls", "snapshot_info"),
 )
 
 
@@ -139,7 +139,9 @@ class Facts:
         begin = min(self.monitors[key[:2]]["created_at"], known or FAR)
         outages = [self.outage(row) for row in self.incidents if key_of(row) == key]
         disabled = [(begin_, end or self.now) for begin_, end in self.disabled(*key[:2])]
-        blind = [(row["start"], row["end"] or self.now) for row in self.tables["system_incident_spans"]]
+        blind = [
+            (row["start"], row["end"] or self.now) for row in self.tables["internal.system_incident_spans"]
+        ]
         changed = [
             row["replaced_at"]
             for row in self.tables["monitor_config_history"]

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
+from state.schema.layout import find_both
 from state.schema.table import Row
 from state.schema.tables.internal import PartitionRow
 from state.schema.tables.monitors import EnvironmentRow, MonitorRow
@@ -74,7 +75,8 @@ def take(writer: StateWriter, **changes: Sequence[Row | tuple[Any, ...]]) -> Non
 
 
 def answer(path: Path, query: str) -> list[tuple[Any, ...]]:
-    """What a query gives, as any reader of a file sees it."""
+    """What a query gives, as any reader of a file sees it; what is not for people, too."""
     with duckdb.connect(path, read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        find_both(connection)
         return connection.execute(query).fetchall()

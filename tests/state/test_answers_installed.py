@@ -34,21 +34,21 @@ def test_before_the_clock_has_begun_every_view_answers():
     world.monitor(next_checkin=at(5))
     world.check_in(1)
     world.incident(1)
-    for (name,) in world.rows("SELECT view_name FROM duckdb_views() WHERE NOT internal"):
-        world.rows(f"FROM {name}")
+    for schema, name in world.rows("SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"):
+        world.rows(f"FROM {schema}.{name}")
     assert world.answer("status, overdue_by", "monitor_status") == [("ok", None)]
 
 
 def test_every_view_column_and_macro_is_described():
     world = World()
     nameless = world.rows(
-        """SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment IS NULL
+        """SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal AND comment IS NULL
         UNION ALL SELECT function_name FROM duckdb_functions() WHERE NOT internal AND comment IS NULL
         UNION ALL SELECT table_name || '.' || column_name FROM duckdb_columns()
-        WHERE NOT internal AND comment IS NULL"""
+        WHERE schema_name = 'main' AND NOT internal AND comment IS NULL"""
     )
     assert nameless == []
-    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE NOT internal")) == 32
+    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")) == 32
 
 
 def published(folder):
@@ -74,9 +74,11 @@ def published(folder):
 def test_the_snapshot_has_them_also_for_who_attaches_it(tmp_path):
     with duckdb.connect() as connection:
         connection.execute(f"ATTACH '{published(tmp_path)}' AS cron (READ_ONLY)")
-        query = "SELECT view_name FROM duckdb_views() WHERE database_name = 'cron' AND NOT internal"
-        for (name,) in connection.execute(query).fetchall():
-            connection.execute(f"FROM cron.{name}").fetchall()
+        query = (
+            "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = 'cron' AND NOT internal"
+        )
+        for schema, name in connection.execute(query).fetchall():
+            connection.execute(f"FROM cron.{schema}.{name}").fetchall()
         assert connection.execute(
             "SELECT slug, status FROM cron.monitor_status ORDER BY slug"
         ).fetchall() == [

@@ -309,6 +309,7 @@ print(connection.execute("SELECT count(*), count(DISTINCT check_in_id) FROM chec
 """
 
 
+@pytest.mark.process
 def test_an_old_client_reads_the_history(start):
     """Only with CRONWAX_TEST_OLD_DUCKDB, an interpreter that has one."""
     interpreter = os.environ.get("CRONWAX_TEST_OLD_DUCKDB")

@@ -309,13 +309,14 @@ def test_the_file_is_in_the_format_of_duckdb_1_0(start, snapshot):
 OLD_CLIENT = """
 import duckdb, sys
 connection = duckdb.connect(sys.argv[1], read_only=True)
-tables = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
-for name in tables:
-    connection.execute(f"CREATE TEMP TABLE copy_of_{name} AS FROM {name}")
+tables = connection.execute("SELECT schema_name, table_name FROM duckdb_tables()").fetchall()
+for schema, name in tables:
+    connection.execute(f"CREATE TEMP TABLE copy_of_{name} AS FROM {schema}.{name}")
 print(connection.execute("SELECT status, epoch(date_added)::BIGINT FROM check_ins").fetchall())
 """
 
 
+@pytest.mark.process
 def test_an_old_client_reads_it(start, snapshot):
     """Only with CRONWAX_TEST_OLD_DUCKDB, an interpreter that has one; the format is tested above."""
     start().epoch(check_in(1), at=1)

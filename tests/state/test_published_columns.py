@@ -14,15 +14,19 @@ from state.publish.publish import Publisher
 from state.publish.shared_publish import SharedPublisher
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import COLD_TABLES, INFO, TABLES
+from state.schema.layout import HOT, INTERNAL, PUT_AWAY
 from state.write.writer import StateWriter
 from tests.state.answer_rows import World
 from tests.state.every_table import EVERY_TABLE
 from tests.state.state_rows import START_US, check_in, guid, monitor, partition, row, write
 
 SHOWN = (
-    "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = $1 ORDER BY column_index"
+    "SELECT column_name, data_type, comment FROM duckdb_columns() WHERE table_name = $1 AND schema_name = $2"
+    " ORDER BY column_index"
 )
-VIEWS = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+VIEWS = "SELECT view_name FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal"
+LISTED = "SELECT table_name FROM information_schema.tables WHERE table_schema = $1"
+"""What a client lists."""
 
 
 def publish(folder: Path, shards: int, with_history: bool) -> None:
@@ -79,14 +83,23 @@ def test_tables_and_views_have_the_columns_of_the_catalogue(tmp_path, shards, wi
         views = {name for (name,) in connection.execute(VIEWS).fetchall()}
         assert (set(COLD_TABLES) <= views) == with_history
         for name in (*TABLES, *INFO):
-            expected = plain.rows(SHOWN, name)
+            expected = plain.rows(SHOWN, name, "main")
             assert [column for column, _, _ in expected] == list((TABLES | INFO)[name].names)
-            assert connection.execute(SHOWN, [name]).fetchall() == expected, name
-            assert connection.execute(f"SELECT * FROM {name}").fetchall(), name
+            schema = INTERNAL if name in PUT_AWAY else "main"
+            if name in PUT_AWAY:  # whose columns nobody looks up there
+                expected = [(column, kind, None) for column, kind, _ in expected]
+            assert connection.execute(SHOWN, [name, schema]).fetchall() == expected, name
+            assert connection.execute(f"SELECT * FROM {schema}.{name}").fetchall(), name
         for (name,) in plain.rows(VIEWS):
-            assert connection.execute(SHOWN, [name]).fetchall() == plain.rows(SHOWN, name), name
+            expected = plain.rows(SHOWN, name, "main")
+            assert connection.execute(SHOWN, [name, "main"]).fetchall() == expected, name
             described = connection.execute(f"SELECT * FROM {name} LIMIT 0").description
-            assert [column[0] for column in described] == [column for column, _, _ in plain.rows(SHOWN, name)]
+            assert [column[0] for column in described] == [column for column, _, _ in expected]
         for name in COLD_TABLES:
             ((count,),) = connection.execute(f"SELECT count(*) FROM {name}").fetchall()
             assert count == shards * 100, name
+        listed = {name for (name,) in connection.execute(LISTED, ["main"]).fetchall()}
+        hot = {f"{name}{HOT}" for name in COLD_TABLES if with_history}
+        assert listed == {*TABLES, *INFO, *hot, *(name for (name,) in plain.rows(VIEWS))} - set(PUT_AWAY)
+        hidden = {name for (name,) in connection.execute(LISTED, [INTERNAL]).fetchall()}
+        assert hidden >= set(PUT_AWAY)

@@ -6,7 +6,8 @@ import pytest
 
 from state.schema.dictionary import dictionary
 from tests.processes import demo_data
-from tests.state.worked_questions import PAGE, QUERY, ROOT, answered
+from tests.state.common_questions import ASKED
+from tests.state.worked_questions import PAGE, QUERY, ROOT, answered, others
 
 
 @pytest.mark.process
@@ -15,8 +16,15 @@ def test_every_worked_question_is_answered_as_printed():
     assert answered(page, demo_data()) == page, "renew it with: python -m tests.state.worked_questions"
 
 
-def test_there_are_twenty_and_each_has_an_answer():
-    answers = [found["answer"].splitlines()[2:] for found in QUERY.finditer(PAGE.read_text(encoding="utf-8"))]
+def test_the_common_questions_are_those_that_are_compared_with_plain_python():
+    page = PAGE.read_text(encoding="utf-8")
+    for number, question in enumerate(ASKED, 1):
+        assert f"### {number}. {question.text}\n```sql\n{question.sql}\n```\n" in page
+
+
+def test_there_are_twenty_more_and_each_has_an_answer():
+    page = others(PAGE.read_text(encoding="utf-8"))
+    answers = [found["answer"].splitlines()[2:] for found in QUERY.finditer(page)]
     assert len(answers) == 20
     assert all(answers)
 

@@ -4,7 +4,8 @@ CREATE OR REPLACE VIEW system_incidents AS
 SELECT span.system_incident_id, span.start, span."end", span.detected_at, span.ended_at, span.volume, span.expected,
     coalesce(sum(loss.held), 0)::BIGINT AS held, coalesce(sum(loss.dropped), 0)::BIGINT AS dropped,
     coalesce(sum(loss.in_progress), 0)::BIGINT AS in_progress
-FROM system_incident_spans AS span LEFT JOIN system_incident_losses AS loss USING (system_incident_id)
+FROM internal.system_incident_spans AS span
+LEFT JOIN internal.system_incident_losses AS loss ON loss.system_incident_id = span.system_incident_id
 GROUP BY ALL
 ORDER BY span.start;
 COMMENT ON VIEW system_incidents IS

@@ -5,13 +5,20 @@
 -- what they skip is due when the gap is over, and what they show twice is due once. Of elapsed time (minute or hour
 -- begins with *) it stands for what they show then.
 
-CREATE OR REPLACE MACRO crontab_numbers() AS TABLE
+CREATE OR REPLACE MACRO cronwax_crontabs() AS TABLE
 WITH schedules AS (
-    SELECT DISTINCT m.schedule FROM monitors AS m WHERE m.schedule_type = 'crontab'
-),
-fields AS (
-    SELECT s.schedule, f.place, regexp_split_to_array(upper(s.schedule), '\s+')[f.place] AS field, f.low, f.high
-    FROM schedules AS s
+    SELECT DISTINCT m.schedule, regexp_split_to_array(upper(m.schedule), '\s+') AS fields
+    FROM monitors AS m
+    WHERE m.schedule_type = 'crontab'
+)
+SELECT s.schedule, s.fields, array_to_string(s.fields[3:5], ' ') AS day_part FROM schedules AS s;
+COMMENT ON MACRO TABLE cronwax_crontabs IS
+    'Internal: the crontabs in use. Their fields, and those that say on which days (day_part), which many have in common.';
+
+CREATE OR REPLACE MACRO cronwax_crontab_fields() AS TABLE
+WITH fields AS (
+    SELECT DISTINCT f.place, c.fields[f.place] AS field, f.low, f.high
+    FROM cronwax_crontabs() AS c
     CROSS JOIN (VALUES (1, 0, 59), (2, 0, 23), (3, 1, 31), (4, 1, 12), (5, 0, 7)) AS f(place, low, high)
 ),
 items AS (
@@ -35,7 +42,7 @@ bounds AS (
     FROM words AS w
 ),
 ranges AS (
-    SELECT b.schedule, b.place, b.first, coalesce(try_cast(b.step AS INTEGER), 1) AS step,
+    SELECT b.place, b.field, b.first, coalesce(try_cast(b.step AS INTEGER), 1) AS step,
         CASE
             WHEN b.ends[1] = '*' THEN b.high
             WHEN b.step IS NOT NULL AND coalesce(b.last, b.first) = b.first THEN b.high
@@ -44,14 +51,26 @@ ranges AS (
     FROM bounds AS b
 ),
 numbers AS (
-    SELECT r.schedule, r.place, unnest(generate_series(r.first, r.last, r.step)) AS number FROM ranges AS r
+    SELECT r.place, r.field, unnest(generate_series(r.first, r.last, r.step)) AS number FROM ranges AS r
 )
-SELECT DISTINCT n.schedule, n.place, CASE n.place WHEN 5 THEN n.number % 7 ELSE n.number END AS number
+SELECT DISTINCT n.place, n.field, CASE n.place WHEN 5 THEN n.number % 7 ELSE n.number END AS number
 FROM numbers AS n;
+COMMENT ON MACRO TABLE cronwax_crontab_fields IS
+    'Internal: the plain numbers of the fields of crontabs in use. place: 1 minute, 2 hour, 3 day of month, 4 month, 5 day of week (0 is Sunday).';
+
+CREATE OR REPLACE MACRO crontab_numbers() AS TABLE
+WITH placed AS (
+    SELECT c.schedule, p.place, c.fields[p.place] AS field
+    FROM cronwax_crontabs() AS c
+    CROSS JOIN (VALUES (1), (2), (3), (4), (5)) AS p(place)
+)
+SELECT p.schedule, p.place, f.number
+FROM placed AS p
+JOIN cronwax_crontab_fields() AS f ON f.place = p.place AND f.field = p.field;
 COMMENT ON MACRO TABLE crontab_numbers IS
     'crontab_numbers(): the plain numbers of all crontabs in use. place: 1 minute, 2 hour, 3 day of month, 4 month, 5 day of week (0 is Sunday).';
 
-CREATE OR REPLACE MACRO crontab_days(from_day, days) AS TABLE
+CREATE OR REPLACE MACRO crontab_day_parts(from_day, days) AS TABLE
 WITH cronwax_given AS (
     SELECT from_day::DATE AS cronwax_from, days::BIGINT AS cronwax_days
 ),
@@ -65,36 +84,37 @@ cronwax_calendar AS (
         day(last_day(d.day)) AS last, day(last_day(d.day)) - greatest(0, isodow(last_day(d.day)) - 5) AS last_workday
     FROM cronwax_dates AS d
 ),
-cronwax_schedules AS (
-    SELECT DISTINCT m.schedule, upper(m.schedule) AS text FROM monitors AS m WHERE m.schedule_type = 'crontab'
-),
-cronwax_fields AS (
-    SELECT s.schedule, regexp_split_to_array(s.text, '\s+') AS fields FROM cronwax_schedules AS s
+cronwax_parts AS (
+    SELECT DISTINCT c.day_part AS part, c.fields[3] AS of_month, c.fields[4] AS of_year, c.fields[5] AS of_week
+    FROM cronwax_crontabs() AS c
 ),
 cronwax_days_of AS (
-    SELECT f.schedule, unnest(string_split(f.fields[3], ',')) AS item FROM cronwax_fields AS f
+    SELECT p.part, unnest(string_split(p.of_month, ',')) AS item FROM cronwax_parts AS p
 ),
 cronwax_weekdays_of AS (
-    SELECT f.schedule, unnest(string_split(f.fields[5], ',')) AS item FROM cronwax_fields AS f
+    SELECT p.part, unnest(string_split(p.of_week, ',')) AS item FROM cronwax_parts AS p
 ),
 cronwax_numbers AS (
-    SELECT n.schedule, n.place, n.number FROM crontab_numbers() AS n WHERE n.place IN (3, 4, 5)
+    SELECT p.part, n.place, n.number
+    FROM cronwax_parts AS p
+    JOIN cronwax_crontab_fields() AS n ON (n.place = 3 AND n.field = p.of_month) OR (n.place = 4 AND n.field = p.of_year)
+        OR (n.place = 5 AND n.field = p.of_week)
 ),
--- Of each schedule the days of month and the days of week that it names.
+-- Of each the days of month and the days of week that it names.
 cronwax_by_day AS (
-    SELECT n.schedule AS cronwax_schedule, c.day AS cronwax_day
+    SELECT n.part AS cronwax_part, c.day AS cronwax_day
     FROM cronwax_calendar AS c JOIN cronwax_numbers AS n ON n.place = 3 AND c.number = n.number
     UNION
-    SELECT s.schedule, c.day FROM cronwax_calendar AS c JOIN cronwax_days_of AS s ON c.number = CASE
+    SELECT s.part, c.day FROM cronwax_calendar AS c JOIN cronwax_days_of AS s ON c.number = CASE
         WHEN regexp_matches(s.item, '^LW(/\d+)?$') THEN c.last_workday
         WHEN regexp_matches(s.item, '^L(/\d+)?$') THEN c.last
     END
 ),
 cronwax_by_weekday AS (
-    SELECT n.schedule AS cronwax_schedule, c.day AS cronwax_day
+    SELECT n.part AS cronwax_part, c.day AS cronwax_day
     FROM cronwax_calendar AS c JOIN cronwax_numbers AS n ON n.place = 5 AND c.weekday = n.number
     UNION
-    SELECT s.schedule, c.day
+    SELECT s.part, c.day
     FROM cronwax_calendar AS c
     JOIN cronwax_weekdays_of AS s ON c.weekday = coalesce(
             try_cast(regexp_extract(s.item, '^(\d+)(#|L$)', 1) AS INTEGER) % 7,
@@ -106,37 +126,44 @@ cronwax_by_weekday AS (
         END
 ),
 cronwax_months AS (
-    SELECT n.schedule AS cronwax_schedule, c.day AS cronwax_day
+    SELECT n.part AS cronwax_part, c.day AS cronwax_day
     FROM cronwax_calendar AS c JOIN cronwax_numbers AS n ON n.place = 4 AND c.month = n.number
 )
-SELECT cronwax_m.cronwax_schedule AS schedule, cronwax_m.cronwax_day AS day
+SELECT cronwax_m.cronwax_part AS day_part, cronwax_m.cronwax_day AS day
 FROM cronwax_months AS cronwax_m
 LEFT JOIN cronwax_by_day AS cronwax_d
-    ON cronwax_d.cronwax_schedule = cronwax_m.cronwax_schedule AND cronwax_d.cronwax_day = cronwax_m.cronwax_day
+    ON cronwax_d.cronwax_part = cronwax_m.cronwax_part AND cronwax_d.cronwax_day = cronwax_m.cronwax_day
 LEFT JOIN cronwax_by_weekday AS cronwax_w
-    ON cronwax_w.cronwax_schedule = cronwax_m.cronwax_schedule AND cronwax_w.cronwax_day = cronwax_m.cronwax_day
-JOIN cronwax_fields AS f ON f.schedule = cronwax_m.cronwax_schedule
+    ON cronwax_w.cronwax_part = cronwax_m.cronwax_part AND cronwax_w.cronwax_day = cronwax_m.cronwax_day
+JOIN cronwax_parts AS f ON f.part = cronwax_m.cronwax_part
 WHERE CASE
-    WHEN f.fields[3] LIKE '*%' OR f.fields[5] LIKE '*%'
+    WHEN f.of_month LIKE '*%' OR f.of_week LIKE '*%'
         THEN cronwax_d.cronwax_day IS NOT NULL AND cronwax_w.cronwax_day IS NOT NULL
     ELSE cronwax_d.cronwax_day IS NOT NULL OR cronwax_w.cronwax_day IS NOT NULL
 END;
+COMMENT ON MACRO TABLE crontab_day_parts IS
+    'crontab_day_parts(from_day, days): on which days, on the wall, the last three fields of the crontabs in use (in capitals) name.';
+
+CREATE OR REPLACE MACRO crontab_days(from_day, days) AS TABLE
+SELECT cronwax_c.schedule, cronwax_d.day
+FROM crontab_day_parts(from_day, days) AS cronwax_d
+JOIN cronwax_crontabs() AS cronwax_c ON cronwax_c.day_part = cronwax_d.day_part;
 COMMENT ON MACRO TABLE crontab_days IS
     'crontab_days(from_day, days): on which days, on the wall, each crontab in use is due.';
 
 CREATE OR REPLACE VIEW schedule_periods AS
-WITH times AS (
-    SELECT n.schedule, count(*) FILTER (WHERE n.place = 1) * count(*) FILTER (WHERE n.place = 2) AS times_a_day
-    FROM crontab_numbers() AS n
-    GROUP BY n.schedule
+WITH counts AS (
+    SELECT f.place, f.field, count(*) AS times FROM cronwax_crontab_fields() AS f GROUP BY f.place, f.field
 ),
 years AS (
-    SELECT d.schedule, count(*) AS days FROM crontab_days(day_of(event_clock()), 1461) AS d GROUP BY d.schedule
+    SELECT d.day_part, count(*) AS days FROM crontab_day_parts(day_of(event_clock()), 1461) AS d GROUP BY d.day_part
 ),
 crontabs AS (
-    SELECT t.schedule, 1461 * 86400 / (t.times_a_day * y.days) AS period_seconds
-    FROM times AS t
-    JOIN years AS y ON y.schedule = t.schedule
+    SELECT c.schedule, 1461 * 86400 / (n.times * h.times * y.days) AS period_seconds
+    FROM cronwax_crontabs() AS c
+    JOIN counts AS n ON n.place = 1 AND n.field = c.fields[1]
+    JOIN counts AS h ON h.place = 2 AND h.field = c.fields[2]
+    JOIN years AS y ON y.day_part = c.day_part
 ),
 intervals AS (
     SELECT DISTINCT m.schedule, string_split(m.schedule, ' ')[1]::BIGINT * CASE string_split(m.schedule, ' ')[2]
@@ -175,7 +202,9 @@ COMMENT ON COLUMN silence.silent_periods IS 'silent_seconds / period_seconds.';
 COMMENT ON COLUMN silence.schedule IS 'When the job is due, as in monitors.schedule.';
 COMMENT ON COLUMN silence.timezone IS 'IANA name of the time zone that the schedule is read in.';
 
-CREATE OR REPLACE VIEW due_runs AS
+-- Monitors of one schedule that wait for the same time are due at the same times: those are worked out once, and what is
+-- asked about each monitor, or how many there are, is looked up.
+CREATE OR REPLACE MACRO cronwax_due_times() AS TABLE
 WITH clock AS (
     SELECT s.event_clock AS now_at FROM snapshot_info AS s WHERE s.event_clock IS NOT NULL
 ),
@@ -192,7 +221,7 @@ minutes AS (
     CROSS JOIN clock AS c
 ),
 shown AS (
-    SELECT m.zone, m.now_at, m.now_at + to_minutes(m.offset_minutes) AS due_at,
+    SELECT m.zone, m.now_at, m.offset_minutes, m.now_at + to_minutes(m.offset_minutes) AS due_at,
         epoch_us(timezone(m.zone, m.now_at + to_minutes(m.offset_minutes))) // 60000000 AS wall
     FROM minutes AS m
 ),
@@ -202,13 +231,13 @@ reached AS (
     FROM shown AS s
 ),
 walls AS (
-    SELECT r.zone, true AS is_fixed, r.due_at, unnest(generate_series(r.wall_before + 1, r.wall)) AS wall
+    SELECT r.zone, true AS is_fixed, r.due_at, r.offset_minutes, unnest(generate_series(r.wall_before + 1, r.wall)) AS wall
     FROM reached AS r
-    WHERE r.due_at >= r.now_at AND r.wall > r.wall_before
+    WHERE r.offset_minutes >= 0 AND r.wall > r.wall_before
     UNION ALL
-    SELECT r.zone, false, r.due_at, r.wall
+    SELECT r.zone, false, r.due_at, r.offset_minutes, r.wall
     FROM reached AS r
-    WHERE r.due_at >= r.now_at
+    WHERE r.offset_minutes >= 0
 ),
 schedules AS (
     SELECT DISTINCT m.schedule, m.timezone AS zone,
@@ -227,46 +256,59 @@ named AS (
     JOIN crontab_numbers() AS n ON n.schedule = d.schedule AND n.place = 1
 ),
 crontab_times AS (
-    SELECT DISTINCT s.schedule, s.zone, w.due_at
+    SELECT DISTINCT s.schedule, s.zone, w.due_at, 60.0::DOUBLE * w.offset_minutes AS due_in_seconds
     FROM schedules AS s
     JOIN named AS n ON n.schedule = s.schedule
     JOIN walls AS w ON w.zone = s.zone AND w.is_fixed = s.is_fixed AND w.wall = n.wall
 ),
-environments AS (
-    SELECT e.project_id, e.slug, e.environment, e.next_checkin, m.organization_id, m.name, m.owner, m.schedule_type,
-        m.schedule, m.timezone, coalesce(m.checkin_margin, 1) AS checkin_margin, c.now_at
+waiting AS (
+    SELECT m.schedule_type, m.schedule, m.timezone, e.next_checkin, c.now_at, count(*) AS environments
     FROM monitor_environments AS e
     JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
     CROSS JOIN clock AS c
     WHERE m.status <> 'disabled' AND e.next_checkin IS NOT NULL
+    GROUP BY ALL
 ),
 intervals AS (
-    SELECT e.*, string_split(e.schedule, ' ')[1]::BIGINT * CASE string_split(e.schedule, ' ')[2]
+    SELECT w.*, try_cast(string_split(w.schedule, ' ')[1] AS BIGINT) * CASE string_split(w.schedule, ' ')[2]
             WHEN 'minute' THEN 1 WHEN 'hour' THEN 60 END AS step_minutes
-    FROM environments AS e
-    WHERE e.schedule_type = 'interval'
+    FROM waiting AS w
+    WHERE w.schedule_type = 'interval'
 ),
-times AS (
-    SELECT e.project_id, e.slug, e.environment, t.due_at
-    FROM environments AS e
-    JOIN crontab_times AS t ON t.schedule = e.schedule AND t.zone = e.timezone
-    WHERE e.schedule_type = 'crontab' AND t.due_at >= e.next_checkin
-    UNION
-    SELECT i.project_id, i.slug, i.environment, unnest(generate_series(
-            i.next_checkin, i.now_at + INTERVAL 1439 MINUTE, to_minutes(coalesce(i.step_minutes, 2880))
-        ))
+later AS (
+    SELECT i.*, unnest(generate_series(
+            i.next_checkin + to_minutes(i.step_minutes), i.now_at + INTERVAL 1439 MINUTE, to_minutes(i.step_minutes)
+        )) AS due_at
     FROM intervals AS i
-    UNION
-    SELECT e.project_id, e.slug, e.environment, e.next_checkin
-    FROM environments AS e
+    WHERE i.step_minutes IS NOT NULL
 )
-SELECT t.project_id, t.slug, t.environment, e.organization_id, e.name, e.owner, t.due_at,
-    t.due_at + to_minutes(e.checkin_margin) AS missed_at, seconds_between(e.now_at, t.due_at) AS due_in_seconds,
-    e.schedule, e.timezone, a.event_clock, a.published_at, a.age_seconds
-FROM times AS t
-JOIN environments AS e ON e.project_id = t.project_id AND e.slug = t.slug AND e.environment = t.environment
+SELECT w.schedule_type, w.schedule, w.timezone, w.next_checkin, w.environments, w.next_checkin AS due_at,
+    seconds_between(w.now_at, w.next_checkin) AS due_in_seconds
+FROM waiting AS w
+WHERE w.next_checkin >= w.now_at AND w.next_checkin < w.now_at + INTERVAL 24 HOUR
+UNION ALL
+SELECT w.schedule_type, w.schedule, w.timezone, w.next_checkin, w.environments, t.due_at, t.due_in_seconds
+FROM waiting AS w
+JOIN crontab_times AS t ON t.schedule = w.schedule AND t.zone = w.timezone AND t.due_at > w.next_checkin
+WHERE w.schedule_type = 'crontab'
+UNION ALL
+SELECT l.schedule_type, l.schedule, l.timezone, l.next_checkin, l.environments, l.due_at,
+    seconds_between(l.now_at, l.due_at)
+FROM later AS l
+WHERE l.due_at >= l.now_at;
+COMMENT ON MACRO TABLE cronwax_due_times IS
+    'Internal: each scheduled time of the 24 hours from the event clock on, one row for all environments of one schedule that wait for the same time (environments: how many).';
+
+CREATE OR REPLACE VIEW due_runs AS
+SELECT e.project_id, e.slug, e.environment, m.organization_id, m.name, m.owner, t.due_at,
+    t.due_at + to_minutes(coalesce(m.checkin_margin, 1)) AS missed_at, t.due_in_seconds, m.schedule, m.timezone,
+    a.event_clock, a.published_at, a.age_seconds
+FROM monitor_environments AS e
+JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
+JOIN cronwax_due_times() AS t ON t.schedule_type = m.schedule_type AND t.schedule = m.schedule
+    AND t.timezone = m.timezone AND t.next_checkin = e.next_checkin
 CROSS JOIN snapshot_age AS a
-WHERE t.due_at >= e.now_at AND t.due_at < e.now_at + INTERVAL 24 HOUR;
+WHERE m.status <> 'disabled';
 COMMENT ON VIEW due_runs IS
     'Each scheduled time of the 24 hours from the event clock on, one row an environment and time. An interval counts from each message: its times after the next one are what they are if every run comes when it is due. A monitor whose time zone DuckDB does not know has only its next one. Disabled monitors are due at no time.';
 -- keys of due_runs: project_id, slug, environment, organization_id, name, owner, event_clock, published_at, age_seconds
@@ -276,26 +318,62 @@ COMMENT ON COLUMN due_runs.due_in_seconds IS 'Seconds from the event clock to du
 COMMENT ON COLUMN due_runs.schedule IS 'When the job is due, as in monitors.schedule.';
 COMMENT ON COLUMN due_runs.timezone IS 'IANA name of the time zone that the schedule is read in.';
 
+-- Of what is past, the times are those of runs.due_at: only of environments that have both misses and runs ahead of their
+-- time, it is looked at what came before.
 CREATE OR REPLACE VIEW collisions AS
-WITH past AS (
-    SELECT epoch_us(r.due_at) // 60000000 AS minute, count(DISTINCT (r.project_id, r.slug, r.environment)) AS due
-    FROM runs AS r
-    WHERE r.due_at IS NOT NULL AND r.due_at < event_clock()
-    GROUP BY ALL
+WITH ahead AS (
+    SELECT c.project_id, c.slug, c.environment
+    FROM check_ins AS c
+    WHERE c.date_added < c.expected_time AND NOT never_began(c.status, c.date_added, c.expected_time)
+    INTERSECT
+    SELECT c.project_id, c.slug, c.environment
+    FROM check_ins AS c
+    WHERE c.status IN ('missed', 'unknown')
+),
+ordered AS (
+    SELECT c.project_id, c.slug, c.environment, c.expected_time,
+        c.date_added < c.expected_time AND NOT never_began(c.status, c.date_added, c.expected_time) AS is_ahead,
+        lag(never_began(c.status, c.date_added, c.expected_time)) OVER by_start AS follows_absence,
+        lag(c.date_added) OVER by_start AS absent_at
+    FROM check_ins AS c
+    SEMI JOIN ahead AS a ON a.project_id = c.project_id AND a.slug = c.slug AND a.environment = c.environment
+    WINDOW by_start AS (
+        PARTITION BY c.project_id, c.slug, c.environment
+        ORDER BY c.date_added, NOT never_began(c.status, c.date_added, c.expected_time), c.check_in_id
+    )
+),
+due AS (
+    SELECT c.project_id, c.slug, c.environment, c.expected_time AS due_at
+    FROM check_ins AS c
+    ANTI JOIN ahead AS a ON a.project_id = c.project_id AND a.slug = c.slug AND a.environment = c.environment
+    UNION ALL
+    SELECT o.project_id, o.slug, o.environment,
+        CASE WHEN o.is_ahead AND o.follows_absence THEN o.absent_at ELSE o.expected_time END
+    FROM ordered AS o
+),
+due_once AS (
+    SELECT DISTINCT epoch_us(d.due_at) // 60000000 AS minute, d.project_id, d.slug, d.environment
+    FROM due AS d
+    WHERE d.due_at < event_clock()
+),
+past AS (
+    SELECT d.minute, count(*) AS due FROM due_once AS d GROUP BY d.minute
 ),
 future AS (
-    SELECT epoch_us(d.due_at) // 60000000 AS minute, count(*) AS due FROM due_runs AS d GROUP BY ALL
+    SELECT epoch_us(t.due_at) // 60000000 AS minute, sum(t.environments)::BIGINT AS due
+    FROM cronwax_due_times() AS t
+    GROUP BY ALL
 ),
 begun AS (
-    SELECT epoch_us(r.started_at) // 60000000 AS minute, count(*) AS began
-    FROM runs AS r
-    WHERE r.started_at IS NOT NULL
+    SELECT epoch_us(c.date_added) // 60000000 AS minute, count(*) AS began
+    FROM check_ins AS c
+    WHERE NOT never_began(c.status, c.date_added, c.expected_time)
     GROUP BY ALL
 ),
 ended AS (
-    SELECT epoch_us(r.finished_at) // 60000000 AS minute, count(*) AS ended
-    FROM runs AS r
-    WHERE r.finished_at IS NOT NULL
+    SELECT epoch_us(c.date_updated) // 60000000 AS minute, count(*) AS ended
+    FROM check_ins AS c
+    WHERE c.status <> 'in_progress' AND NOT never_began(c.status, c.date_added, c.expected_time)
     GROUP BY ALL
 ),
 joined AS (

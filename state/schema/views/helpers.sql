@@ -28,5 +28,10 @@ END;
 COMMENT ON MACRO final_ms IS
     'Of a check-in: how long the run took, in milliseconds; NULL if its end is not known, as while in progress, and of a time-out that never ended.';
 
+-- A miss that became unknown began at the very time at which it was due; a run begins at some second of it.
+CREATE OR REPLACE MACRO never_began(status, date_added, expected_time) AS
+    status = 'missed' OR (status = 'unknown' AND coalesce(date_added = expected_time, false));
+COMMENT ON MACRO never_began IS 'Of a check-in: true if it stands for a run that never came.';
+
 CREATE OR REPLACE MACRO event_clock() AS (SELECT max(event_clock) FROM snapshot_info);
 COMMENT ON MACRO event_clock IS 'The snapshot''s "now": snapshot_info.event_clock. The wall clock is never asked.';

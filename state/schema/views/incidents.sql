@@ -100,7 +100,8 @@ in_order AS (
         ) AS well_since
     FROM incidents AS i
 )
-SELECT i.project_id, i.slug, i.environment, i.incident_id, g.organization_id, g.name, g.owner,
+SELECT i.project_id, i.slug, i.environment, i.incident_id, m.organization_id, coalesce(h.name, m.name) AS name,
+    CASE WHEN h.name IS NULL THEN m.owner ELSE h.owner END AS owner,
     i.resolving_timestamp IS NULL AS is_open, i.starting_timestamp, i.resolving_timestamp,
     greatest(seconds_between(i.starting_timestamp, coalesce(i.resolving_timestamp, event_clock())), 0) AS lasted_seconds,
     o.opened_at, t.sent_at, coalesce(e.noticed_at, CASE WHEN i.resolving_check_in_id IS NULL THEN i.resolving_timestamp END)
@@ -114,9 +115,9 @@ SELECT i.project_id, i.slug, i.environment, i.incident_id, g.organization_id, g.
     i.resolving_check_in_id, a.event_clock, a.published_at, a.age_seconds, n.acknowledged_at, n.acknowledged_by
 FROM in_order AS i
 CROSS JOIN snapshot_age AS a
-LEFT JOIN config_periods AS g ON g.project_id = i.project_id AND g.slug = i.slug
-    AND i.starting_timestamp >= (CASE g.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE g.began_at END)
-    AND i.starting_timestamp < coalesce(g.ended_at, 'infinity'::TIMESTAMPTZ)
+LEFT JOIN monitors AS m ON m.project_id = i.project_id AND m.slug = i.slug
+LEFT JOIN cronwax_former_configs() AS h ON h.project_id = i.project_id AND h.slug = i.slug
+    AND i.starting_timestamp >= h.covers_from AND i.starting_timestamp < h.covers_until
 LEFT JOIN opened AS o ON o.incident_id = i.incident_id
 LEFT JOIN ended AS e ON e.incident_id = i.incident_id AND e.check_in_id = i.resolving_check_in_id
 LEFT JOIN sent AS t ON t.incident_id = i.incident_id

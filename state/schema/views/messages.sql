@@ -1,20 +1,20 @@
 -- Who keeps people awake, and what could not be processed.
 
 CREATE OR REPLACE VIEW messages_daily AS
-WITH owners AS (
-    SELECT p.project_id, p.slug, p.organization_id, p.name, p.owner,
-        CASE p.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE p.began_at END AS covers_from,
-        coalesce(p.ended_at, 'infinity'::TIMESTAMPTZ) AS covers_until
-    FROM config_periods AS p
+WITH owned AS (
+    SELECT s.project_id, s.slug, s.environment, s.created_at, s.payload_type, m.organization_id,
+        coalesce(h.name, m.name) AS name, CASE WHEN h.name IS NULL THEN m.owner ELSE h.owner END AS owner
+    FROM status_changes AS s
+    LEFT JOIN monitors AS m ON m.project_id = s.project_id AND m.slug = s.slug
+    LEFT JOIN cronwax_former_configs() AS h ON h.project_id = s.project_id AND h.slug = s.slug
+        AND s.created_at >= h.covers_from AND s.created_at < h.covers_until
+    WHERE s.slug IS NOT NULL
 )
-SELECT s.project_id, s.slug, s.environment, g.organization_id, g.name, g.owner, day_of(s.created_at) AS day,
-    day_of(event_clock()) - day_of(s.created_at) AS days_ago, count(*) AS messages,
-    count(*) FILTER (WHERE s.payload_type = 'occurrence') AS occurrences,
-    count(*) FILTER (WHERE s.payload_type = 'status_change') AS resolutions
-FROM status_changes AS s
-LEFT JOIN owners AS g ON g.project_id = s.project_id AND g.slug = s.slug
-    AND s.created_at >= g.covers_from AND s.created_at < g.covers_until
-WHERE s.slug IS NOT NULL
+SELECT o.project_id, o.slug, o.environment, o.organization_id, o.name, o.owner, day_of(o.created_at) AS day,
+    day_of(event_clock()) - day_of(o.created_at) AS days_ago, count(*) AS messages,
+    count(*) FILTER (WHERE o.payload_type = 'occurrence') AS occurrences,
+    count(*) FILTER (WHERE o.payload_type = 'status_change') AS resolutions
+FROM owned AS o
 GROUP BY ALL;
 COMMENT ON VIEW messages_daily IS
     'How many messages were sent about each environment on each day: noise over any range and group is a sum.';

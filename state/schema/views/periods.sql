@@ -170,12 +170,26 @@ COMMENT ON COLUMN incident_acknowledgements.note IS 'What they said.';
 
 -- By the owner then, as the flow judges it. The pieces of a window touch where a config changed in it.
 CREATE OR REPLACE VIEW maintenance_periods AS
-WITH covered AS (
+WITH changed AS (
+    SELECT h.project_id, h.slug, max(h.replaced_at) AS changed_at FROM monitor_config_history AS h GROUP BY ALL
+),
+held AS (
+    SELECT m.project_id, m.slug, m.organization_id, m.name, m.owner,
+        coalesce(h.changed_at, '-infinity'::TIMESTAMPTZ) AS held_from, 'infinity'::TIMESTAMPTZ AS held_until
+    FROM monitors AS m
+    LEFT JOIN changed AS h ON h.project_id = m.project_id AND h.slug = m.slug
+    UNION ALL
+    SELECT m.project_id, m.slug, m.organization_id, coalesce(h.name, m.name),
+        CASE WHEN h.name IS NULL THEN m.owner ELSE h.owner END, h.covers_from, h.covers_until
+    FROM cronwax_former_configs() AS h
+    JOIN monitors AS m ON m.project_id = h.project_id AND m.slug = h.slug
+),
+covered AS (
     SELECT s.silence_id, e.project_id, e.slug, e.environment, g.organization_id, g.name, g.owner,
-        greatest(s.announced_at, CASE g.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE g.began_at END) AS covers_from,
-        least(coalesce(s.ended_at, 'infinity'::TIMESTAMPTZ), coalesce(g.ended_at, 'infinity'::TIMESTAMPTZ)) AS covers_until
+        greatest(s.announced_at, g.held_from) AS covers_from,
+        least(coalesce(s.ended_at, 'infinity'::TIMESTAMPTZ), g.held_until) AS covers_until
     FROM silences AS s
-    JOIN config_periods AS g ON g.organization_id = s.organization_id
+    JOIN held AS g ON g.organization_id = s.organization_id
         AND (s.project_id IS NULL OR g.project_id = s.project_id)
         AND (s.slug IS NULL OR g.slug GLOB s.slug)
         AND (s.owner IS NULL OR coalesce(g.owner, '') GLOB s.owner)
@@ -198,108 +212,120 @@ COMMENT ON COLUMN maintenance_periods.silence_id IS 'The maintenance (silences.s
 COMMENT ON COLUMN maintenance_periods.began_at IS 'From here.';
 COMMENT ON COLUMN maintenance_periods.ended_at IS 'To here.';
 
--- What an environment was, from edge to edge. Everything that begins or ends is an edge: +1 or -1 to what it switches.
-CREATE OR REPLACE VIEW state_periods AS
+-- What an environment was. Everything that begins or ends is an edge: +1 or -1 to what it switches. What is switched on is
+-- counted in one number, nine bits each, as sums over edges are what costs: there (1), known (2^9), failing (2^18), blind
+-- (2^27), disabled (2^36), muted (2^45), in maintenance (2^54).
+CREATE OR REPLACE MACRO cronwax_eventful_periods() AS TABLE
 WITH clock AS (
     SELECT max(s.event_clock) AS now_at FROM snapshot_info AS s
 ),
-first_runs AS (
-    SELECT c.project_id, c.slug, c.environment, min(c.date_added) AS first_run
-    FROM check_ins AS c
-    WHERE c.expected_time IS NULL
-    GROUP BY ALL
-),
-first_failures AS (
-    SELECT i.project_id, i.slug, i.environment, min(i.starting_timestamp) AS first_failure
-    FROM incidents AS i
-    GROUP BY ALL
-),
 known AS (
-    SELECT e.project_id, e.slug, e.environment, m.created_at, CASE
-            WHEN e.status = 'active' AND f.first_failure IS NULL THEN NULL
-            ELSE least(coalesce(r.first_run, m.created_at), f.first_failure)
-        END AS known_at
-    FROM monitor_environments AS e
-    JOIN monitors AS m ON m.project_id = e.project_id AND m.slug = e.slug
-    LEFT JOIN first_runs AS r
-        ON r.project_id = e.project_id AND r.slug = e.slug AND r.environment = e.environment
-    LEFT JOIN first_failures AS f
-        ON f.project_id = e.project_id AND f.slug = e.slug AND f.environment = e.environment
+    SELECT k.project_id, k.slug, k.environment, make_timestamptz(k.starts_us) AS starts, make_timestamptz(k.known_us) AS known
+    FROM cronwax_known_environments() AS k
+    WHERE k.is_eventful
+),
+places AS (
+    SELECT p.project_id, p.slug, p.environment
+    FROM monitor_environments AS p
+    SEMI JOIN cronwax_eventful_monitors() AS e ON e.project_id = p.project_id AND e.slug = p.slug
 ),
 spans AS (
-    SELECT k.project_id, k.slug, k.environment, least(k.created_at, k.known_at) AS starts, NULL::TIMESTAMPTZ AS ends,
-        1 AS there, 0 AS known, 0 AS failing, 0 AS blind, 0 AS disabled, 0 AS muted, 0 AS maintained
+    SELECT k.project_id, k.slug, k.environment, unnest([k.starts, k.known]) AS starts, NULL::TIMESTAMPTZ AS ends,
+        unnest([1, 512])::BIGINT AS switched
     FROM known AS k
-    UNION ALL
-    SELECT k.project_id, k.slug, k.environment, k.known_at, NULL, 0, 1, 0, 0, 0, 0, 0
-    FROM known AS k
-    WHERE k.known_at IS NOT NULL
     UNION ALL
     SELECT i.project_id, i.slug, i.environment, i.starting_timestamp,
         CASE WHEN i.resolving_timestamp IS NOT NULL THEN greatest(i.starting_timestamp, i.resolving_timestamp) END,
-        0, 0, 1, 0, 0, 0, 0
+        262144
     FROM incidents AS i
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, s.start, s."end", 0, 0, 0, 1, 0, 0, 0
-    FROM known AS k
-    CROSS JOIN system_incident_spans AS s
+    SELECT p.project_id, p.slug, p.environment, s.start, s."end", 134217728
+    FROM places AS p
+    CROSS JOIN internal.system_incident_spans AS s
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, d.began_at, d.ended_at, 0, 0, 0, 0, 1, 0, 0
-    FROM known AS k
-    JOIN disabled_periods AS d ON d.project_id = k.project_id AND d.slug = k.slug
+    SELECT p.project_id, p.slug, p.environment, d.began_at, d.ended_at, 68719476736
+    FROM places AS p
+    JOIN disabled_periods AS d ON d.project_id = p.project_id AND d.slug = p.slug
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, p.began_at, p.ended_at, 0, 0, 0, 0, 0, 1, 0
-    FROM known AS k
-    JOIN mute_periods AS p ON p.project_id = k.project_id AND p.slug = k.slug
-    WHERE p.environment IS NULL OR p.environment = k.environment
+    SELECT p.project_id, p.slug, p.environment, m.began_at, m.ended_at, 35184372088832
+    FROM places AS p
+    JOIN mute_periods AS m ON m.project_id = p.project_id AND m.slug = p.slug
+    WHERE m.environment IS NULL OR m.environment = p.environment
     UNION ALL
-    SELECT k.project_id, k.slug, k.environment, h.replaced_at, NULL, 0, 0, 0, 0, 0, 0, 0
-    FROM known AS k
-    JOIN monitor_config_history AS h ON h.project_id = k.project_id AND h.slug = k.slug
+    SELECT p.project_id, p.slug, p.environment, h.replaced_at, NULL, 0
+    FROM places AS p
+    JOIN monitor_config_history AS h ON h.project_id = p.project_id AND h.slug = p.slug
     UNION ALL
-    SELECT w.project_id, w.slug, w.environment, w.began_at, w.ended_at, 0, 0, 0, 0, 0, 0, 1
+    SELECT w.project_id, w.slug, w.environment, w.began_at, w.ended_at, 18014398509481984
     FROM maintenance_periods AS w
+    CROSS JOIN clock AS c
+    WHERE w.began_at < c.now_at
 ),
 edges AS (
-    SELECT s.project_id, s.slug, s.environment, s.starts AS moment, s.there, s.known, s.failing, s.blind, s.disabled, s.muted,
-        s.maintained
-    FROM spans AS s
+    SELECT s.project_id, s.slug, s.environment, s.starts AS moment, s.switched FROM spans AS s WHERE s.starts IS NOT NULL
     UNION ALL
-    SELECT s.project_id, s.slug, s.environment, s.ends, -s.there, -s.known, -s.failing, -s.blind, -s.disabled, -s.muted,
-        -s.maintained
-    FROM spans AS s
-    WHERE s.ends IS NOT NULL
+    SELECT s.project_id, s.slug, s.environment, s.ends, -s.switched FROM spans AS s WHERE s.ends IS NOT NULL
 ),
 switched AS (
-    SELECT e.project_id, e.slug, e.environment, e.moment AS began_at,
-        lead(e.moment) OVER (PARTITION BY e.project_id, e.slug, e.environment ORDER BY e.moment) AS changed_at,
-        sum(e.there) OVER up_to AS there, sum(e.known) OVER up_to AS known, sum(e.failing) OVER up_to AS failing,
-        sum(e.blind) OVER up_to AS blind, sum(e.disabled) OVER up_to AS disabled, sum(e.muted) OVER up_to AS muted,
-        sum(e.maintained) OVER up_to AS maintained
+    SELECT e.project_id, e.slug, e.environment, e.moment AS began_at, lead(e.moment) OVER up_to AS changed_at,
+        (sum(e.switched) OVER up_to)::BIGINT AS switched
     FROM edges AS e
     WINDOW up_to AS (PARTITION BY e.project_id, e.slug, e.environment ORDER BY e.moment)
 ),
 periods AS (
     SELECT s.project_id, s.slug, s.environment, s.began_at, least(s.changed_at, c.now_at) AS ended_at,
         CASE
-            WHEN s.disabled > 0 THEN 'disabled'
-            WHEN s.maintained > 0 THEN 'maintenance'
-            WHEN s.failing > 0 THEN 'failing'
-            WHEN s.known = 0 THEN 'unknown'
-            WHEN s.blind > 0 THEN 'blind'
+            WHEN (s.switched >> 36) & 511 > 0 THEN 'disabled'
+            WHEN (s.switched >> 54) & 511 > 0 THEN 'maintenance'
+            WHEN (s.switched >> 18) & 511 > 0 THEN 'failing'
+            WHEN (s.switched >> 9) & 511 = 0 THEN 'unknown'
+            WHEN (s.switched >> 27) & 511 > 0 THEN 'blind'
             ELSE 'ok'
         END AS state,
-        s.muted > 0 AS is_muted
+        (s.switched >> 45) & 511 > 0 AS is_muted
     FROM switched AS s
     CROSS JOIN clock AS c
-    WHERE c.now_at IS NOT NULL AND s.there > 0 AND s.began_at < least(s.changed_at, c.now_at)
+    WHERE c.now_at IS NOT NULL AND s.switched & 511 > 0 AND s.began_at < least(s.changed_at, c.now_at)
 )
-SELECT p.project_id, p.slug, p.environment, g.organization_id, g.name, g.owner, p.state, p.is_muted, p.began_at,
-    p.ended_at, seconds_between(p.began_at, p.ended_at) AS lasted_seconds
+SELECT p.project_id, p.slug, p.environment, m.organization_id, coalesce(f.name, m.name) AS name,
+    CASE WHEN f.name IS NULL THEN m.owner ELSE f.owner END AS owner, p.state, p.is_muted, p.began_at, p.ended_at
 FROM periods AS p
-JOIN config_periods AS g ON g.project_id = p.project_id AND g.slug = p.slug
-    AND p.began_at >= (CASE g.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE g.began_at END)
-    AND p.began_at < coalesce(g.ended_at, 'infinity'::TIMESTAMPTZ);
+JOIN monitors AS m ON m.project_id = p.project_id AND m.slug = p.slug
+LEFT JOIN cronwax_former_configs() AS f ON f.project_id = p.project_id AND f.slug = p.slug
+    AND p.began_at >= f.covers_from AND p.began_at < f.covers_until;
+COMMENT ON MACRO TABLE cronwax_eventful_periods IS 'Internal: state_periods of the monitors of eventful_monitors.';
+
+CREATE OR REPLACE VIEW state_periods AS
+WITH clock AS (
+    SELECT epoch_us(max(s.event_clock)) AS now_us FROM snapshot_info AS s
+),
+phases AS (
+    SELECT s.begins_us, s.ends_us, CASE WHEN s.is_blind THEN 'blind' ELSE 'ok' END AS state
+    FROM cronwax_blind_stretches() AS s
+    UNION ALL
+    SELECT NULL, NULL, 'unknown'
+),
+quiet AS (
+    SELECT k.project_id, k.slug, k.environment, k.organization_id, k.name, k.owner, p.state,
+        CASE
+            WHEN p.state = 'unknown' THEN k.starts_us
+            WHEN k.known_us IS NOT NULL THEN greatest(k.known_us, p.begins_us)
+        END AS began_us,
+        CASE WHEN p.state = 'unknown' THEN least(k.known_us, c.now_us) ELSE least(p.ends_us, c.now_us) END AS ended_us
+    FROM cronwax_known_environments() AS k
+    CROSS JOIN phases AS p
+    CROSS JOIN clock AS c
+    WHERE NOT k.is_eventful AND c.now_us IS NOT NULL
+)
+SELECT q.project_id, q.slug, q.environment, q.organization_id, q.name, q.owner, q.state, false AS is_muted,
+    make_timestamptz(q.began_us) AS began_at, make_timestamptz(q.ended_us) AS ended_at,
+    (q.ended_us - q.began_us) / 1000000 AS lasted_seconds
+FROM quiet AS q
+WHERE q.began_us < q.ended_us
+UNION ALL
+SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.state, p.is_muted, p.began_at,
+    p.ended_at, seconds_between(p.began_at, p.ended_at)
+FROM cronwax_eventful_periods() AS p;
 COMMENT ON VIEW state_periods IS
     'What each environment was, from when to when, up to the event clock: what uptime and uptime_daily add up. A period ends where state, mute, owner or config changes.';
 -- keys of state_periods: project_id, slug, environment, organization_id

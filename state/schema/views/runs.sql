@@ -1,10 +1,8 @@
 -- How long jobs run, how late they begin, and which of their runs nobody asked for.
 
--- A miss that became unknown began at the very time at which it was due; a run begins at some second of it.
 CREATE OR REPLACE VIEW runs AS
 WITH known AS (
-    SELECT c.*, c.status = 'missed' OR (c.status = 'unknown' AND coalesce(c.date_added = c.expected_time, false))
-            AS is_absent,
+    SELECT c.*, never_began(c.status, c.date_added, c.expected_time) AS is_absent,
         final_ms(c.status, c.duration_ms, c.date_added, c.date_updated) AS took_ms,
         CASE WHEN c.status <> 'in_progress' THEN c.date_updated END AS ended_at
     FROM check_ins AS c
@@ -26,25 +24,37 @@ due AS (
         END AS due_at
     FROM ordered AS o
 ),
-owners AS (
-    SELECT p.project_id, p.slug, p.organization_id, p.name, p.owner, z.name AS zone,
-        CASE p.number WHEN 1 THEN '-infinity'::TIMESTAMPTZ ELSE p.began_at END AS covers_from,
-        coalesce(p.ended_at, 'infinity'::TIMESTAMPTZ) AS covers_until
-    FROM config_periods AS p
-    LEFT JOIN pg_timezone_names() AS z ON z.name = p.timezone
+holders AS (
+    SELECT m.project_id, m.slug, m.organization_id, m.name, m.owner, z.name AS zone
+    FROM monitors AS m
+    LEFT JOIN pg_timezone_names() AS z ON z.name = m.timezone
+),
+former AS (
+    SELECT h.*, z.name AS zone
+    FROM cronwax_former_configs() AS h
+    LEFT JOIN pg_timezone_names() AS z ON z.name = h.timezone
+),
+owned AS (
+    SELECT d.*, m.organization_id, coalesce(h.name, m.name) AS name,
+        CASE WHEN h.name IS NULL THEN m.owner ELSE h.owner END AS owner,
+        CASE WHEN h.slug IS NULL THEN m.zone ELSE h.zone END AS zone
+    FROM due AS d
+    LEFT JOIN holders AS m ON m.project_id = d.project_id AND m.slug = d.slug
+    LEFT JOIN former AS h ON h.project_id = d.project_id AND h.slug = d.slug
+        AND d.date_added >= h.covers_from AND d.date_added < h.covers_until
 ),
 resolving AS (
     SELECT d.project_id, d.slug, d.environment, d.check_in_id, d.incident_id
     FROM run_decisions AS d
     WHERE d.verdict = 'success' AND d.incident_id IS NOT NULL
 )
-SELECT r.project_id, r.slug, r.environment, r.check_in_id, g.organization_id, g.name, g.owner, r.status,
+SELECT r.project_id, r.slug, r.environment, r.check_in_id, r.organization_id, r.name, r.owner, r.status,
     r.status IN ('error', 'missed', 'timeout') AS is_failure, r.due_at,
     CASE WHEN NOT r.is_absent THEN r.date_added END AS started_at,
     CASE WHEN NOT r.is_absent THEN r.ended_at END AS finished_at,
     day_of(r.date_added) AS day,
     CASE WHEN NOT r.is_absent THEN make_timestamp(epoch_us(r.date_added)) END AS started_utc,
-    CASE WHEN NOT r.is_absent AND g.zone IS NOT NULL THEN timezone(g.zone, r.date_added) END AS started_local,
+    CASE WHEN NOT r.is_absent AND r.zone IS NOT NULL THEN timezone(r.zone, r.date_added) END AS started_local,
     CASE
         WHEN NOT r.is_absent AND r.date_added > r.due_at - INTERVAL 1 MINUTE
             THEN greatest(seconds_between(r.due_at, r.date_added), 0)
@@ -54,9 +64,7 @@ SELECT r.project_id, r.slug, r.environment, r.check_in_id, g.organization_id, g.
     coalesce(f.incident_id, s.incident_id) AS incident_id,
     CASE WHEN r.status IN ('error', 'missed', 'timeout') AND coalesce(f.incident_id, s.incident_id) IS NULL
         THEN coalesce(f.no_incident_because, 'its decision is not kept') END AS no_incident_because
-FROM due AS r
-LEFT JOIN owners AS g ON g.project_id = r.project_id AND g.slug = r.slug
-    AND r.date_added >= g.covers_from AND r.date_added < g.covers_until
+FROM owned AS r
 LEFT JOIN incident_failures AS f ON f.project_id = r.project_id AND f.slug = r.slug AND f.environment = r.environment
     AND f.check_in_id = r.check_in_id
 LEFT JOIN resolving AS s ON s.project_id = r.project_id AND s.slug = r.slug AND s.environment = r.environment
@@ -120,14 +128,19 @@ COMMENT ON COLUMN runs_daily.max_duration_seconds IS 'How long the longest of th
 COMMENT ON COLUMN runs_daily.overlapping_runs IS 'How many began while a run before was still going on.';
 
 CREATE OR REPLACE VIEW concurrency AS
-WITH turns AS (
-    SELECT r.started_at AS moment, 1 AS turn
-    FROM runs AS r
-    WHERE r.started_at < coalesce(r.finished_at, 'infinity'::TIMESTAMPTZ)
+WITH started AS (
+    SELECT c.date_added AS began_at, CASE WHEN c.status <> 'in_progress' THEN c.date_updated END AS ended_at
+    FROM check_ins AS c
+    WHERE NOT never_began(c.status, c.date_added, c.expected_time)
+),
+turns AS (
+    SELECT s.began_at AS moment, 1 AS turn
+    FROM started AS s
+    WHERE s.began_at < coalesce(s.ended_at, 'infinity'::TIMESTAMPTZ)
     UNION ALL
-    SELECT r.finished_at, -1
-    FROM runs AS r
-    WHERE r.started_at < r.finished_at
+    SELECT s.ended_at, -1
+    FROM started AS s
+    WHERE s.began_at < s.ended_at
 ),
 counted AS (
     SELECT t.moment, t.turn, sum(t.turn) OVER (ORDER BY t.moment, t.turn ROWS UNBOUNDED PRECEDING) AS running
@@ -190,36 +203,53 @@ COMMENT ON COLUMN run_durations.trend IS
     'p50_ms divided by p50_ms_before: 1.2 is 20 % slower than before. NULL without runs before.';
 COMMENT ON COLUMN run_durations.timeouts IS 'How many runs of the 7 days timed out, whether their end came later or never did.';
 
--- Most runs are held against their own expected time. Only of environments with a run ahead of it is looked at what
--- came before, up to 31 days back: for as long as the flow itself owes misses.
+-- Most runs are held against their own expected time. Only of environments with runs ahead of it, and with misses, it is
+-- looked at what came before, up to 31 days back: for as long as the flow itself owes misses.
 CREATE OR REPLACE MACRO lateness(from_time, to_time) AS TABLE
-WITH cronwax_near AS (
-    SELECT cronwax_scan.*, cronwax_scan.cronwax_date_added >= from_time::TIMESTAMPTZ AS cronwax_is_meant
+WITH cronwax_runs AS (
+    SELECT cronwax_scan.*
     FROM (
         SELECT c.project_id AS cronwax_project_id, c.slug AS cronwax_slug, c.environment AS cronwax_environment,
             c.check_in_id AS cronwax_check_in_id, c.date_added AS cronwax_date_added,
-            c.expected_time AS cronwax_expected_time,
-            c.status = 'missed' OR (c.status = 'unknown' AND coalesce(c.date_added = c.expected_time, false))
-                AS cronwax_is_absent
+            c.expected_time AS cronwax_expected_time
         FROM check_ins AS c
+        WHERE NOT never_began(c.status, c.date_added, c.expected_time)
+    ) AS cronwax_scan
+    WHERE cronwax_scan.cronwax_date_added >= from_time::TIMESTAMPTZ
+        AND cronwax_scan.cronwax_date_added < to_time::TIMESTAMPTZ
+),
+cronwax_missed AS (
+    SELECT DISTINCT cronwax_scan.cronwax_project_id, cronwax_scan.cronwax_slug, cronwax_scan.cronwax_environment
+    FROM (
+        SELECT c.project_id AS cronwax_project_id, c.slug AS cronwax_slug, c.environment AS cronwax_environment,
+            c.date_added AS cronwax_date_added
+        FROM check_ins AS c
+        WHERE c.status IN ('missed', 'unknown')
     ) AS cronwax_scan
     WHERE cronwax_scan.cronwax_date_added >= from_time::TIMESTAMPTZ - INTERVAL 744 HOUR
         AND cronwax_scan.cronwax_date_added < to_time::TIMESTAMPTZ
 ),
-cronwax_runs AS (
-    SELECT cronwax_n.* FROM cronwax_near AS cronwax_n WHERE cronwax_n.cronwax_is_meant AND NOT cronwax_n.cronwax_is_absent
-),
 cronwax_ahead AS (
     SELECT DISTINCT cronwax_r.cronwax_project_id, cronwax_r.cronwax_slug, cronwax_r.cronwax_environment
     FROM cronwax_runs AS cronwax_r
+    JOIN cronwax_missed AS cronwax_m ON cronwax_m.cronwax_project_id = cronwax_r.cronwax_project_id
+        AND cronwax_m.cronwax_slug = cronwax_r.cronwax_slug
+        AND cronwax_m.cronwax_environment = cronwax_r.cronwax_environment
     WHERE cronwax_r.cronwax_date_added < cronwax_r.cronwax_expected_time
 ),
 cronwax_around AS (
-    SELECT cronwax_n.*
-    FROM cronwax_near AS cronwax_n
-    JOIN cronwax_ahead AS cronwax_a ON cronwax_a.cronwax_project_id = cronwax_n.cronwax_project_id
-        AND cronwax_a.cronwax_slug = cronwax_n.cronwax_slug
-        AND cronwax_a.cronwax_environment = cronwax_n.cronwax_environment
+    SELECT cronwax_scan.*
+    FROM (
+        SELECT c.project_id AS cronwax_project_id, c.slug AS cronwax_slug, c.environment AS cronwax_environment,
+            c.check_in_id AS cronwax_check_in_id, c.date_added AS cronwax_date_added,
+            never_began(c.status, c.date_added, c.expected_time) AS cronwax_is_absent
+        FROM check_ins AS c
+    ) AS cronwax_scan
+    JOIN cronwax_ahead AS cronwax_a ON cronwax_a.cronwax_project_id = cronwax_scan.cronwax_project_id
+        AND cronwax_a.cronwax_slug = cronwax_scan.cronwax_slug
+        AND cronwax_a.cronwax_environment = cronwax_scan.cronwax_environment
+    WHERE cronwax_scan.cronwax_date_added >= from_time::TIMESTAMPTZ - INTERVAL 744 HOUR
+        AND cronwax_scan.cronwax_date_added < to_time::TIMESTAMPTZ
 ),
 cronwax_before AS (
     SELECT cronwax_n.cronwax_project_id, cronwax_n.cronwax_slug, cronwax_n.cronwax_environment,
@@ -233,14 +263,19 @@ cronwax_before AS (
 ),
 cronwax_due AS (
     SELECT cronwax_r.cronwax_project_id, cronwax_r.cronwax_slug, cronwax_r.cronwax_environment,
-        cronwax_r.cronwax_date_added,
-        CASE WHEN cronwax_b.cronwax_follows_absence AND cronwax_r.cronwax_date_added < cronwax_r.cronwax_expected_time
-            THEN cronwax_b.cronwax_absent_at ELSE cronwax_r.cronwax_expected_time END AS cronwax_due_at
+        cronwax_r.cronwax_date_added, cronwax_r.cronwax_expected_time AS cronwax_due_at
+    FROM cronwax_runs AS cronwax_r
+    WHERE cronwax_r.cronwax_date_added >= cronwax_r.cronwax_expected_time
+    UNION ALL
+    SELECT cronwax_r.cronwax_project_id, cronwax_r.cronwax_slug, cronwax_r.cronwax_environment,
+        cronwax_r.cronwax_date_added, coalesce(cronwax_b.cronwax_absent_at, cronwax_r.cronwax_expected_time)
     FROM cronwax_runs AS cronwax_r
     LEFT JOIN cronwax_before AS cronwax_b ON cronwax_b.cronwax_project_id = cronwax_r.cronwax_project_id
         AND cronwax_b.cronwax_slug = cronwax_r.cronwax_slug
         AND cronwax_b.cronwax_environment = cronwax_r.cronwax_environment
         AND cronwax_b.cronwax_check_in_id = cronwax_r.cronwax_check_in_id
+        AND cronwax_b.cronwax_follows_absence
+    WHERE cronwax_r.cronwax_date_added < cronwax_r.cronwax_expected_time
 ),
 cronwax_late AS (
     SELECT d.cronwax_project_id AS project_id, d.cronwax_slug AS slug, d.cronwax_environment AS environment,

@@ -108,7 +108,7 @@ cronwax_parts AS (
         epoch_us(least(p.ended_at, cronwax_b.cronwax_to)) - epoch_us(greatest(p.began_at, cronwax_b.cronwax_from))
             AS cronwax_us
     FROM cronwax_bounds AS cronwax_b
-    JOIN state_periods AS p
+    JOIN cronwax_eventful_periods() AS p
         ON p.began_at < cronwax_b.cronwax_to AND p.ended_at > coalesce(cronwax_b.cronwax_from, '-infinity'::TIMESTAMPTZ)
 ),
 cronwax_sums AS (
@@ -124,7 +124,7 @@ cronwax_sums AS (
     FROM cronwax_parts AS cronwax_p
     GROUP BY ALL
 ),
-cronwax_ends AS (
+cronwax_outages AS (
     SELECT i.project_id AS cronwax_project, i.slug AS cronwax_slug, i.environment AS cronwax_environment,
         i.incident_id AS cronwax_incident, i.starting_timestamp AS cronwax_starts,
         CASE WHEN i.resolving_timestamp IS NULL THEN 'infinity'::TIMESTAMPTZ
@@ -135,7 +135,7 @@ cronwax_spans AS (
     SELECT cronwax_i.*, greatest(cronwax_i.cronwax_starts, cronwax_b.cronwax_from) AS cronwax_opened,
         least(cronwax_i.cronwax_ends, cronwax_b.cronwax_to) AS cronwax_closed
     FROM cronwax_bounds AS cronwax_b
-    JOIN cronwax_ends AS cronwax_i ON cronwax_i.cronwax_starts < cronwax_b.cronwax_to
+    JOIN cronwax_outages AS cronwax_i ON cronwax_i.cronwax_starts < cronwax_b.cronwax_to
         AND cronwax_i.cronwax_ends > coalesce(cronwax_b.cronwax_from, '-infinity'::TIMESTAMPTZ)
 ),
 cronwax_hidden AS (
@@ -152,6 +152,60 @@ cronwax_incidents AS (
     WHERE cronwax_h.cronwax_incident IS NULL
     GROUP BY ALL
 ),
+cronwax_places AS (
+    SELECT e.project_id AS cronwax_project, e.slug AS cronwax_slug, e.environment AS cronwax_environment
+    FROM monitor_environments AS e
+    SEMI JOIN cronwax_eventful_monitors() AS v ON v.project_id = e.project_id AND v.slug = e.slug
+),
+cronwax_eventful AS (
+    SELECT cronwax_e.*, coalesce(cronwax_s.cronwax_ok, 0) AS cronwax_ok,
+        coalesce(cronwax_s.cronwax_failing, 0) AS cronwax_failing, coalesce(cronwax_s.cronwax_blind, 0) AS cronwax_blind,
+        coalesce(cronwax_s.cronwax_disabled, 0) AS cronwax_disabled,
+        coalesce(cronwax_s.cronwax_maintenance, 0) AS cronwax_maintenance,
+        coalesce(cronwax_s.cronwax_muted, 0) AS cronwax_muted, coalesce(cronwax_i.cronwax_number, 0) AS cronwax_number
+    FROM cronwax_places AS cronwax_e
+    LEFT JOIN cronwax_sums AS cronwax_s ON cronwax_s.cronwax_project = cronwax_e.cronwax_project
+        AND cronwax_s.cronwax_slug = cronwax_e.cronwax_slug
+        AND cronwax_s.cronwax_environment = cronwax_e.cronwax_environment
+    LEFT JOIN cronwax_incidents AS cronwax_i ON cronwax_i.cronwax_project = cronwax_e.cronwax_project
+        AND cronwax_i.cronwax_slug = cronwax_e.cronwax_slug
+        AND cronwax_i.cronwax_environment = cronwax_e.cronwax_environment
+),
+-- The quiet ones were well from when they are known, or from the beginning of the time that is asked for, to its end.
+cronwax_ends AS (
+    SELECT cronwax_b.cronwax_us, coalesce(epoch_us(cronwax_b.cronwax_from), 0) AS cronwax_from_us,
+        epoch_us(cronwax_b.cronwax_to) AS cronwax_to_us,
+        cronwax_t.blind_before_us + CASE WHEN cronwax_t.is_blind THEN epoch_us(cronwax_b.cronwax_to) - cronwax_t.begins_us
+            ELSE 0 END AS cronwax_blind_us
+    FROM cronwax_bounds AS cronwax_b
+    JOIN cronwax_blind_stretches() AS cronwax_t
+        ON cronwax_t.begins_us <= epoch_us(cronwax_b.cronwax_to) AND cronwax_t.ends_us > epoch_us(cronwax_b.cronwax_to)
+),
+cronwax_begun AS (
+    SELECT cronwax_k.project_id AS cronwax_project, cronwax_k.slug AS cronwax_slug,
+        cronwax_k.environment AS cronwax_environment, greatest(cronwax_k.known_us, cronwax_b.cronwax_from_us) AS cronwax_begins,
+        cronwax_b.cronwax_to_us, cronwax_b.cronwax_blind_us
+    FROM cronwax_ends AS cronwax_b
+    CROSS JOIN cronwax_known_environments() AS cronwax_k
+    WHERE NOT cronwax_k.is_eventful AND cronwax_k.known_us < cronwax_b.cronwax_to_us
+        AND cronwax_b.cronwax_from_us < cronwax_b.cronwax_to_us
+),
+cronwax_quiet AS (
+    SELECT cronwax_q.cronwax_project, cronwax_q.cronwax_slug, cronwax_q.cronwax_environment,
+        cronwax_q.cronwax_to_us - cronwax_q.cronwax_begins AS cronwax_known,
+        cronwax_q.cronwax_blind_us - cronwax_t.blind_before_us
+            - CASE WHEN cronwax_t.is_blind THEN cronwax_q.cronwax_begins - cronwax_t.begins_us ELSE 0 END AS cronwax_blind
+    FROM cronwax_begun AS cronwax_q
+    JOIN cronwax_blind_stretches() AS cronwax_t
+        ON cronwax_t.begins_us <= cronwax_q.cronwax_begins AND cronwax_t.ends_us > cronwax_q.cronwax_begins
+),
+cronwax_measured AS (
+    SELECT cronwax_e.* FROM cronwax_eventful AS cronwax_e
+    UNION ALL
+    SELECT cronwax_q.cronwax_project, cronwax_q.cronwax_slug, cronwax_q.cronwax_environment,
+        cronwax_q.cronwax_known - cronwax_q.cronwax_blind, 0, cronwax_q.cronwax_blind, 0, 0, 0, 0
+    FROM cronwax_quiet AS cronwax_q
+),
 cronwax_all AS (
     SELECT e.project_id AS cronwax_project, e.slug AS cronwax_slug, e.environment AS cronwax_environment,
         m.organization_id AS cronwax_organization, m.name AS cronwax_name, m.owner AS cronwax_owner
@@ -166,15 +220,12 @@ cronwax_figures AS (
         greatest(coalesce(cronwax_s.cronwax_blind, 0), coalesce(cronwax_b.cronwax_us, 0)
             - coalesce(cronwax_s.cronwax_ok, 0) - coalesce(cronwax_s.cronwax_failing, 0)
             - coalesce(cronwax_s.cronwax_disabled, 0) - coalesce(cronwax_s.cronwax_maintenance, 0)) AS cronwax_unknown,
-        coalesce(cronwax_i.cronwax_number, 0) AS cronwax_number
+        coalesce(cronwax_s.cronwax_number, 0) AS cronwax_number
     FROM cronwax_all AS cronwax_e
     LEFT JOIN cronwax_bounds AS cronwax_b ON true
-    LEFT JOIN cronwax_sums AS cronwax_s ON cronwax_s.cronwax_project = cronwax_e.cronwax_project
+    LEFT JOIN cronwax_measured AS cronwax_s ON cronwax_s.cronwax_project = cronwax_e.cronwax_project
         AND cronwax_s.cronwax_slug = cronwax_e.cronwax_slug
         AND cronwax_s.cronwax_environment = cronwax_e.cronwax_environment
-    LEFT JOIN cronwax_incidents AS cronwax_i ON cronwax_i.cronwax_project = cronwax_e.cronwax_project
-        AND cronwax_i.cronwax_slug = cronwax_e.cronwax_slug
-        AND cronwax_i.cronwax_environment = cronwax_e.cronwax_environment
 )
 SELECT f.cronwax_project AS project_id, f.cronwax_slug AS slug, f.cronwax_environment AS environment,
     to_microseconds(f.cronwax_ok) AS ok, to_microseconds(f.cronwax_failing) AS failing,
@@ -189,37 +240,104 @@ FROM cronwax_figures AS f;
 COMMENT ON MACRO TABLE uptime IS
     'uptime(from_time, to_time): how much of a time each environment was well, one row an environment. failing: an incident was open, counted from its first failing check-in to the beginning of the run that resolved it. unknown: before the first run, nothing has finished yet, or check-ins were being lost (a system incident, while no incident of its own was open: blind_seconds, a part of unknown). ok: the rest. uptime: ok / (ok + failing), 0 to 1, NULL if both are 0. incidents: those open at some time of it. ..._seconds: the same as numbers that every tool can sum. disabled_seconds: the monitor was disabled; maintenance_seconds: it was in a maintenance in which misses do not count; both count as nothing of the others. muted_seconds: the part of all of it in which it was muted. What lies after the event clock does not count. from_time NULL: from the first run on; to_time NULL: to the event clock.';
 
+-- A quiet environment's day is known from when the environment is, to its end or the event clock, less what was blind. Of
+-- the others, days that lie within one period are a row each as they are; what is left of each period, at most its two
+-- ends, is added up by day.
 CREATE OR REPLACE VIEW uptime_daily AS
-WITH days AS (
-    SELECT p.*, unnest(generate_series(
-            day_of(p.began_at)::TIMESTAMP, make_timestamp(epoch_us(p.ended_at) - 1), INTERVAL 1 DAY
-        ))::DATE AS day
-    FROM state_periods AS p
+WITH clock AS (
+    SELECT epoch_us(max(s.event_clock)) AS now_us FROM snapshot_info AS s
 ),
-parts AS (
-    SELECT d.project_id, d.slug, d.environment, d.organization_id, d.name, d.owner, d.day, d.state, d.is_muted,
-        least(epoch_us(d.ended_at), epoch_us((d.day + 1)::TIMESTAMP))
-            - greatest(epoch_us(d.began_at), epoch_us(d.day::TIMESTAMP)) AS lasted_us
+-- A day has a time at which it begins, and one at which it, or what is known of it, ends.
+calendar AS (
+    SELECT unnest(range((SELECT epoch_us(min(m.created_at)) // 86400000000 FROM monitors AS m) - 366,
+            c.now_us // 86400000000 + 1)) AS day_number, c.now_us
+    FROM clock AS c
+),
+days AS (
+    SELECT d.day_number, d.now_us // 86400000000 - d.day_number AS days_ago, d.day_number * 86400000000 AS begins_us,
+        least((d.day_number + 1) * 86400000000, d.now_us) AS ends_us
+    FROM calendar AS d
+),
+dark_days AS (
+    SELECT d.day_number, d.days_ago, d.begins_us, d.ends_us,
+        b.blind_before_us + CASE WHEN b.is_blind THEN d.begins_us - b.begins_us ELSE 0 END AS blind_at_begin,
+        e.blind_before_us + CASE WHEN e.is_blind THEN d.ends_us - e.begins_us ELSE 0 END AS blind_at_end
     FROM days AS d
+    JOIN cronwax_blind_stretches() AS b ON b.begins_us <= d.begins_us AND b.ends_us > d.begins_us
+    JOIN cronwax_blind_stretches() AS e ON e.begins_us <= d.ends_us AND e.ends_us > d.ends_us
+    WHERE d.begins_us < d.ends_us
 ),
-sums AS (
-    SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.day,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'ok'), 0)::BIGINT AS ok_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'failing'), 0)::BIGINT AS failing_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state IN ('unknown', 'blind')), 0)::BIGINT AS unknown_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'blind'), 0)::BIGINT AS blind_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'disabled'), 0)::BIGINT AS disabled_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.state = 'maintenance'), 0)::BIGINT AS maintenance_us,
-        coalesce(sum(p.lasted_us) FILTER (WHERE p.is_muted), 0)::BIGINT AS muted_us
-    FROM parts AS p
-    GROUP BY p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.day
+quiet AS (
+    SELECT k.*, coalesce(b.blind_before_us + CASE WHEN b.is_blind THEN k.known_us - b.begins_us ELSE 0 END, 0) AS blind_at_known
+    FROM cronwax_known_environments() AS k
+    LEFT JOIN cronwax_blind_stretches() AS b ON b.begins_us <= k.known_us AND b.ends_us > k.known_us
+    WHERE NOT k.is_eventful
+),
+quiet_days AS (
+    SELECT q.project_id, q.slug, q.environment, q.organization_id, q.name, q.owner, d.day_number, d.days_ago,
+        d.ends_us - greatest(d.begins_us, q.starts_us) AS there_us,
+        CASE WHEN q.known_us < d.ends_us THEN d.ends_us - greatest(d.begins_us, q.known_us) ELSE 0 END AS known_us,
+        CASE WHEN q.known_us < d.ends_us
+            THEN d.blind_at_end - CASE WHEN q.known_us > d.begins_us THEN q.blind_at_known ELSE d.blind_at_begin END
+            ELSE 0 END AS blind_us
+    FROM quiet AS q
+    JOIN dark_days AS d ON d.ends_us > q.starts_us
+),
+periods AS (
+    SELECT p.*, epoch_us(p.began_at) AS began_us, epoch_us(p.ended_at) AS ended_us,
+        (epoch_us(p.began_at) + 86399999999) // 86400000000 AS first_day, epoch_us(p.ended_at) // 86400000000 AS end_day
+    FROM cronwax_eventful_periods() AS p
+),
+whole AS (
+    SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.state, p.is_muted,
+        unnest(range(p.first_day, p.end_day)) AS day_number
+    FROM periods AS p
+    WHERE p.first_day < p.end_day
+),
+ends AS (
+    SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.state, p.is_muted,
+        p.first_day - 1 AS day_number, least(p.ended_us, p.first_day * 86400000000) - p.began_us AS lasted_us
+    FROM periods AS p
+    WHERE p.began_us < p.first_day * 86400000000
+    UNION ALL
+    SELECT p.project_id, p.slug, p.environment, p.organization_id, p.name, p.owner, p.state, p.is_muted,
+        p.end_day, p.ended_us - p.end_day * 86400000000
+    FROM periods AS p
+    WHERE p.end_day >= p.first_day AND p.ended_us > p.end_day * 86400000000
+),
+eventful_days AS (
+    SELECT e.project_id, e.slug, e.environment, e.organization_id, e.name, e.owner, e.day_number,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.state = 'ok'), 0)::BIGINT AS ok_us,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.state = 'failing'), 0)::BIGINT AS failing_us,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.state IN ('unknown', 'blind')), 0)::BIGINT AS unknown_us,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.state = 'blind'), 0)::BIGINT AS blind_us,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.state = 'disabled'), 0)::BIGINT AS disabled_us,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.state = 'maintenance'), 0)::BIGINT AS maintenance_us,
+        coalesce(sum(e.lasted_us) FILTER (WHERE e.is_muted), 0)::BIGINT AS muted_us
+    FROM ends AS e
+    GROUP BY e.project_id, e.slug, e.environment, e.organization_id, e.name, e.owner, e.day_number
+    UNION ALL
+    SELECT w.project_id, w.slug, w.environment, w.organization_id, w.name, w.owner, w.day_number,
+        CASE WHEN w.state = 'ok' THEN 86400000000 ELSE 0 END, CASE WHEN w.state = 'failing' THEN 86400000000 ELSE 0 END,
+        CASE WHEN w.state IN ('unknown', 'blind') THEN 86400000000 ELSE 0 END,
+        CASE WHEN w.state = 'blind' THEN 86400000000 ELSE 0 END,
+        CASE WHEN w.state = 'disabled' THEN 86400000000 ELSE 0 END,
+        CASE WHEN w.state = 'maintenance' THEN 86400000000 ELSE 0 END, CASE WHEN w.is_muted THEN 86400000000 ELSE 0 END
+    FROM whole AS w
 )
-SELECT s.project_id, s.slug, s.environment, s.organization_id, s.name, s.owner, s.day,
-    day_of(event_clock()) - s.day AS days_ago, s.ok_us / 1000000 AS ok_seconds, s.failing_us / 1000000 AS failing_seconds,
-    s.unknown_us / 1000000 AS unknown_seconds, s.blind_us / 1000000 AS blind_seconds,
-    s.disabled_us / 1000000 AS disabled_seconds, s.muted_us / 1000000 AS muted_seconds,
-    s.maintenance_us / 1000000 AS maintenance_seconds
-FROM sums AS s;
+SELECT q.project_id, q.slug, q.environment, q.organization_id, q.name, q.owner,
+    make_timestamp(q.day_number * 86400000000)::DATE AS day, q.days_ago, (q.known_us - q.blind_us) / 1000000 AS ok_seconds,
+    0::DOUBLE AS failing_seconds, (q.there_us - q.known_us + q.blind_us) / 1000000 AS unknown_seconds,
+    q.blind_us / 1000000 AS blind_seconds, 0::DOUBLE AS disabled_seconds, 0::DOUBLE AS muted_seconds,
+    0::DOUBLE AS maintenance_seconds
+FROM quiet_days AS q
+UNION ALL
+SELECT e.project_id, e.slug, e.environment, e.organization_id, e.name, e.owner,
+    make_timestamp(e.day_number * 86400000000)::DATE, c.now_us // 86400000000 - e.day_number, e.ok_us / 1000000,
+    e.failing_us / 1000000, e.unknown_us / 1000000, e.blind_us / 1000000, e.disabled_us / 1000000, e.muted_us / 1000000,
+    e.maintenance_us / 1000000
+FROM eventful_days AS e
+CROSS JOIN clock AS c;
 COMMENT ON VIEW uptime_daily IS
     'How much of each day each environment was well: an SLA over any range and group is sum(ok_seconds) / sum(ok_seconds + failing_seconds). One row an environment and day; two on a day on which its owner or name changed. ok, failing, unknown, disabled and maintenance together are the day, from the creation of the monitor to the event clock.';
 -- keys of uptime_daily: project_id, slug, environment, organization_id, day, days_ago
