@@ -221,6 +221,6 @@ def test_a_reader_that_holds_a_snapshot_reads_its_history_to_the_end(tmp_path):
     with duckdb.connect(snapshot, read_only=True) as held:
         query = "SELECT count(*), sum(hash(check_in_id)), sum(hash(status)) FROM check_ins"
         before = held.execute(query).fetchall()
-        assert held.execute("SELECT count(*) FROM history_files").fetchall()[0][0] > 3
+        assert held.execute("SELECT count(*) FROM internal.history_files").fetchall()[0][0] > 3
         finish(start(tmp_path, keep_seconds=1e9))
         assert held.execute(query).fetchall() == before
