@@ -48,7 +48,7 @@ def test_every_view_column_and_macro_is_described():
         WHERE schema_name = 'main' AND NOT internal AND comment IS NULL"""
     )
     assert nameless == []
-    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")) == 32
+    assert len(world.rows("SELECT 1 FROM duckdb_views() WHERE schema_name = 'main' AND NOT internal")) == 39
 
 
 def published(folder):
