@@ -13,6 +13,7 @@ from state.publish.publish import Publisher
 from state.publish.shared_publish import SharedPublisher
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.database import shard_path
+from state.schema.layout import find_both
 from state.write.data_mark import DataMark
 from state.write.writer import StateWriter
 
@@ -26,6 +27,7 @@ def mark_of(file: Path, shard: int) -> DataMark | None:
         return None
     try:
         with duckdb.connect(str(file), read_only=True) as connection:
+            find_both(connection)
             row = connection.execute(
                 "SELECT data_id, commits FROM data_info WHERE shard = ?", [shard]
             ).fetchone()

@@ -21,6 +21,7 @@ from state.history.history_tables import DAY_US
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import COLD_TABLES, TABLES
 from state.schema.database import check_version, shard_path
+from state.schema.layout import find_both, shown_name
 from state.schema.sql import quoted
 from state.schema.tables.internal import PartitionRow
 from state.schema.tables.silences import NotificationRow, SilenceRow, SilenceWindowRow
@@ -80,6 +81,7 @@ def published_rows(data_dir: Path) -> dict[str, int]:
     """What is published, to compare: rows by table. Raises StateError."""
     try:
         with duckdb.connect(str(data_dir / SNAPSHOT), read_only=True) as connection:
+            find_both(connection)
             return {name: _count(connection, f"FROM {name}") for name in TABLES if name != _PARTITIONS}
     except duckdb.Error as error:
         raise StateError(f"{data_dir / SNAPSHOT}: cannot be read: {reason(error)}") from None
@@ -137,7 +139,8 @@ def _registered(connection: duckdb.DuckDBPyConnection, homes: Homes) -> Iterator
 def _known(connection: duckdb.DuckDBPyConnection, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     listed = ", ".join(columns)
     some = [
-        f"SELECT {listed} FROM old.main.{name} WHERE {columns[-1]} IS NOT NULL"  # noqa: S608 - our own names
+        f"SELECT {listed} FROM {shown_name(connection, 'old', name)}"  # noqa: S608 - our own names
+        f" WHERE {columns[-1]} IS NOT NULL"
         for name in TABLES
         if _key_of(name) == columns
     ]
@@ -155,10 +158,10 @@ def _key_of(name: str) -> tuple[str, ...]:
     return ()
 
 
-def _source(name: str, shard: int, shards: int) -> str:
+def _source(connection: duckdb.DuckDBPyConnection, name: str, shard: int, shards: int) -> str:
     """The rows of the published table that belong to a shard."""
     key = _key_of(name)
-    table = f"old.main.{name} AS row"
+    table = f"{shown_name(connection, 'old', name)} AS row"
     if key == ("key_group",):
         return f"{table} WHERE row.key_group % {shards} = {shard}"
     if not key:
@@ -173,13 +176,14 @@ def _fill(
     connection: duckdb.DuckDBPyConnection, name: str, shard: int, shards: int, history: History
 ) -> None:
     columns = ", ".join(f'row."{column}"' for column in TABLES[name].names)
-    insert = f"INSERT INTO {name} BY NAME SELECT {columns} FROM {_source(name, shard, shards)}"  # noqa: S608
+    source = _source(connection, name, shard, shards)
+    insert = f"INSERT INTO {name} BY NAME SELECT {columns} FROM {source}"  # noqa: S608 - our own names
     if name not in COLD_TABLES:
         connection.execute(insert)
         return
     day = f'epoch_us(row."{COLD_TABLES[name].time}") // {DAY_US}'
     days = connection.execute(
-        f"SELECT DISTINCT {day} FROM {_source(name, shard, shards)} ORDER BY 1"  # noqa: S608
+        f"SELECT DISTINCT {day} FROM {source} ORDER BY 1"  # noqa: S608
     ).fetchall()
     for (number,) in days:
         connection.execute(f"{insert} AND {day} IS NOT DISTINCT FROM ?", [number])

@@ -32,6 +32,16 @@ def find_both(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"SET search_path = 'main,{INTERNAL}'")
 
 
+def shown_name(connection: duckdb.DuckDBPyConnection, catalog: str, name: str) -> str:
+    """Where an attached snapshot, old or new, has all rows of a table, those in Parquet files, too. Raises
+    duckdb.Error."""
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        [catalog, INTERNAL, name],
+    ).fetchone()
+    return f"{catalog}.{INTERNAL if found else 'main'}.{name}"
+
+
 def stored_name(connection: duckdb.DuckDBPyConnection, catalog: str, name: str) -> str:
     """Where an attached snapshot, old or new, has the rows of a table that the file itself holds: of a table with
     history only the hot ones. Raises duckdb.Error."""
