@@ -35,7 +35,7 @@ def reshard(place: Place, shards: int) -> Ended:
 def history_files(place: Place) -> int:
     with duckdb.connect(str(place.data / "monitors.duckdb"), read_only=True) as connection:
         ((count,),) = connection.execute(
-            "SELECT count(*) FROM history_files WHERE superseded_at IS NULL"
+            "SELECT count(*) FROM internal.history_files WHERE superseded_at IS NULL"
         ).fetchall()
     listed = len(list((place.data / "history").rglob("*.parquet")))
     assert listed >= count
