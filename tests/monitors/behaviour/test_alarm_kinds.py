@@ -34,7 +34,7 @@ class FailureRate(AlarmPolicy):
 @pytest.fixture
 def with_rate(monkeypatch):
     monkeypatch.setattr(counting, "ALARMS", (*counting.ALARMS, FailureRate()))
-    monkeypatch.setattr(counting, "_SEE_EVERY_SUCCESS", True)
+    monkeypatch.setattr(counting, "SEES_EVERY_SUCCESS", True)
 
 
 def alternating(results: int, job: Job) -> Job:
