@@ -59,13 +59,15 @@ def _on_time(line):
 
 
 def _come_together(lines, at_s: int) -> bool:
-    """Whether the next check-ins after a time came at one and the same time: rows do not say which of them was first,
-    and so what was expected before it."""
-    times = [
-        line["ts"]
+    """Whether the next runs after a time came at one and the same time: rows do not say which of them was first, and so
+    what was expected before it. What ends a run that had begun is no next run."""
+    check_ins = [
+        (line["ts"] - START_S, json.loads(line["message"]["payload"])["check_in_id"])
         for line in lines
-        if line["message"]["message_type"] == "check_in" and line["ts"] - START_S > at_s
+        if line["message"]["message_type"] == "check_in"
     ]
+    begun = {guid for time_s, guid in check_ins if time_s <= at_s}
+    times = [time_s for time_s, guid in check_ins if time_s > at_s and guid not in begun]
     return bool(times) and times.count(min(times)) > 1
 
 
