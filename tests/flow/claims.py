@@ -125,10 +125,11 @@ def _events_since_opening(truth: Truth) -> list[Event]:
 
 
 def _later(truth: Truth, sentence: str, found: re.Match[str]) -> None:
-    later = [event for event in _events_since_opening(truth)[1:] if event.is_failure]
+    opening, *others = _events_since_opening(truth)
+    later = [event for event in others if event.is_failure]
     assert int(found[1]) == len(later), sentence
-    # Of two that one tick found, either may be the newest.
-    newest = [event.run for event in later if event.at == later[-1].at]
+    # Of two that one tick found, either may be the newest, even if the other one opened the incident.
+    newest = [event.run for event in (opening, *later) if event.at == later[-1].at]
     assert any(truth.failure(sentence).run is run for run in newest), sentence
 
 
