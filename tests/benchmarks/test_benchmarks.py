@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import contender, inputs, replay, report, steps
+from benchmarks import contender, inputs, replay, report, steps, views
 from benchmarks.report import Report
 
 
@@ -84,6 +84,12 @@ def test_a_benchmark_writes_its_figures_with_what_they_were_taken_on(name, size,
     assert found["versions"]["bytewax"]
     assert found["machine"].keys() == {"cores", "memory_gb", "system", "architecture"}
     assert expected in capsys.readouterr().out
+
+
+def test_every_question_of_analysts_is_asked_of_a_fleet():
+    found = views.run(30, 1)
+    assert found.figures.keys() == (views.MOST_USED | views.OTHERS).keys()
+    assert all(figures["ms"] > 0 for figures in found.figures.values())
 
 
 def test_a_report_is_compared_with_the_last_one_of_its_size(tmp_path, capsys):
