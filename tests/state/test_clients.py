@@ -14,6 +14,7 @@ import duckdb
 import pytest
 
 from tests.processes import PROJECT
+from tests.state import grafana_models
 from tests.state.test_answers_installed import published
 
 DOCS = PROJECT / "docs"
@@ -31,6 +32,7 @@ PACKAGES = (
         "duckdb-engine",
     ),
     "dbt-duckdb",
+    "grafana-foundation-sdk",
 )
 needs_packages = pytest.mark.skipif(
     "CRONWAX_TEST_CLIENTS" not in os.environ, reason="CRONWAX_TEST_CLIENTS asks for packages of others"
@@ -152,6 +154,24 @@ def panels(name: str) -> list[dict[str, str]]:
         {"title", "type", "gridPos", "datasource", "fieldConfig"} <= panel.keys() for panel in board["panels"]
     )
     return [target for panel in board["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.process
+@needs_packages
+def test_dashboards_hold_nothing_that_grafanas_own_models_do_not_know(others: Path, tmp_path: Path) -> None:
+    """The models are generated from Grafana's schema of dashboards."""
+
+    def check(*files: Path) -> tuple[int, str]:
+        command: list[str | Path] = [others, grafana_models.__file__, *files]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert not asked.stderr
+        return asked.returncode, asked.stdout.strip()
+
+    assert check(*(DOCS / "grafana").glob("*.json")) == (0, "")
+    board = json.loads((DOCS / "grafana" / "tables.json").read_text(encoding="utf-8"))
+    board["panels"][0]["titel"] = "a slip"
+    (tmp_path / "wrong.json").write_text(json.dumps(board))
+    assert check(tmp_path / "wrong.json") == (1, "wrong.json: /panels/0/titel")
 
 
 def test_the_dashboard_of_the_tables_asks_what_is_there(file: Path) -> None:
