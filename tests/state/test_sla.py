@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cronwax.commands import report
 from cronwax.commands.sla import main
 from state.errors import StateError
 from state.report.calendar import Holiday, Hours, read_holidays
@@ -207,3 +208,8 @@ def test_a_wrong_command_line_is_one_line(capsys, words, status, complaint):
     error = capsys.readouterr().err
     assert (found, error.count("\n")) == (status, 1)
     assert complaint in error
+
+
+def test_options_before_the_word_are_not_lost_in_silence(capsys):
+    assert report.main(["--json", "sla", "--month", "2025-03"]) == 2
+    assert "sla comes first, then its options: report sla --month 2025-03" in capsys.readouterr().err
