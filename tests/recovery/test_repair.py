@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from state.publish.remade import mark_of, published_mark_of
 from state.schema.database import shard_path
 from tests.processes import (
     HANGS_AFTER_S,
@@ -208,6 +209,8 @@ def test_where_nothing_is_missing_nothing_is_done(tmp_path):
     place.cut(0.3)
     assert place.run().status == 0
     file = shard_path(place.data, 0)
+    assert (known := mark_of(file, 0)) is not None
+    assert published_mark_of(place.data, 0) == known
     before = file.read_bytes()
     ended = place.repair()
     assert (ended.status, ended.complaints) == (0, [])
