@@ -37,6 +37,10 @@ PAUSE_SECONDS = Histogram(
     ["cause"],
     buckets=(0.03, 0.1, 0.3, 1, 3, 10),
 )
+KEY_GROUPS_BEHIND = Gauge(
+    "cronwax_key_groups_behind",
+    "Key groups in which misses and time-outs are due that are not worked off yet, as after a long silence.",
+)
 COMMIT_SECONDS = Histogram(
     "cronwax_commit_seconds",
     "How long it took, beside the flow, to write an epoch's records, move history and publish.",

@@ -18,6 +18,7 @@ from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.schedule import NEVER
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.tuning import DEFAULT_TUNING, Tuning
+from dataflow.operations.metrics import KEY_GROUPS_BEHIND
 from dataflow.process.log import warn
 from dataflow.steps.epoch_work import PAUSE, EpochWork
 from dataflow.steps.key_group import KeyGroup, restored
@@ -57,6 +58,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._target = 0
         self._is_behind = False
         """Ticks are left to be worked off. After a start that is found out with the first chunk."""
+        self._is_shown = False
+        """As the metric has it."""
         self._saved = SavedMonitors()
         state = restored(self.CODEC, snapshot) or TransitionState(NO_MINUTE, [])
         self.group = MonitorGroup(judges, tuning, state.group(), self._saved.restore(state))
@@ -92,6 +95,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._finish(journal)
         if self._saved.are_due(len(group.noted), len(group.monitors)):
             self._saved.encode_ahead(group.monitors, group.noted.take())
+        self._show()
         return outputs_of(self.group, journal, self._target)
 
     def on_notify(self) -> tuple[list[Output], bool]:
@@ -103,6 +107,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if self._last == _STREAMS:
             self._finish(journal)
         self._work.take(journal.size())
+        self._show()
         return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
 
     def _finish(self, journal: Journal) -> None:
@@ -112,6 +117,12 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._is_behind = not self.group.end(journal)
         if not self._is_behind:
             self._finished(self._target)
+
+    def _show(self) -> None:
+        """Let the metric count this group while it is behind."""
+        if self._is_behind is not self._is_shown:
+            self._is_shown = self._is_behind
+            KEY_GROUPS_BEHIND.inc(1 if self._is_shown else -1)
 
     def notify_at(self) -> datetime | None:
         """The engine's call: at once, while ticks are left, or when the next epoch may have begun. In between it ends
