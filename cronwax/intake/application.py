@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from cronwax.intake.acknowledge import HTML, Acknowledging, path_of_link
 from cronwax.intake.commit import NotTaken
 from cronwax.intake.counts import Counts
 from cronwax.intake.lines import Entry, entries_of
@@ -73,11 +74,13 @@ class Application:
         projects: Callable[[], Projects],
         root_path: str = "",
         now_s: Callable[[], float] = time.time,
+        acknowledging: Acknowledging | None = None,
     ) -> None:
         self._safe = safe
         self._projects = projects
         self._root_path = root_path
         self._now_s = now_s
+        self._acknowledging = acknowledging
         self.counts = Counts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,6 +98,9 @@ class Application:
             elif scope["method"] == "OPTIONS":
                 await _answer(send, 200, b"", PLAIN, True, _PREFLIGHT)
                 return
+            elif self._acknowledging is not None and (parts := path_of_link(path)):
+                status, body = await self._acknowledge(self._acknowledging, scope, parts, receive)
+                content_type, is_whole = HTML, True
             else:
                 outcome, is_whole = await self._take(scope, path, receive)
                 status, body, content_type = outcome.status, outcome.body, outcome.content_type
@@ -135,6 +141,15 @@ class Application:
         await self._safe.add(entries_of(outcome, start_time, self._safe.partitions))
         self.counts.check_ins += len(outcome.messages)
         return outcome, True
+
+    @staticmethod
+    async def _acknowledge(
+        acknowledging: Acknowledging, scope: Scope, parts: list[str], receive: Receive
+    ) -> tuple[int, bytes]:
+        method: str = scope["method"]
+        body = await _body(receive, _headers(scope["headers"]), method == "POST")
+        answer = await acknowledging.take(method, parts, body)
+        return answer.status, b"" if method == "HEAD" else answer.body
 
     def _show(self, path: str) -> tuple[int, bytes, bytes]:
         if path == "/metrics":

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 import uvloop
 
+from cronwax.intake.acknowledge import Acknowledging
 from cronwax.intake.application import Application
 from cronwax.intake.commit import GroupCommit
 from cronwax.intake.forwarder import Forwarder
@@ -83,7 +84,8 @@ async def _serve(
         forwarder = Forwarder(settings, folder, writer.partitions, safe.progressed)
         safe.follow(forwarder)
         forwarder.start()
-    application = Application(safe, projects.current, own.intake_root_path)
+    acknowledging = Acknowledging(settings.data_dir) if settings.source != "kafka" else None
+    application = Application(safe, projects.current, own.intake_root_path, acknowledging=acknowledging)
     application.counts.more.append(safe.metrics)
     config = uvicorn.Config(
         application,

@@ -7,9 +7,13 @@ import threading
 import time
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
+from cronwax.acknowledge_links import Subject, link_of
 from cronwax.notify.backoff import Backoff
 from cronwax.notify.counts import Counts
 from cronwax.notify.ledger import Job, Ledger, LedgerError, Result
+from cronwax.notify.notification import Notification
 from cronwax.notify.routes_file import RoutesTables
 from cronwax.notify.secret_values import SecretError
 from cronwax.notify.targets.base import DeliveryError, RefusedError, RetryError, Sender, TargetConfig
@@ -40,6 +44,7 @@ class Worker(threading.Thread):
         before: Worker | None = None,
         now_s: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
+        link_key: Callable[[], bytes] | None = None,
     ) -> None:
         """`failed` is called, in this thread, when it cannot go on: the ledger cannot be used any more. `before`: the
         worker that had the target until now; it comes to its end first."""
@@ -54,6 +59,9 @@ class Worker(threading.Thread):
         self._before = before
         self._now_s = now_s
         self._chance = chance
+        self._acknowledge = tables.acknowledge
+        self._link_key = link_key
+        """The key of links that acknowledge; None: there are none."""
         self._sender: Sender | None = None
         self._failures = 0
         """In a row, of whatever was sent."""
@@ -148,7 +156,27 @@ class Worker(threading.Thread):
         return Result("failed", str(error), now_ms + round(own_s * 1000))
 
     def _send(self, job: Job) -> str:
-        return self._connected().send(job.notification, self._now_s())
+        return self._connected().send(self._with_link(job.notification), self._now_s())
+
+    def _with_link(self, notification: Notification) -> Notification:
+        """With the link that acknowledges it, where there is somebody to be asked and an intake that takes it."""
+        event = notification.event
+        if (
+            self._acknowledge is None
+            or self._link_key is None
+            or event is None
+            or event.project_id is None
+            or not event.incident_id
+            or notification.does not in ("opens", "reminds")
+        ):
+            return notification
+        subject = Subject(event.project_id, event.slug, event.environment, event.incident_id)
+        try:
+            link = link_of(self._acknowledge, self._link_key(), subject)
+        except (OSError, ValueError) as error:  # the notification matters more
+            warn("no_acknowledge_link", text=f"no link to acknowledge: {error}")
+            return notification
+        return replace(notification, acknowledge=link)
 
     def _refresh(self) -> None:
         """Say again what is open, where the target needs that."""
@@ -224,10 +252,17 @@ def _within(seconds: float, call: Callable[[], str | None]) -> str:
 class Delivery:
     """The workers of all targets."""
 
-    def __init__(self, ledger: Ledger, counts: Counts, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        counts: Counts,
+        failed: Callable[[Exception], None],
+        link_key: Callable[[], bytes] | None = None,
+    ) -> None:
         self._ledger = ledger
         self._counts = counts
         self._failed = failed
+        self._link_key = link_key
         self._workers: dict[str, Worker] = {}
         self._tables: RoutesTables | None = None
 
@@ -239,13 +274,20 @@ class Delivery:
         for name in list(self._workers):
             config = tables.targets.get(name)
             is_same = before is not None and config == before.targets.get(name)
-            if config is None or not is_same or _retrying(before) != _retrying(tables):
+            if config is None or not is_same or _shared(before) != _shared(tables):
                 old = replaced[name] = self._workers.pop(name)
                 old.end()
         for name, config in tables.targets.items():
             if name not in self._workers:
                 worker = Worker(
-                    name, config, tables, self._ledger, self._counts, self._failed, replaced.get(name)
+                    name,
+                    config,
+                    tables,
+                    self._ledger,
+                    self._counts,
+                    self._failed,
+                    replaced.get(name),
+                    link_key=self._link_key,
                 )
                 self._workers[name] = worker
                 worker.start()
@@ -265,5 +307,8 @@ class Delivery:
         return not any(worker.is_alive() for worker in self._workers.values())
 
 
-def _retrying(tables: RoutesTables | None) -> tuple[float, float, float] | None:
-    return None if tables is None else (tables.retry_hours, tables.retry_first, tables.retry_longest)
+def _shared(tables: RoutesTables | None) -> tuple[object, ...] | None:
+    """What all workers go by."""
+    if tables is None:
+        return None
+    return tables.retry_hours, tables.retry_first, tables.retry_longest, tables.acknowledge

@@ -9,6 +9,7 @@ from cronwax.notify.notification import Notification
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _ITEM = "- "
+_ACKNOWLEDGE = "Acknowledge"
 
 
 def plain(notification: Notification) -> str:
@@ -18,6 +19,8 @@ def plain(notification: Notification) -> str:
         parts.append("\n".join(f"{name}: {value}" for name, value in notification.fields))
     if notification.link:
         parts.append(notification.link)
+    if notification.acknowledge:
+        parts.append(f"{_ACKNOWLEDGE}: {notification.acknowledge}")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -33,6 +36,8 @@ def markdown(notification: Notification) -> str:
         parts.append("\n".join(f"- **{name}:** {_escaped(value)}" for name, value in notification.fields))
     if notification.link:
         parts.append(f"<{notification.link}>")
+    if notification.acknowledge:
+        parts.append(f"[{_ACKNOWLEDGE}](<{notification.acknowledge}>)")
     return "\n\n".join(part for part in parts if part)
 
 
@@ -48,6 +53,8 @@ def html(notification: Notification) -> str:
     if notification.link:
         link = escape(notification.link)
         parts.append(f'<p><a href="{link}">{link}</a></p>')
+    if notification.acknowledge:
+        parts.append(f'<p><a href="{escape(notification.acknowledge)}">{_ACKNOWLEDGE}</a></p>')
     return "\n".join(parts)
 
 

@@ -58,6 +58,8 @@ class Notification(msgspec.Struct, frozen=True, omit_defaults=True):
     """Of a digest, how many it stands for."""
     members: list[Named] = []
     """The first of them."""
+    acknowledge: str | None = None
+    """A link that acknowledges it. Put in when it is sent, and not kept: whoever has it may."""
 
 
 def key_of(*parts: object) -> str:

@@ -92,6 +92,7 @@ class RoutesTables(_Table):
     remind_after: Seconds | None = None
     keep_days: float = Field(default=90.0, gt=0, le=36_500)
     link: str | None = None
+    acknowledge: str | None = None
     targets: dict[Annotated[str, Field(pattern=_NAME)], Annotated[AnyTarget, BeforeValidator(_as_target)]] = (
         Field(default_factory=dict)
     )
@@ -233,8 +234,9 @@ def _contradictions(tables: RoutesTables) -> Iterator[tuple[Place, str]]:
                 ("link",),
                 f"there is no {{{placeholder}}}, only {', '.join(f'{{{n}}}' for n in LINK_NAMES)}",
             )
-    if tables.link is not None and not tables.link.startswith(("http://", "https://")):
-        yield ("link",), "must begin with http:// or https://"
+    for name, address in (("link", tables.link), ("acknowledge", tables.acknowledge)):
+        if address is not None and not address.startswith(("http://", "https://")):
+            yield (name,), "must begin with http:// or https://"
     if tables.retry_longest < tables.retry_first:
         yield ("retry_longest",), "must not be less than retry_first"
 

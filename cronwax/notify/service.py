@@ -8,12 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import msgspec
 from prometheus_client import CollectorRegistry, start_http_server
 
+from cronwax.acknowledge_links import link_key
 from cronwax.notify.counts import Counts, Waiting
 from cronwax.notify.delivery import Delivery
 from cronwax.notify.events import Event, UnreadableMessageError, read_event
@@ -64,6 +66,7 @@ class Notifier:
         since_us: int | None = None,
         now_ms: Callable[[], int] = lambda: wall_clock_us() // 1_000,
         organization_of: Callable[[int], int] = lambda project_id: GENERAL_ORGANIZATION,
+        link_key: Callable[[], bytes] | None = None,
     ) -> None:
         """`since_us`: at a first start, from when on messages count as if they came now; None: of what is past
         only what is still open is notified. Raises LedgerError."""
@@ -78,7 +81,7 @@ class Notifier:
         self._failure: Exception | None = None
         self._planner = self._new_planner()
         self.counts = Counts(now_ms, lambda: waiting(ledger), lambda: len(self._planner.incidents))
-        self._delivery = Delivery(ledger, self.counts, self._fail)
+        self._delivery = Delivery(ledger, self.counts, self._fail, link_key)
         self._ticked_ms = 0
         self._next_gone = self._next_sweep = 0.0
 
@@ -263,6 +266,7 @@ def run(settings: Settings, own: NotifySettings, since_us: int | None = None) ->
                 facts,
                 since_us,
                 organization_of=_organizations(settings),
+                link_key=partial(link_key, settings.data_dir),
             )
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, lambda *_: notifier.stop())

@@ -94,6 +94,28 @@ def send(machine: Machine, *arguments: str) -> None:
     subprocess.run(command, env=machine.variables, check=True, capture_output=True)
 
 
+def test_the_link_in_a_message_acknowledges_its_incident(machine: Machine, receiver: Receiver):
+    route(machine, receiver)
+    path = machine.data / "notify.toml"
+    path.write_text(f'acknowledge = "http://127.0.0.1:{machine.port}"\n{path.read_text()}')
+    process = machine.serve()
+    wait_for(lambda: "notify_caught_up" in machine.said())
+    assert machine.cron("nightly", "status=error&schedule=1+day") == 202
+    wait_for(lambda: receiver.taken)
+    [link] = re.findall(r"Acknowledge: http://[^/]+(/\S+)", receiver.bodies[0]["text"])
+    status, page = machine.get(link)
+    assert (status, b"nightly (production)" in page) == (200, True)
+    assert machine.get(link[:-1] + "x")[0] == 404
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert machine.request("POST", link, b"who=ann&note=on+it", form)[0] == 200
+    query = "SELECT slug, who, note FROM acknowledgements"
+    wait_for(lambda: published(machine, query) == [("nightly", "ann", "on it")])
+    code = link.rpartition("/")[2]
+    assert code not in machine.said()
+    assert code.encode() not in (machine.data / "notify" / "ledger.sqlite3").read_bytes()
+    assert machine.stop(process) == 0
+
+
 def test_a_notifier_that_is_killed_is_started_again_and_the_others_do_not_notice(
     machine: Machine, receiver: Receiver
 ):
