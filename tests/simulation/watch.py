@@ -118,6 +118,8 @@ class _Steps:
         self._tell(upserted + ticks, minute)
         items = [out for out in upserted + ticks if isinstance(out, Chunk | Ticks)]
         self._tell(self._transition.apply(items), minute)
+        while self._transition.notify_at() is not None:  # more is due than one call takes
+            self._tell(self._transition.on_notify()[0], minute)
 
     def _tell(self, outs: list[Any], minute: int) -> None:
         for out in outs:
