@@ -67,7 +67,8 @@ def _repair(settings: Settings, store: Path, force: bool) -> int:
 
     data_dir, began = settings.data_dir, time.monotonic()
     replacement.check_command(data_dir, NAME)
-    replacement.install(data_dir)  # what an earlier call had completed
+    if replacement.is_begun(data_dir):  # what an earlier call had completed
+        _put_in_place(settings)
     folder = replacement.begin(data_dir)
     try:
         stored = read_stored(store, folder / "store")
@@ -90,7 +91,7 @@ def _repair(settings: Settings, store: Path, force: bool) -> int:
 
 def _finish(settings: Settings, wanted: dict[int, DataMark | None]) -> None:
     from state.publish import replacement
-    from state.publish.remade import publish_all, set_mark
+    from state.publish.remade import set_mark
     from state.publish.replacement import unfinished
     from state.write.writer import StateWriter
 
@@ -100,8 +101,16 @@ def _finish(settings: Settings, wanted: dict[int, DataMark | None]) -> None:
         if mark is not None:
             set_mark(folder, shard, mark)
     replacement.complete(settings.data_dir, NAME)
+    _put_in_place(settings)
+
+
+def _put_in_place(settings: Settings) -> None:
+    from state.publish import replacement
+    from state.publish.remade import publish_all
+
     replacement.install(settings.data_dir)
     publish_all(settings.data_dir, settings.state_shards)
+    replacement.finish(settings.data_dir)
 
 
 def _wanted(data_dir: Path, shard: int, stored: Stored) -> DataMark | None:

@@ -67,6 +67,7 @@ def _reshard(settings: Settings, store: Path, shards: int) -> int:
     replacement.install(data_dir)
     made = shards_of(data_dir)
     publish_all(data_dir, made)
+    replacement.finish(data_dir)
     print(
         f"cronwax: {data_dir}: {made} shard{'s' if made > 1 else ''} now, in {time.monotonic() - began:.1f} s"
         f"{' (finished what had been begun)' if is_finishing else ''}; set CRONWAX_STATE_SHARDS={made}"

@@ -81,9 +81,9 @@ def check_command(data_dir: Path, command: str | None) -> None:
 
 
 def install(data_dir: Path) -> None:
-    """Put complete new tables in their place, and remove those of before. Raises StateError.
+    """Put complete new tables in their place. Raises StateError.
 
-    What is published is still of before: to be published again.
+    What is published is still of before, and its history is not in its place any more: publish again, then `finish`.
     """
     fresh, replaced = data_dir / _COMPLETE, data_dir / _REPLACED
     try:
@@ -91,13 +91,24 @@ def install(data_dir: Path) -> None:
             replaced.mkdir(exist_ok=True)
             for name in _folders(data_dir):
                 _exchange(data_dir / name, fresh / name, replaced / name)
-            shutil.rmtree(fresh)
-            sync(data_dir)
-        shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         raise StateError(
             f"{error.filename or data_dir}: cannot be put in its place: {reason(error)}"
         ) from None
+
+
+def finish(data_dir: Path) -> None:
+    """The new tables are published: forget that they replace others, and remove those. Raises StateError.
+
+    Until then the command that began has to be called again.
+    """
+    try:
+        if is_begun(data_dir):
+            shutil.rmtree(data_dir / _COMPLETE)
+            sync(data_dir)
+        shutil.rmtree(data_dir / _REPLACED, ignore_errors=True)
+    except OSError as error:
+        raise StateError(f"{error.filename or data_dir}: cannot be removed: {reason(error)}") from None
 
 
 def _exchange(old: Path, new: Path, replaced: Path) -> None:

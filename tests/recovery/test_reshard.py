@@ -84,7 +84,8 @@ def test_killed_at_any_time_it_is_done_or_not_and_can_be_called_again(tmp_path):
             process.kill()
             process.communicate()
         took_s = took_s or time.monotonic() - began
-        assert_same(place.outcome(), tables)
+        if not (place.data / ".tables.complete").exists():  # else what is published waits for the next call
+            assert_same(place.outcome(), tables)
         assert reshard(place, shards).status == 0
         assert_same(place.outcome(), tables)
         assert not list(place.data.glob(".tables.*"))
