@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -25,6 +25,10 @@ from state.ask.terminal import clean
 
 HTML = b"text/html; charset=utf-8"
 _MAX_FIELDS = 8
+_DISK_SECONDS = 0.9
+"""No answer of the intake takes longer than a second."""
+Given = TypeVar("Given")
+Returned = TypeVar("Returned")
 
 
 class Answer(NamedTuple):
@@ -43,7 +47,7 @@ class Acknowledging:
 
     async def take(self, method: str, segments: Sequence[str], body: bytes) -> Answer:
         """The answer to a request whose path begins with `acknowledge`. Raises NotTaken."""
-        subject = await asyncio.to_thread(self._subject, segments)
+        subject = await _within(self._subject, segments)
         if subject is None:
             return _page(
                 404, "This link is not valid", "<p>It is not of this Cronwax, or a part of it is missing.</p>"
@@ -57,7 +61,7 @@ class Acknowledging:
         if not who or len(who) > Limit.WHO_CHARACTERS or len(note) > Limit.NOTE_CHARACTERS:
             problem = f"<p>Say who you are, in at most {Limit.WHO_CHARACTERS} letters; a note may have "
             return _page(400, "That was not taken", f"{problem}{Limit.NOTE_CHARACTERS}.</p>{_form(subject)}")
-        await asyncio.to_thread(self._write, _control(subject, who, note))
+        await _within(self._write, _control(subject, who, note))
         return _page(200, "Acknowledged", f"<p>{_named(subject)}: nobody is reminded of it any more.</p>")
 
     def _subject(self, segments: Sequence[str]) -> Subject | None:
@@ -76,6 +80,16 @@ class Acknowledging:
         except (OSError, LogError) as error:
             warn("acknowledge_failed", text=f"the log of controls: {error}")
             raise NotTaken("the log cannot be written") from None
+
+
+async def _within(call: Callable[[Given], Returned], given: Given) -> Returned:
+    """What a call returns that uses the disk, in a thread. Raises NotTaken when it takes too long: what it was to write
+    may be written all the same, and twice is as good as once."""
+    try:
+        async with asyncio.timeout(_DISK_SECONDS):
+            return await asyncio.to_thread(call, given)
+    except TimeoutError:
+        raise NotTaken("the disk does not answer") from None
 
 
 def path_of_link(path: str) -> list[str]:

@@ -103,10 +103,14 @@ def finish(data_dir: Path) -> None:
     Until then the command that began has to be called again.
     """
     try:
+        replaced = data_dir / _REPLACED
         if is_begun(data_dir):
-            shutil.rmtree(data_dir / _COMPLETE)
+            # At once: of a folder that is half removed, nobody could say whose it is.
+            shutil.rmtree(replaced / _COMPLETE, ignore_errors=True)
+            replaced.mkdir(exist_ok=True)
+            (data_dir / _COMPLETE).replace(replaced / _COMPLETE)
             sync(data_dir)
-        shutil.rmtree(data_dir / _REPLACED, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         raise StateError(f"{error.filename or data_dir}: cannot be removed: {reason(error)}") from None
 

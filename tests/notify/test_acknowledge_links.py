@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+import threading
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cronwax.acknowledge_links import KEY_FILE, Subject, is_made_by, link_key, link_of
+from cronwax.intake import acknowledge
 from cronwax.intake.acknowledge import Acknowledging, path_of_link
 from cronwax.intake.commit import NotTaken
 from cronwax.notify.formats import html, markdown, plain
@@ -72,13 +74,21 @@ class Intake:
         self.controls = folder / FOLDER / CONTROLS
         self.controls.mkdir(parents=True)
         self.acknowledging = Acknowledging(folder, lambda _: KEY)
+        self.frees = threading.Event()
+        """What a thread that hangs waits for."""
 
     def ask(self, method, subject=SUBJECT, code=None, **fields):
         link = link_of("http://x", KEY, subject)
         if code is not None:
             link = link.rpartition("/")[0] + "/" + code
         parts = path_of_link(urlsplit(link).path)
-        return asyncio.run(self.acknowledging.take(method, parts, urlencode(fields).encode()))
+        return asyncio.run(self._take(method, parts, urlencode(fields).encode()))
+
+    async def _take(self, method, parts, body):
+        try:
+            return await self.acknowledging.take(method, parts, body)
+        finally:
+            self.frees.set()
 
     def written(self):
         files = sorted(self.controls.glob("*.jsonl"))
@@ -151,6 +161,15 @@ def test_other_methods_are_refused(intake):
 def test_a_log_that_cannot_be_written_is_said_to_whoever_asks(intake):
     intake.controls.rmdir()
     with pytest.raises(NotTaken):
+        intake.ask("POST", who="ann")
+
+
+def test_a_disk_that_does_not_answer_is_said_in_time(intake, monkeypatch):
+    ends = threading.Event()
+    monkeypatch.setattr(acknowledge, "_DISK_SECONDS", 0.05)
+    monkeypatch.setattr(acknowledge, "append_controls", lambda *_: ends.wait(30))
+    intake.frees = ends
+    with pytest.raises(NotTaken, match="the disk does not answer"):
         intake.ask("POST", who="ann")
 
 

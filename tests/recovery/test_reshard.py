@@ -11,6 +11,7 @@ import time
 import duckdb
 import pytest
 
+from state.publish import replacement
 from state.schema.database import shard_path
 from tests.processes import HANGS_AFTER_S, PROJECT, Ended, assert_same, night, signal_after_writes
 from tests.recovery.test_repair import Place
@@ -127,3 +128,15 @@ def test_store_and_tables_must_be_of_one_moment(tmp_path):
     assert "the flow was not stopped in order" in ended.complaints[0]
     assert file.exists()
     assert not shard_path(place.data, 1).exists()
+
+
+def test_a_kill_while_the_tables_of_before_are_removed_leaves_nothing_to_be_finished(tmp_path, monkeypatch):
+    """Half of a folder would be nobody's to finish, and the flow would not start."""
+    (tmp_path / ".tables.complete").mkdir()
+    (tmp_path / ".tables.complete" / "command").write_text("reshard")
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    replacement.finish(tmp_path)
+    replacement.check_command(tmp_path, None)
+    monkeypatch.undo()
+    replacement.finish(tmp_path)
+    assert list(tmp_path.iterdir()) == []
