@@ -15,7 +15,6 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -60,16 +59,21 @@ class InvalidCondition(Exception):  # noqa: N818 - what it is, as InvalidConfig 
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A condition that can be used; equal to those that differ in the order of keys and lists only."""
 
     text: str
     """Canonical JSON."""
-    matches: Test = field(compare=False, repr=False)
+    matches: Test
     """Whether a check-in is one of those meant."""
-    slugs: frozenset[str] | None = field(compare=False, repr=False)
+    slugs: frozenset[str] | None
     """Only monitors of these slugs can match; None: any might."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Condition) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
 
 def parse_condition(value: object) -> Condition:
@@ -84,7 +88,7 @@ def parse_condition(value: object) -> Condition:
 def slug_condition(slug: str) -> Condition:
     """What `parse_condition` makes of "monitor.slug is this slug", in a tenth of the time."""
     text = f'{{"op":"eq","name":"monitor.slug","value":"{slug}"}}'
-    return Condition(text, _compared(attrgetter("slug"), operator.eq, slug), frozenset((slug,)))
+    return Condition(text, _compared(_slug_of, operator.eq, slug), frozenset((slug,)))
 
 
 def restore_condition(text: str) -> Condition:
@@ -146,11 +150,12 @@ class _Field(NamedTuple):
     operators: tuple[str, ...]
 
 
+_slug_of = attrgetter("slug")
 _FOR_NUMBERS = ("eq", "gt", "gte", "lt", "lte")
 _FOR_TEXTS = ("eq", "glob")
 _FIELDS = {
     "project_id": _Field(attrgetter("project_id"), project_id_of, "the id of a project", _FOR_NUMBERS),
-    "monitor.slug": _Field(attrgetter("slug"), _slug, "the slug of a monitor", _FOR_TEXTS),
+    "monitor.slug": _Field(_slug_of, _slug, "the slug of a monitor", _FOR_TEXTS),
     "environment": _Field(attrgetter("environment"), text_of, "a text", _FOR_TEXTS),
     "status": _Field(attrgetter("status"), text_of, "a text", _FOR_TEXTS),
     "duration": _Field(_duration_of, _seconds, "a finite number of seconds", _FOR_NUMBERS),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, TypeVar
+
+import msgspec
 
 from dataflow.monitors.limits import Limit
 from dataflow.monitors.time_texts import parse_time
@@ -37,8 +38,7 @@ class InvalidRule(Exception):  # noqa: N818 - what it is, as InvalidConfig and I
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class RuleRequest:
+class RuleRequest(msgspec.Struct, frozen=True, gc=False):
     """A rule that somebody asks for. Times are µs since the epoch."""
 
     project_ids: tuple[int, ...]

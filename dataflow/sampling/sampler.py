@@ -26,6 +26,8 @@ from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 Waiting = CheckIn | Control | RuleRequested
 Position = tuple[str, int, int]
 """Topic, partition, offset."""
+NO_BOUND = 2**62
+"""All there is."""
 
 
 class SamplerState(msgspec.Struct, array_like=True):
@@ -106,14 +108,23 @@ class Sampler:
         self._wait(item)
         self._ask(item)
 
-    def advance(self, minute: int) -> Decided:
-        """Decide on what the watermark has passed. It never goes back; NO_MINUTE leaves it where it is."""
+    def advance(self, minute: int, at_most: int = NO_BOUND) -> Decided:
+        """Decide on what the watermark has passed. It never goes back; NO_MINUTE leaves it where it is.
+
+        No more than `at_most` check-ins and requests are taken, in order; while that leaves some, `is_behind`. What has
+        not been taken waits as before, so it does not matter when the rest is.
+        """
         self._minute = max(self._minute, minute)
-        return self._decide(self._minute * MINUTE_US)
+        return self._decide(self._minute * MINUTE_US, at_most)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether something that the watermark has passed is still to be decided on."""
+        return bool(self._waiting) and self._waiting[0].received_us < self._minute * MINUTE_US
 
     def finish(self) -> Decided:
         """Decide on all there is: nothing will come any more."""
-        return self._decide(None)
+        return self._decide(None, NO_BOUND)
 
     def _ask(self, item: Control | RuleRequested) -> None:
         """Note a request that waits. Those of monitors are found by name: there may be very many at once."""
@@ -155,11 +166,15 @@ class Sampler:
         asked = self._asked.get(item.organization_id)
         return asked is not None and any(request.matches(subject) for request in asked.values())
 
-    def _decide(self, before_us: int | None) -> Decided:
+    def _decide(self, before_us: int | None, at_most: int) -> Decided:
         decided = Decided([], [], [], [])
         count = 0
+        is_done = True
         for item in self._waiting:
             if before_us is not None and item.received_us >= before_us:
+                break
+            if count == at_most:
+                is_done = False
                 break
             count += 1
             if isinstance(item, CheckIn):
@@ -174,13 +189,15 @@ class Sampler:
             else:
                 decided.applied.append(item)
         del self._waiting[:count]
-        self._take_changed_rules(before_us, decided.rules)
+        if is_done:  # not before: rules end in event time
+            self._take_changed_rules(before_us, decided.rules)
         return decided
 
     def _upsert(self, item: Control | RuleRequested) -> Errors | None:
         rules = self._rules.get(item.organization_id)
         if rules is None:
             rules = self._rules[item.organization_id] = OrganizationRules(self._base_rate)
+        self._watched.add(item.organization_id)  # its check-ins that come before all is decided may be wanted
         refused = rules.upsert(self._take_request(item), item.received_us)
         if isinstance(refused, TooManyRules):
             return [{"type": ErrorType.TOO_MANY_RULES, "reason": refused.reason}]

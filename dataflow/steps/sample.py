@@ -4,7 +4,11 @@ nobody up."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from bytewax.operators import StatefulBatchLogic
+
+from dataflow.monitors.times import NO_MINUTE
 from dataflow.sampling.sampler import Decided, Sampler, SamplerState
 from dataflow.steps.control_rows import control_row
 from dataflow.steps.key_group import KeyGroup, restored
@@ -13,6 +17,10 @@ from dataflow.stream.codecs import SnapshotCodec
 from dataflow.stream.items import Chunk, Records
 from dataflow.wire.check_ins import payload_of
 from state.schema.catalogue import by_table
+
+DECIDED_AT_ONCE = 1_000
+"""Requests and check-ins that one call decides on: some ten ms. Where many monitors are made in one minute, each asks
+for a rule, and the next minute would decide on all of them in one go."""
 
 
 class Sample(KeyGroup[Chunk, Records]):
@@ -36,7 +44,15 @@ class Sample(KeyGroup[Chunk, Records]):
         rules = self._rules
         for chunk in chunks:
             rules.take_all(chunk.items)
-        return self._records(rules.advance(max(chunk.clock_minute for chunk in chunks)))
+        return self._records(rules.advance(max(chunk.clock_minute for chunk in chunks), DECIDED_AT_ONCE))
+
+    def on_notify(self) -> tuple[list[Records], bool]:
+        """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
+        return self._records(self._rules.advance(NO_MINUTE, DECIDED_AT_ONCE)), StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """The engine's call: at once, while something is left to be decided on."""
+        return datetime.now(UTC) if self._rules.is_behind else None
 
     def on_eof(self) -> tuple[list[Records], bool]:
         """The engine's call at the end of the input: nothing will come any more.

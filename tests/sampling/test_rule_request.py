@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from dataflow.sampling.sampling_rules import InvalidRule, OrganizationRules, new_monitor_rule, parse_rule
 from tests.monitors.rules import any_json, conditions, shuffled

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dataflow.monitors.admission import RuleRequested
-from dataflow.monitors.times import MINUTE_US, Microseconds
+from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds
 from dataflow.sampling.sampler import Sampler
+from tests.examples import examples
 from tests.monitors.test_organization import check_in, control
 
 
@@ -98,3 +101,53 @@ def test_what_waits_survives_a_snapshot():
     again = sampler(state=rules.state())
     again.offer(sent(6, 2))
     assert kept(again.finish()) == [1, 2]
+
+
+def taken_together(calls):
+    """What came of several calls: samples in order, and each rule's newest row."""
+    samples = [row for decided in calls for row in decided.samples]
+    rules = {(row.rule_id, row.created_at): row for decided in calls for row in decided.rules}
+    return samples, rules
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ask", "send", "send"]), st.integers(0, 70), st.sampled_from("abc")),
+        max_size=40,
+    ),
+    st.integers(1, 3),
+    st.lists(st.integers(0, 3), min_size=1),
+)
+def test_in_how_many_pieces_it_is_decided_does_not_matter(events, at_most, calls_between):
+    """While check-ins go on coming in between, and over a snapshot."""
+    whole, pieces = sampler(), sampler()
+    of_whole, of_pieces, minute = [], [], 0
+    for number, (what, minutes, slug) in enumerate(events):
+        minute += minutes // 10
+        of_whole.append(whole.advance(minute))
+        of_pieces.append(pieces.advance(minute, at_most))
+        for _ in range(calls_between[number % len(calls_between)]):
+            of_pieces.append(pieces.advance(NO_MINUTE, at_most))
+        if number % 7 == 6:
+            pieces = sampler(state=pieces.state())
+        for each in (whole, pieces):
+            if what == "ask":
+                each.request(requested(minute, number, slug))
+            else:
+                each.offer(sent(minute, number, slug))
+    assert all(len(decided.samples) <= at_most for decided in of_pieces)
+    of_whole.append(whole.finish())
+    of_pieces.append(pieces.finish())
+    assert taken_together(of_pieces) == taken_together(of_whole)
+
+
+def test_it_is_behind_until_the_last_piece_is_decided_on():
+    rules = sampler(1.0)
+    for number in (1, 2, 3):
+        rules.offer(sent(5, number))
+    assert not rules.is_behind
+    assert kept(rules.advance(6, 2)) == [1, 2]
+    assert rules.is_behind
+    assert kept(rules.advance(NO_MINUTE, 2)) == [3]
+    assert not rules.is_behind

@@ -1,0 +1,44 @@
+"""The sample step decides in pieces: how many monitors are made in a minute makes no call longer."""
+
+from __future__ import annotations
+
+from dataflow.monitors.admission import RuleRequested
+from dataflow.monitors.times import MINUTE_US
+from dataflow.steps.sample import DECIDED_AT_ONCE, Sample
+from dataflow.stream.items import Chunk, Item
+
+MONITORS = 3 * DECIDED_AT_ONCE + 1
+
+
+def asked_for():
+    """Many new monitors of one minute, and the clock after it."""
+    requests: list[Item] = [
+        RuleRequested(1, number, "m", int(MINUTE_US), "t", 0, number) for number in range(MONITORS)
+    ]
+    return Chunk(0, 0, requests, 2)
+
+
+def rules_of(out):
+    return [row.rule_id for records in out for row in records.rows.get("sampling_rules", ())]
+
+
+def test_many_requests_of_one_minute_are_decided_on_in_several_calls():
+    step = Sample(0.0, lambda: True, None)
+    out, _ = step.on_batch([asked_for()])
+    calls = 1
+    while step.notify_at() is not None:
+        more, is_over = step.on_notify()
+        out, calls = out + more, calls + 1
+        assert not is_over
+    assert calls == 4
+    assert rules_of(out) == list(range(1, 2_001))  # as many as an organization may have
+
+
+def test_what_is_left_is_decided_on_after_a_restart():
+    step = Sample(0.0, lambda: True, None)
+    out, _ = step.on_batch([asked_for()])
+    again = Sample(0.0, lambda: True, step.snapshot())
+    assert again.notify_at() is not None
+    while again.notify_at() is not None:
+        out += again.on_notify()[0]
+    assert rules_of(out) == list(range(1, 2_001))
