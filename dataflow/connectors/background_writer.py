@@ -22,6 +22,9 @@ MAX_UNWRITTEN_RAW_BYTES = 64_000_000
 """The same before they are compressed: in memory they take several times that. Ten seconds of a replay are half of it,
 of misses that come due at once more."""
 
+_WRITTEN_AT_ONCE = 64
+"""Records that are handed on to the tables at once."""
+
 Written = Callable[[str, float], None]
 """Called with the partition, and how many seconds it took, when the records of an epoch are on disk."""
 
@@ -150,7 +153,11 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
 
     def _write(self, records: list[Records], ended_at: float) -> None:
         started = time.perf_counter()
-        self._part.write_batch(records)
+        while (
+            records
+        ):  # bit by bit, as whoever lets go of all of an epoch at once holds the worker up meanwhile
+            self._part.write_batch(records[:_WRITTEN_AT_ONCE])
+            del records[:_WRITTEN_AT_ONCE]
         self._part.end_epoch(ended_at)
         if self._written is not None:
             self._written(self._name, time.perf_counter() - started)

@@ -10,6 +10,9 @@ from state.schema.table import Row, Table
 Prefix = tuple[Any, ...]
 """The first values of an identity: all rows that have them are deleted."""
 
+_SLICE = 2048
+"""Rows that are looked through, or let go of, in one call of the interpreter's own: other threads wait for each of
+them."""
 _COMPACT_AT = 500_000
 """Rows from which a log is worth shortening to what is left of it."""
 
@@ -50,12 +53,16 @@ class Changes:
         """The deletes, to be applied first, and the upserts, one for each identity."""
         if self._has_deletes:
             return self._resolve_deletes()
-        rows = cast(list[Row], self._log)
-        return [], list(dict(zip(map(self._key_of, rows), rows, strict=True)).values())
+        rows, kept = cast(list[Row], self._log), dict[Prefix, Row]()
+        for start in range(0, len(rows), _SLICE):
+            some = rows[start : start + _SLICE]
+            kept.update(zip(map(self._key_of, some), some, strict=True))
+        return [], list(kept.values())
 
     def clear(self) -> None:
         """Forget everything taken."""
-        self._log = []
+        while self._log:
+            del self._log[-_SLICE:]
         self._has_deletes = False
         self._compact_at = _COMPACT_AT
 
