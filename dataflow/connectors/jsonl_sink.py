@@ -163,8 +163,9 @@ def dead_letter_line(letter: DeadLetter) -> bytes:
 
 def _one_line(text: bytes) -> bytes:
     """JSON and a newline, without what some readers take for the end of a line too: it stands in strings only."""
-    for character, escaped in _SEPARATORS:
-        text = text.replace(character, escaped)
+    if not text.isascii():  # as hardly any is
+        for character, escaped in _SEPARATORS:
+            text = text.replace(character, escaped)
     return text + b"\n"
 
 

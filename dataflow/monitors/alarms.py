@@ -16,6 +16,8 @@ In all of them "at" is when the result was noticed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from dataflow.monitors.environment import Environment
@@ -102,3 +104,31 @@ class AlarmPolicy:
 
     def on_mute(self, environment: Environment, at_us: Microseconds) -> None:
         """Somebody muted or unmuted the environment."""
+
+
+class Alarms:
+    """Kinds of alarm in their order; each is called only where it does something. A call that does nothing costs
+    little, but in a storm there would be twenty of them for each failure."""
+
+    def __init__(self, policies: Sequence[AlarmPolicy]) -> None:
+        self.policies = tuple(policies)
+        self.sees_every_success = any(policy.sees_every_success for policy in policies)
+        """Whether some kind of alarm has to be asked about each success."""
+        self.before = [each.before for each in self._that_have("before")]
+        self.on_failure = [each.on_failure for each in self._that_have("on_failure")]
+        self.on_success = [each.on_success for each in self._that_have("on_success")]
+        self.on_change = [each.on_change for each in self._that_have("on_change")]
+        self.holds_failure = [each.holds_failure for each in self._that_have("holds_failure")]
+        self.holds_recovery = [each.holds_recovery for each in self._that_have("holds_recovery")]
+        self.on_incident_failure = [
+            each.on_incident_failure for each in self._that_have("on_incident_failure")
+        ]
+        self.due_minute = [each.due_minute for each in self._that_have("due_minute")]
+
+    def _that_have(self, hook: str) -> list[AlarmPolicy]:
+        """The kinds that do not leave this method as it is."""
+        return [
+            policy
+            for policy in self.policies
+            if getattr(type(policy), hook) is not getattr(AlarmPolicy, hook)
+        ]

@@ -4,7 +4,7 @@ and somebody is notified (SPEC, section 7)."""
 from __future__ import annotations
 
 from dataflow.monitors import identity
-from dataflow.monitors.alarms import AlarmPolicy, Counted
+from dataflow.monitors.alarms import Alarms, Counted
 from dataflow.monitors.broken import Broken
 from dataflow.monitors.environment import Environment, EnvironmentStatus
 from dataflow.monitors.flapping import FlappingDetection
@@ -13,16 +13,18 @@ from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.records import Incident
 from dataflow.monitors.run import Run
 from dataflow.monitors.thresholds import Thresholds
-from dataflow.monitors.times import MINUTE_US, NO_TIME, Microseconds, Minute
+from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, NO_TIME, Microseconds, Minute
 
-ALARMS: tuple[AlarmPolicy, ...] = (
-    FlappingDetection(),
-    Broken(),
-    Thresholds(),
+ALARMS = Alarms(
+    (
+        FlappingDetection(),
+        Broken(),
+        Thresholds(),
+    )
 )
 """All kinds of alarm. What watches an incident comes before what opens and resolves it: so it sees the success that
 resolves it, too."""
-SEES_EVERY_SUCCESS = any(alarm.sees_every_success for alarm in ALARMS)
+SEES_EVERY_SUCCESS = ALARMS.sees_every_success
 """Whether some kind of alarm has to be asked about each success."""
 
 
@@ -44,16 +46,16 @@ def count_failure(
         return
     journal.touch(monitor, environment, at_us)
     counted = Counted(run, at_us, environment.incident)
-    for alarm in ALARMS:
-        alarm.before(monitor, environment, at_us // MINUTE_US, journal)
-    for alarm in ALARMS:
-        alarm.on_failure(monitor, environment, counted, journal)
+    for before in ALARMS.before:
+        before(monitor, environment, at_us // MINUTE_US, journal)
+    for on_failure in ALARMS.on_failure:
+        on_failure(monitor, environment, counted, journal)
     if counted.incident is None and counted.opens_at is not None:
         _open(monitor, environment, counted, journal)
     if counted.incident is not None:
         _send_failure(monitor, environment, counted, journal)
-        for alarm in ALARMS:
-            alarm.on_incident_failure(monitor, environment, counted, journal)
+        for on_incident_failure in ALARMS.on_incident_failure:
+            on_incident_failure(monitor, environment, counted, journal)
     _decided(monitor, environment, counted, Verdict.FAILURE, journal)
 
 
@@ -86,8 +88,8 @@ def _open(monitor: Monitor, environment: Environment, counted: Counted, journal:
     environment.incident = counted.incident = incident
     environment.status = EnvironmentStatus.ERROR
     journal.incident(monitor, environment, incident, None)
-    for alarm in ALARMS:
-        alarm.on_change(monitor, environment, counted)
+    for on_change in ALARMS.on_change:
+        on_change(monitor, environment, counted)
 
 
 def _whole_minute(time_us: Microseconds) -> Minute:
@@ -96,7 +98,7 @@ def _whole_minute(time_us: Microseconds) -> Minute:
 
 
 def _send_failure(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:
-    is_held = any([alarm.holds_failure(environment, counted) for alarm in ALARMS])  # noqa: C419 - asks all
+    is_held = any([holds(environment, counted) for holds in ALARMS.holds_failure])  # noqa: C419 - asks all
     if is_held:
         counted.message = "flapping"
     elif monitor.is_silenced(environment):
@@ -151,18 +153,18 @@ def count_success(
     # That it flaps decides about messages alone: a success that is ordinary without that is so with it.
     is_ordinary = incident is None and environment.failures is None and environment.records is None
     counted = Counted(run, at_us, incident)
-    for alarm in ALARMS:
-        alarm.before(monitor, environment, at_us // MINUTE_US, journal)
-    for alarm in ALARMS:
-        alarm.on_success(monitor, environment, counted, journal)
+    for before in ALARMS.before:
+        before(monitor, environment, at_us // MINUTE_US, journal)
+    for on_success in ALARMS.on_success:
+        on_success(monitor, environment, counted, journal)
     if incident is None:
         environment.status = EnvironmentStatus.OK
     elif counted.resolves:
         environment.status = EnvironmentStatus.OK
         environment.incident = None
         journal.incident(monitor, environment, incident, run)
-        for alarm in ALARMS:
-            alarm.on_change(monitor, environment, counted)
+        for on_change in ALARMS.on_change:
+            on_change(monitor, environment, counted)
         _send_recovery(monitor, environment, incident, counted, journal)
     if not is_ordinary:
         _decided(monitor, environment, counted, Verdict.SUCCESS, journal)
@@ -172,7 +174,7 @@ def _send_recovery(
     monitor: Monitor, environment: Environment, incident: Incident, counted: Counted, journal: Journal
 ) -> None:
     """The status change; or, where this change makes the environment flap, an occurrence that says so."""
-    is_held = any([alarm.holds_recovery(environment, counted) for alarm in ALARMS])  # noqa: C419 - asks all
+    is_held = any([holds(environment, counted) for holds in ALARMS.holds_recovery])  # noqa: C419 - asks all
     counted.message = "flapping" if is_held else "sent"
     if not is_held:
         journal.notices.append(
@@ -191,7 +193,7 @@ def _send_recovery(
 
 def reset_alarms(monitor: Monitor, environment: Environment, at_us: Microseconds, journal: Journal) -> None:
     """Somebody resets the environment: no alarm keeps anything of it, and an open incident is resolved."""
-    for alarm in ALARMS:
+    for alarm in ALARMS.policies:
         alarm.on_reset(monitor, environment, at_us, journal)
     environment.records = None
     incident = environment.incident
@@ -213,22 +215,26 @@ def reset_alarms(monitor: Monitor, environment: Environment, at_us: Microseconds
 
 def alarm_minute(environment: Environment) -> Minute:
     """The next tick at which an alarm has something to do by itself; FAR_MINUTE: none."""
-    return min([alarm.due_minute(environment) for alarm in ALARMS])
+    minute = FAR_MINUTE
+    for due_minute in ALARMS.due_minute:
+        if (due := due_minute(environment)) < minute:
+            minute = due
+    return minute
 
 
 def fire_alarm(monitor: Monitor, environment: Environment, minute: Minute, journal: Journal) -> None:
     """Let the first alarm that is due at this minute do what it has to."""
-    due = next(alarm for alarm in ALARMS if alarm.due_minute(environment) == minute)
+    due = next(alarm for alarm in ALARMS.policies if alarm.due_minute(environment) == minute)
     due.fire(monitor, environment, minute, journal)
 
 
 def alarms_watch_again(environment: Environment, at_us: Microseconds, first_tick: Minute) -> None:
     """The monitor is enabled again."""
-    for alarm in ALARMS:
+    for alarm in ALARMS.policies:
         alarm.watch_again(environment, at_us, first_tick)
 
 
 def alarms_on_mute(environment: Environment, at_us: Microseconds) -> None:
     """Somebody muted or unmuted the environment."""
-    for alarm in ALARMS:
+    for alarm in ALARMS.policies:
         alarm.on_mute(environment, at_us)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -32,12 +33,21 @@ SCHEDULE_TYPES = {"crontab": 1, "interval": 2}
 """Sentry's numbers of the schedule types."""
 FLAPPING_EVIDENCE = "Status changes"
 """The name of the first evidence of an occurrence that says that an environment flaps."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone: its name is put behind
+_REASONS = 256
+_SECONDS = 4096
+"""Of so many are the texts kept: of one second there are many times, when many jobs fail at once."""
 
 
 def iso_time(time_us: int) -> str:
     """A time in µs as ISO 8601 in UTC, as Python writes it."""
-    return (_EPOCH + timedelta(microseconds=time_us)).isoformat()
+    second, us = divmod(time_us, 1_000_000)
+    return f"{_second(second)}.{us:06}+00:00" if us else f"{_second(second)}+00:00"
+
+
+@lru_cache(_SECONDS)
+def _second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
 
 
 def message_of(notice: Notice) -> tuple[Message, StatusChangeRow]:
@@ -191,6 +201,7 @@ def _config(config: MonitorConfig) -> dict[str, Any]:
     }
 
 
+@lru_cache(_REASONS)
 def failure_reason(kinds: tuple[int, ...]) -> str:
     """The failing check-ins in words: one by its kind, several counted in order of first appearance."""
     counts: dict[str, int] = {}

@@ -24,7 +24,7 @@ def _value(column: Column) -> str:
     if column.kind is not Kind.JSON:
         return name
     # What some parsers take for JSON and DuckDB does not is kept as a JSON string.
-    return f"CASE WHEN json_valid({name}) THEN {name}::JSON ELSE to_json({name}) END"
+    return f"coalesce(try_cast({name} AS JSON), to_json({name}))"
 
 
 DELETE_REPLACED = {name: _delete_matching(name, table.identity) for name, table in TABLES.items()}

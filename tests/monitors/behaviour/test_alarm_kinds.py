@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dataflow.monitors import counting
-from dataflow.monitors.alarms import AlarmPolicy
+from dataflow.monitors.alarms import AlarmPolicy, Alarms
 from dataflow.monitors.records import Failure
 from tests.monitors.behaviour.job import Job
 
@@ -33,7 +33,7 @@ class FailureRate(AlarmPolicy):
 
 @pytest.fixture
 def with_rate(monkeypatch):
-    monkeypatch.setattr(counting, "ALARMS", (*counting.ALARMS, FailureRate()))
+    monkeypatch.setattr(counting, "ALARMS", Alarms((*counting.ALARMS.policies, FailureRate())))
     monkeypatch.setattr(counting, "SEES_EVERY_SUCCESS", True)
 
 
