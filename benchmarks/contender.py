@@ -148,12 +148,12 @@ def _run_flow(recovery: Path | None) -> Figures:
     ((name, source),) = endpoints.sources.items()
     watched = Watched(source)
     tables = WatchedSink(endpoints.tables)
-    flow = build(settings, replace(endpoints, sources={name: watched}, tables=tables))
     config = None
     if recovery is not None:
         if not recovery.exists():
             make(recovery, 1)
         config = RecoveryConfig(str(recovery), backup_interval=timedelta(0))
+    flow = build(settings, replace(endpoints, sources={name: watched}, tables=tables), recovery)
     run_main(flow, epoch_interval=timedelta(seconds=EPOCH_SECONDS), recovery_config=config)
     figures = _figures(watched)
     if tables.first is not None:

@@ -4,6 +4,7 @@ gate, and what volume decides about the ticks goes to transition."""
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import bytewax.operators as op
@@ -16,31 +17,36 @@ from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.process.border import BorderSink, BorderSource
 from dataflow.process.exit import at_border
 from dataflow.process.finishing import Finishing, FinishingSource
+from dataflow.process.stored_blocks import StoredBlocks
 from dataflow.settings import Settings
+from dataflow.steps import kept_blocks
 from dataflow.steps.decode import Decode
 from dataflow.steps.epoch_work import EpochWork
 from dataflow.steps.gate import Gate
+from dataflow.steps.kept_blocks import KeptBlock
 from dataflow.steps.sample import Sample
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
-from dataflow.stream.items import Chunk, DeadLetter, Message, Records, Sampled, Ticks, Volumes
+from dataflow.stream.items import BlockWrite, Chunk, DeadLetter, Message, Records, Sampled, Ticks, Volumes
 from dataflow.stream.key_groups import group_keys
 
 FLOW_ID = "cronwax"
 
 
-def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
+def build(settings: Settings, endpoints: Endpoints, store: Path | None = None) -> Dataflow:
     """The dataflow between these endpoints.
 
     The engine's keys are key groups: the gate's of organizations, then those of monitors. Each step emits chunks for
-    the next one, and records, messages and dead letters for the sinks.
+    the next one, and records, messages and dead letters for the sinks. `store` is the recovery store, which no flow
+    runs on yet; None: there is none, or all that snapshots hold stays in them. Raises StartError if it cannot be read.
     """
     limits = Limits(
         settings.max_monitors_per_organization,
         settings.monitor_seats if settings.monitor_seats is not None else UNLIMITED,
     )
 
+    blocks = StoredBlocks(store, f"{FLOW_ID}.{kept_blocks.STEP}") if store is not None else None
     finishing, work = Finishing(settings.key_groups, endpoints.shared), EpochWork()
 
     def gate(snapshot: bytes | None) -> Gate:
@@ -52,10 +58,11 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
             settings.sample_new_monitors,
             snapshot,
             settings.clock_delay_us,
+            blocks,
         )
 
     def upsert(snapshot: bytes | None) -> Upsert:
-        return Upsert(settings.gate_groups, settings.max_environments_per_monitor, snapshot)
+        return Upsert(settings.gate_groups, settings.max_environments_per_monitor, snapshot, blocks)
 
     def sample(snapshot: bytes | None) -> Sample:
         return Sample(settings.base_sample_rate, endpoints.is_at_end, snapshot)
@@ -71,6 +78,7 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
             settings.tuning,
             finishing.finished,
             work,
+            blocks,
         )
 
     flow = Dataflow(FLOW_ID)
@@ -117,7 +125,12 @@ def build(settings: Settings, endpoints: Endpoints) -> Dataflow:
             ("transition", changed),
         )
     ]
-    op.output("tables", op.merge("records", *records), _sink(endpoints.tables))
+    kept = op.stateful_batch(
+        kept_blocks.STEP,
+        _kept("to_blocks", op.merge("saved", gated, upserted, changed)),
+        at_border(KeptBlock),
+    )
+    op.output("tables", op.merge("records", *records, _nothing("kept", kept)), _sink(endpoints.tables))
     op.output(
         "occurrences",
         _only("messages", op.merge("notices", judged, changed, gated), Message),
@@ -158,6 +171,24 @@ def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Reco
         return out
 
     return op.flat_map_batch(step_id, stream, keyed if shards == 1 else keyed_with_positions)
+
+
+def _kept(step_id: str, stream: Stream[Any]) -> KeyedStream[BlockWrite]:
+    """The blocks of a stream, by their names."""
+
+    def keyed(items: list[Any]) -> list[tuple[str, BlockWrite]]:
+        return [(item.name, item) for item in items if type(item) is BlockWrite]
+
+    return op.flat_map_batch(step_id, stream, keyed)
+
+
+def _nothing(step_id: str, stream: Stream[Any]) -> KeyedStream[Any]:
+    """Nothing of a stream that has no sink of its own: the engine wants each step to lead to one."""
+
+    def nothing(_: list[Any]) -> list[tuple[str, Any]]:
+        return []
+
+    return op.flat_map_batch(step_id, stream, nothing)
 
 
 def _only(step_id: str, stream: Stream[Any], kind: type[Any]) -> KeyedStream[Any]:

@@ -90,4 +90,4 @@ def start() -> Dataflow:
     if arguments.addresses is not None:
         report_missing(arguments.addresses)
     tune_interpreter()
-    return build(settings, endpoints)
+    return build(settings, endpoints, arguments.recovery_store)

@@ -19,6 +19,10 @@ REMEMBERED_GUIDS = 50
 finished, those that timed out or are unknown, and misses. None pushes out those of another kind."""
 _GUID_BYTES = 16
 _PRINT_BYTES = 8
+_ALL_PRINTS_BYTES = _PRINT_BYTES * REMEMBERED_GUIDS
+AS_BEFORE = b"+"
+"""Stands for the fingerprints that an earlier part of a snapshot holds of the environment (fingerprints themselves have
+another length): half of an environment is not written again with each of its check-ins."""
 _PRINT_PRIME = 0x9E3779B97F4A7C55
 """The first prime above 2**64 divided by the golden ratio: guids that differ in either half, count up, or hold a day in
 one half and a number in the other, have remainders far apart (D. Knuth, The Art of Computer Programming 3, 6.4)."""
@@ -91,9 +95,13 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     sdk: str | None = None
     """What sent its newest check-in that says so."""
     finished_prints: bytes = b""
-    """The fingerprints of the guids of the newest ok and error check-ins, oldest first."""
+    """The fingerprints of the guids of the newest ok and error check-ins, oldest first, but for fresh ones."""
     missed_prints: bytes = b""
     """Those of the newest missed check-ins, oldest first."""
+    fresh_prints: bytes = b""
+    """Those of ok and error check-ins since the environment was last saved, oldest first."""
+    is_saved: bool = False
+    """What is not fresh is in a part of the last snapshot, or of the next one."""
 
     @classmethod
     def new(cls, name: str) -> Environment:
@@ -128,9 +136,31 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
 
     def remember(self, guid: bytes) -> None:
         """Know the guid of a check-in that the job has finished for good."""
-        self.finished_prints = self.finished_prints[-_PRINT_BYTES * (REMEMBERED_GUIDS - 1) :] + fingerprint(
-            guid
-        )
+        fresh = self.fresh_prints + fingerprint(guid)
+        over = len(self.finished_prints) + len(fresh) - _ALL_PRINTS_BYTES
+        if over > 0:
+            if self.finished_prints:
+                self.finished_prints = self.finished_prints[over:]
+            else:
+                fresh, self.is_saved = fresh[over:], False
+        self.fresh_prints = fresh
+
+    def fold(self) -> None:
+        """All of it is being saved: nothing is fresh any more."""
+        if self.fresh_prints:
+            self.finished_prints += self.fresh_prints
+            self.fresh_prints = b""
+
+    def go_on_from(self, before: Environment | None) -> None:
+        """Make up for what an earlier part of the same snapshot says. If that says nothing, a later part has to."""
+        if self.finished_prints == AS_BEFORE and before is not None and before.finished_prints != AS_BEFORE:
+            prints = before.finished_prints + self.fresh_prints
+            self.finished_prints, self.fresh_prints = prints[-_ALL_PRINTS_BYTES:], b""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it does not leave to an earlier part of a snapshot what is not there."""
+        return self.finished_prints != AS_BEFORE
 
     def remember_missed(self, guid: bytes) -> None:
         """Know the guid of a missed check-in."""
@@ -151,8 +181,10 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
         Fingerprints of 8 bytes say so wrongly of one new guid in 1e17.
         """
         known = fingerprint(guid)
-        return _holds(self.finished_prints, known) or (
-            self.missed_prints != b"" and _holds(self.missed_prints, known)
+        return (
+            _holds(self.finished_prints, known)
+            or (self.fresh_prints != b"" and _holds(self.fresh_prints, known))
+            or (self.missed_prints != b"" and _holds(self.missed_prints, known))
         )
 
     def end(self, run: Run) -> None:
@@ -173,7 +205,7 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     def prints(self) -> list[bytes]:
         """The fingerprints of all guids that are known here."""
         known = [fingerprint(guid) for guid in (*(self.runs or ()), *(self.settled or ()))]
-        return known + _split(self.finished_prints) + _split(self.missed_prints)
+        return known + _split(self.finished_prints + self.fresh_prints + self.missed_prints)
 
 
 def fingerprint(guid: bytes) -> bytes:

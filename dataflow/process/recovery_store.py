@@ -36,7 +36,7 @@ class StoreError(Exception):
 
 def read_store(folder: Path, flow_id: str) -> Stored:
     """What a store holds for a flow. Raises StartError if there is none, or it cannot be resumed from as it is."""
-    files = _parts(folder)
+    files = part_files(folder)
     if not files:
         raise StartError(
             f"recovery store {folder}: there is none; make one with: {program()} recovery {folder} 8"
@@ -90,7 +90,7 @@ def hold_store(folder: Path, process: str) -> None:
 
 def forget(folder: Path, step: str) -> None:
     """Let a step of a store that nobody runs on begin from nothing. Raises StoreError."""
-    for file in _parts(folder):
+    for file in part_files(folder):
         try:
             with closing(sqlite3.connect(file)) as connection, connection:
                 connection.execute(
@@ -120,7 +120,7 @@ def make(folder: Path, parts: int) -> None:
 def _make(folder: Path, parts: int) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if _parts(folder):
+        if part_files(folder):
             raise StoreError(f"{folder}: there is a recovery store already")
         if shutil.disk_usage(folder).free < parts * _NEW_PART_BYTES:
             raise StoreError(
@@ -131,7 +131,7 @@ def _make(folder: Path, parts: int) -> None:
         raise StoreError(f"{folder}: cannot make it: {error.strerror}") from None
     except RuntimeError as error:
         raise StoreError(f"{folder}: cannot make it: {error}") from None
-    for file in _parts(folder):
+    for file in part_files(folder):
         _pack(file)
 
 
@@ -141,7 +141,7 @@ def pack(folder: Path) -> tuple[int, int]:
     Whenever the process dies, each part is as it was or as it should be. Raises StoreError, and StartError if a flow
     runs on the store.
     """
-    files = _parts(folder)
+    files = part_files(folder)
     if not files:
         raise StoreError(f"{folder}: there is no recovery store")
     hold_whole_store(folder)
@@ -151,7 +151,8 @@ def pack(folder: Path) -> tuple[int, int]:
     return before, _size(files)
 
 
-def _parts(folder: Path) -> list[Path]:
+def part_files(folder: Path) -> list[Path]:
+    """The files of a store, in order."""
     return sorted(folder.glob("part-*.sqlite3"))
 
 

@@ -17,15 +17,16 @@ from dataflow.steps.gate_state import NEW, SNAPSHOTS, GateState, SavedMembers, S
 from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
 from dataflow.steps.silence_rows import announced
+from dataflow.steps.snapshot_blocks import BlockStore
 from dataflow.stream.ends import Ends
 from dataflow.stream.inputs import Inputs
-from dataflow.stream.items import Chunk, Item, Message, Records, Sampled, Volumes
+from dataflow.stream.items import BlockWrite, Chunk, Item, Message, Records, Sampled, Volumes
 from dataflow.stream.key_groups import monitor_group
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import by_table
 from state.schema.tables.runs import ProcessingErrorRow
 
-Output = Chunk | Records | Sampled | Volumes | Message
+Output = Chunk | Records | Sampled | Volumes | Message | BlockWrite
 
 
 class Gate(KeyGroup[Chunk, Output]):
@@ -46,6 +47,7 @@ class Gate(KeyGroup[Chunk, Output]):
         sample_new_monitors: bool,
         snapshot: bytes | None,
         clock_delay_us: int = 0,
+        store: BlockStore | None = None,
     ) -> None:
         state = restored(self.CODEC, snapshot) or NEW
         self._key_groups = key_groups
@@ -56,24 +58,26 @@ class Gate(KeyGroup[Chunk, Output]):
         group_of = partial(monitor_group, groups=key_groups)
         self._rate_limit = RateLimit(rate_limit, state.counts)
         self._rates = SavedRates()
-        self._rules = Admission(group_of, limits, self._rate_limit, sample_new_monitors, dict(state.volumes))
+        self.rules = Admission(group_of, limits, self._rate_limit, sample_new_monitors, dict(state.volumes))
         for organization_id, saved in state.organizations.items():
-            self._rules.restore(organization_id, Organization.restore(limits, saved))
-        self._members = SavedMembers()
+            self.rules.restore(organization_id, Organization.restore(limits, saved))
+        self._members = SavedMembers(store)
         for member in self._members.restore(state):
-            self._rules.restore_member(member)
+            self.rules.restore_member(member)
 
     def state(self) -> GateState:
         """What a snapshot holds."""
-        rules = self._rules
+        rules = self.rules
         organizations = {key: each.state() for key, each in rules.organizations.items()}
+        members = self._members.blocks(rules)
         return GateState(
             watermark=self._watermark.state(),
             organizations=organizations,
             counts=self._rates.counts(self._rate_limit),
             volumes=rules.volumes(),
-            members=self._members.blocks(rules),
+            members=members.blocks,
             order=self._order.state() if self._order is not None else None,
+            kept=members.names,
         )
 
     def apply(self, chunks: list[Chunk]) -> list[Output]:
@@ -84,7 +88,7 @@ class Gate(KeyGroup[Chunk, Output]):
         rejected: list[ProcessingErrorRow] = []
         applied: list[Control] = []
         advanced = False
-        rules, watermark = self._rules, self._watermark
+        rules, watermark = self.rules, self._watermark
         for run in runs:
             for item in run.items:
                 if type(item) is CheckIn:
@@ -114,7 +118,7 @@ class Gate(KeyGroup[Chunk, Output]):
                 Records(group, by_table(controls, rejected, said.silences, said.windows, said.changes))
             )
             out += said.messages
-        return out
+        return out + self._members.hand_over(f"gate/{group}")
 
     def _note_clock(self, control: Control, origin: int) -> None:
         """Note which ticks come before a control.

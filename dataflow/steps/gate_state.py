@@ -14,8 +14,9 @@ from dataflow.monitors.event_order import OrderState
 from dataflow.monitors.organization import OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCounts
 from dataflow.steps.key_group import restored_blocks
-from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
+from dataflow.stream.items import BlockWrite
 
 BLOCK = tuple[list[MemberKey], list[SavedMember]]
 _decode_block = block_decoder(BLOCK)
@@ -23,7 +24,8 @@ _encode = msgspec.msgpack.encode
 
 
 class GateState(msgspec.Struct, array_like=True):
-    """What a snapshot of the gate holds. In version 1 the members were in their organizations."""
+    """What a snapshot of the gate holds. In version 1 the members were in their organizations, in version 2 all
+    blocks of them were here."""
 
     watermark: tuple[int, dict[str, int]]
     organizations: dict[int, OrganizationState]
@@ -32,9 +34,11 @@ class GateState(msgspec.Struct, array_like=True):
     members: list[bytes] = msgspec.field(default_factory=list)
     order: OrderState | None = None
     """None: the inputs were not put in order."""
+    kept: list[str] = []
+    """The blocks of members before these, which are kept elsewhere, by their names."""
 
 
-SNAPSHOTS = SnapshotCodec("gate", 2, GateState)
+SNAPSHOTS = SnapshotCodec("gate", 3, GateState)
 NEW = GateState((NO_MINUTE, {}), {}, {})
 """Of a gate that has no snapshot."""
 
@@ -42,18 +46,25 @@ NEW = GateState((NO_MINUTE, {}), {}, {})
 class SavedMembers:
     """The blocks of the members of all organizations."""
 
-    def __init__(self) -> None:
-        self._blocks: Blocks[MemberKey] = Blocks()
+    def __init__(self, store: BlockStore | None) -> None:
+        self._blocks: Blocks[MemberKey] = Blocks(store)
 
     def restore(self, state: GateState) -> Iterator[SavedMember]:
         """The members of a snapshot."""
-        yield from restored_blocks(SNAPSHOTS, self._blocks, state.members, _decode_block, _key_of)
+        yield from restored_blocks(
+            SNAPSHOTS, self._blocks, Saved(state.kept, state.members), _decode_block, _key_of
+        )
 
-    def blocks(self, rules: Admission) -> list[bytes]:
+    def blocks(self, rules: Admission) -> Saved:
         """The blocks as of now."""
-        return self._blocks.update(
+        self._blocks.update(
             rules.take_changed(), rules.count_members(), rules.saved_member, rules.saved_members
         )
+        return self._blocks.saved()
+
+    def hand_over(self, place: str) -> list[BlockWrite]:
+        """The blocks that go to keys of their own, and those that are needed no longer."""
+        return self._blocks.hand_over(place)
 
 
 class SavedRates:

@@ -12,7 +12,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from dataflow.operations.pauses import LEAST_SECONDS, goes_on, paused, snapshot_taken
 from dataflow.process.exit import LastingError
-from dataflow.steps.snapshot_blocks import Blocks, Key
+from dataflow.steps.snapshot_blocks import Blocks, Key, Saved
 from dataflow.stream.codecs import SnapshotCodec, SnapshotError
 
 Input = TypeVar("Input", bound="Targeted")
@@ -73,12 +73,13 @@ def restored(codec: SnapshotCodec[State], snapshot: bytes | None) -> State | Non
 def restored_blocks(
     codec: SnapshotCodec[Any],
     blocks: Blocks[Key],
-    saved: list[bytes],
+    saved: Saved,
     decode: Callable[[bytes], Any],
     key_of: Callable[[Any], Key],
+    join: Callable[[Any | None, Any], Any] = lambda _, entry: entry,
 ) -> list[Any]:
     """What `Blocks.restore` reads. Raises LastingError if it cannot be read."""
     try:
-        return blocks.restore(saved, decode, key_of)
+        return blocks.restore(saved, decode, key_of, join)
     except (msgspec.DecodeError, ValueError) as error:
         raise LastingError(str(codec.unreadable(error))) from None

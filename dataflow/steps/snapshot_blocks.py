@@ -1,12 +1,20 @@
-"""What snapshots hold of a key group's many entries: compressed blocks, each encoded once."""
+"""What snapshots hold of a key group's many entries: compressed blocks, each encoded once, and written once.
+
+The engine writes all that a key's snapshot holds, at the end of each epoch in which the key was asked. So a block
+that stays as it is goes to a key of its own (`steps.kept_blocks`), and the snapshot only names it: what an epoch writes
+goes by what has changed, not by what there is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Hashable
+from hashlib import blake2b
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 import zstandard
+
+from dataflow.stream.items import BlockWrite
 
 Key = TypeVar("Key", bound=Hashable)
 Entry = TypeVar("Entry")
@@ -14,10 +22,29 @@ Entry = TypeVar("Entry")
 SMALL_BLOCK = 128
 """The newest block takes up what changes next until it holds this many entries."""
 _STAGGER = 8
+_DROPPED_AFTER = 3
+"""Snapshots after which a block that none of them names is thrown away: by then the engine resumes from no earlier
+one."""
 
 Policy = Callable[[int, int, list[int], int], bool]
 """Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the
 blocks' sizes in bytes, and the number of entries in all blocks."""
+
+
+class BlockStore(Protocol):
+    """The blocks that a recovery store holds beside the snapshots, as of the start."""
+
+    execution: int
+    """Differs from start to start: names are given once."""
+
+    def read(self, name: str) -> bytes:
+        """A block. Raises ValueError if there is none of this name."""
+
+    def names(self, place: str) -> list[str]:
+        """Those of one place."""
+
+    def release(self) -> None:
+        """All that is needed has been read."""
 
 
 def half_outdated(changed: int, count: int, sizes: list[int], held: int) -> bool:
@@ -34,7 +61,20 @@ def half_outdated(changed: int, count: int, sizes: list[int], held: int) -> bool
 class _Block(NamedTuple, Generic[Key]):
     keys: list[Key]
     """Of its entries, as long as others may join them; not of the first block, nor of a large one."""
+    entries: int
+    size: int
+    """In bytes."""
     data: bytes
+    """Empty, if it has a name."""
+    name: str = ""
+    """Where it is kept; empty: in the snapshot."""
+
+
+class Saved(NamedTuple):
+    """The blocks of a snapshot, in order: first those that are kept elsewhere."""
+
+    names: list[str]
+    blocks: list[bytes]
 
 
 class Blocks(Generic[Key]):
@@ -47,32 +87,78 @@ class Blocks(Generic[Key]):
     policy: Policy = staticmethod(half_outdated)
     """When that is."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: BlockStore | None = None, policy: Policy | None = None) -> None:
+        """`store`: where blocks can be kept beside the snapshots; None: nowhere. `policy`: instead of the usual."""
+        if policy is not None:
+            self.policy = policy
+        self._store = store
         self._blocks: list[_Block[Key]] = []
-        self._held = 0
+        self._dropped: list[tuple[int, str]] = []
+        """As of which snapshot a kept block is needed no longer, and its name."""
+        self._snapshots = 0
+        self._named = 0
+        self._rewritten_from = -1
+        """While all is written again in pieces, the first of the new blocks; -1: it is not."""
+        self._is_swept = store is None
+
+    @property
+    def held(self) -> int:
         """Entries in all blocks."""
+        return sum(block.entries for block in self._blocks)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The blocks' sizes in bytes."""
+        return [block.size for block in self._blocks]
+
+    @property
+    def is_rewriting(self) -> bool:
+        """Whether all is being written again in pieces."""
+        return self._rewritten_from >= 0
 
     def restore(
-        self, saved: Iterable[bytes], decode: Callable[[bytes], Any], key_of: Callable[[Entry], Key]
+        self,
+        saved: Saved,
+        decode: Callable[[bytes], Any],
+        key_of: Callable[[Entry], Key],
+        join: Callable[[Entry | None, Entry], Entry] = lambda _, entry: entry,
     ) -> list[Entry]:
         """Take over the blocks of a snapshot, and read them: the entries, in no order to rely on.
 
-        `decode` makes of a block a pair: the keys that are gone, and the entries. Raises ValueError if they cannot be
-        read.
+        `decode` makes of a block a pair: the keys that are gone, and the entries. `join` makes one of what earlier
+        blocks say of a key, and a later one. Raises ValueError if they cannot be read.
         """
         decompress = zstandard.ZstdDecompressor().decompress
         entries: dict[Key, Entry] = {}
-        for data in saved:
+        for name, data in [
+            *((name, self._read(name)) for name in saved.names),
+            *(("", each) for each in saved.blocks),
+        ]:
             try:
                 gone, there = decode(decompress(data))
             except zstandard.ZstdError as error:
                 raise ValueError(str(error)) from None
-            changed = {key_of(entry): entry for entry in there}
             for key in gone:
                 entries.pop(key, None)
-            entries |= changed
-            self._add([*gone, *changed], data)
+            keys = [*gone]
+            for entry in there:
+                key = key_of(entry)
+                keys.append(key)
+                entries[key] = join(entries.get(key), entry)
+            self._add(keys, data, name)
         return list(entries.values())
+
+    def _read(self, name: str) -> bytes:
+        if self._store is None:
+            raise ValueError(f"it names a block, {name}, and no recovery store is known")
+        data = self._store.read(name)
+        if name.rpartition("-")[2] != _digest(data):
+            raise ValueError(f"block {name} is damaged")
+        return data
+
+    def open_keys(self) -> list[Key]:
+        """The keys of the newest block, if it takes up what changes next: they are encoded again then."""
+        return self._blocks[-1].keys if self._blocks else []
 
     def update(
         self,
@@ -80,35 +166,103 @@ class Blocks(Generic[Key]):
         count: int,
         find: Callable[[Key], Any],
         everything: Callable[[], list[Any]],
-    ) -> list[bytes]:
-        """The blocks after what has changed.
+    ) -> None:
+        """Take up what has changed.
 
         `changed` are the keys of all entries that were made, changed or deleted since the last call, and maybe
         others. `count` is how many entries there are; `everything` gives them as they are encoded, and `find` one
         of them, or None if it is not there.
         """
-        sizes = [len(block.data) for block in self._blocks]
-        if not sizes or self.policy(len(changed), count, sizes, self._held):
-            self._blocks, self._held = [], 0
+        if not self._blocks or self.policy(len(changed), count, self.sizes, self.held):
+            self.begin()
             if count:
-                self._blocks.append(_Block([], _encoded([], everything())))
-                self._held = count
+                self.rewrite(everything())
+            self.finish()
         elif changed:
             keys = list(changed)
-            if self._blocks[-1].keys:
-                last = self._blocks.pop()
-                self._held -= len(last.keys)
-                keys = list(dict.fromkeys([*last.keys, *keys]))
+            if open_keys := self.open_keys():
+                self._blocks.pop()
+                keys = list(dict.fromkeys([*open_keys, *keys]))
             found = [find(key) for key in keys]
             gone = [key for key, entry in zip(keys, found, strict=True) if entry is None]
             there = [entry for entry in found if entry is not None]
             self._add(keys, _encoded(gone, there))
-        return [block.data for block in self._blocks]
 
-    def _add(self, keys: list[Key], data: bytes) -> None:
-        self._held += len(keys)
-        may_grow = self._blocks and len(keys) < SMALL_BLOCK
-        self._blocks.append(_Block(keys if may_grow else [], data))
+    def begin(self) -> None:
+        """Begin to write all again, in pieces: `rewrite` each, then `finish`. What changes meanwhile is taken up as
+        ever."""
+        if self._blocks:
+            self._blocks[-1] = self._blocks[-1]._replace(keys=[])
+        self._rewritten_from = len(self._blocks)
+
+    def rewrite(self, entries: list[Any]) -> int:
+        """Write some entries again, as they are now and whole; the bytes that they take."""
+        if self._blocks:
+            self._blocks[-1] = self._blocks[-1]._replace(keys=[])  # what is in it comes before these
+        data = _encoded([], entries)
+        self._blocks.append(_Block([], len(entries), len(data), data))
+        return len(data)
+
+    def finish(self) -> None:
+        """All entries have been written again: throw away what was before."""
+        self._dropped += [
+            (self._snapshots, block.name) for block in self._blocks[: self._rewritten_from] if block.name
+        ]
+        del self._blocks[: self._rewritten_from]
+        self._rewritten_from = -1
+
+    def saved(self) -> Saved:
+        """What a snapshot holds of them. Called once at the end of an epoch."""
+        self._snapshots += 1
+        if self._store is not None and self._snapshots == _DROPPED_AFTER:
+            self._store.release()
+        return Saved(
+            [block.name for block in self._blocks if block.name],
+            [block.data for block in self._blocks if not block.name],
+        )
+
+    def hand_over(self, place: str) -> list[BlockWrite]:
+        """The blocks that go to keys of their own from now on, and those that are needed no longer. `place` is the
+        step's and the key group's."""
+        if self._store is None:
+            return []
+        writes = self._outdated(place)
+        for at, block in enumerate(self._blocks):
+            if block.keys or block.size < _SMALLEST_KEPT:
+                break  # in order: what the snapshot holds itself is newer
+            if not block.name:
+                name = f"{place}/{self._store.execution}-{self._named}-{_digest(block.data)}"
+                self._named += 1
+                writes.append(BlockWrite(name, block.data))
+                self._blocks[at] = block._replace(data=b"", name=name)
+        return writes
+
+    def _outdated(self, place: str) -> list[BlockWrite]:
+        """What no snapshot names that the engine may resume from. After a start, that is what was handed over and had
+        not come into one."""
+        writes = []
+        if not self._is_swept:
+            assert self._store is not None
+            self._is_swept = True
+            named = {block.name for block in self._blocks}
+            writes = [BlockWrite(name) for name in self._store.names(place) if name not in named]
+        while self._dropped and self._dropped[0][0] + _DROPPED_AFTER <= self._snapshots:
+            writes.append(BlockWrite(self._dropped.pop(0)[1]))
+        return writes
+
+    def _add(self, keys: list[Key], data: bytes, name: str = "") -> None:
+        may_grow = self._blocks and len(keys) < SMALL_BLOCK and not name
+        self._blocks.append(
+            _Block(keys if may_grow else [], len(keys), len(data), b"" if name else data, name)
+        )
+
+
+_SMALLEST_KEPT = 512
+"""Bytes: what is smaller is not worth a key of its own, and its followers stay with it."""
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=8).hexdigest()
 
 
 def _encoded(gone: list[Any], entries: list[Any]) -> bytes:

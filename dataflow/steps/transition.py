@@ -22,6 +22,7 @@ from dataflow.operations.metrics import KEY_GROUPS_BEHIND
 from dataflow.process.log import warn
 from dataflow.steps.epoch_work import PAUSE, EpochWork
 from dataflow.steps.key_group import KeyGroup, restored
+from dataflow.steps.snapshot_blocks import BlockStore
 from dataflow.steps.transition_output import Output, outputs_of
 from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
 from dataflow.stream.items import Chunk, Ticks
@@ -46,10 +47,11 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         tuning: Tuning = DEFAULT_TUNING,
         finished: Callable[[int], None] = lambda _: None,
         work: EpochWork | None = None,
+        store: BlockStore | None = None,
     ) -> None:
         """`is_at_end`: whether the input has ended, if it has, by itself. `finished` is called with the key group when
         all inputs have ended and nothing is left to be done. `work` is what all key groups share; None: an epoch
-        takes any amount."""
+        takes any amount. `store`: where blocks of snapshots can be kept; None: nowhere."""
         self._is_at_end = is_at_end
         self._finished = finished
         self._work = work or EpochWork(NO_BOUND)
@@ -60,7 +62,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """Ticks are left to be worked off. After a start that is found out with the first chunk."""
         self._is_shown = False
         """As the metric has it."""
-        self._saved = SavedMonitors()
+        self._saved = SavedMonitors(store)
         state = restored(self.CODEC, snapshot) or TransitionState(NO_MINUTE, [])
         self.group = MonitorGroup(judges, tuning, state.group(), self._saved.restore(state))
         for monitor in self.group.monitors.values():
@@ -70,8 +72,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
     def state(self) -> TransitionState:
         """What a snapshot holds."""
         self._work.end_epoch()
-        blocks = self._saved.blocks(self.group.monitors, self.group.noted.take())
-        return TransitionState.of(self.group.state(), blocks)
+        return self._saved.state(self.group.state(), self.group.monitors, self.group.noted.take())
 
     def apply(self, chunks: list[Chunk | Ticks]) -> list[Output]:
         """Apply items in order, and the ticks after them."""
@@ -93,10 +94,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         self._work.take(journal.taken())
         if self._last == _STREAMS:
             self._finish(journal)
-        if self._saved.are_due(len(group.noted), len(group.monitors)):
-            self._saved.encode_ahead(group.monitors, group.noted.take())
-        self._show()
-        return outputs_of(self.group, journal, self._target)
+        return self._outputs(journal)
 
     def on_notify(self) -> tuple[list[Output], bool]:
         """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
@@ -107,8 +105,14 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if self._last == _STREAMS:
             self._finish(journal)
         self._work.take(journal.size())
+        return self._outputs(journal), StatefulBatchLogic.RETAIN
+
+    def _outputs(self, journal: Journal) -> list[Output]:
+        """What has come of a call; and a piece of the next snapshot is made ready."""
+        self._saved.work(self.group.monitors, self.group.noted)
         self._show()
-        return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
+        out = outputs_of(self.group, journal, self._target)
+        return out + self._saved.hand_over(f"transition/{self._target}")
 
     def _finish(self, journal: Journal) -> None:
         """The inputs have ended: once all ticks are worked off, nothing waits any longer. Sources wait for that with

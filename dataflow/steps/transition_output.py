@@ -7,13 +7,13 @@ from dataflow.monitors.identity import system_incident_id
 from dataflow.monitors.journal import Journal
 from dataflow.steps.control_rows import control_row
 from dataflow.steps.processing_error_rows import rejection
-from dataflow.stream.items import Message, Records
+from dataflow.stream.items import BlockWrite, Message, Records
 from dataflow.wire.occurrences import message_of
 from state.schema.catalogue import Deletes, by_table
 from state.schema.tables.runs import StatusChangeRow
 from state.schema.tables.volume import SystemIncidentLossRow
 
-Output = Records | Message
+Output = Records | Message | BlockWrite
 
 
 def outputs_of(group: MonitorGroup, journal: Journal, key_group: int) -> list[Output]:

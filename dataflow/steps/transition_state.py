@@ -7,15 +7,18 @@ from msgspec import Raw
 
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.decisions import Decisions, TickEvent
-from dataflow.monitors.environment import Environment
+from dataflow.monitors.environment import AS_BEFORE, Environment
 from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import Loss
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
+from dataflow.monitors.noted import Noted
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.waiting import Begun, WaitingState
+from dataflow.process.exit import LastingError
 from dataflow.steps.key_group import restored_blocks
-from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
+from dataflow.stream.items import BlockWrite
 
 BLOCK = tuple[list[Key], list[MonitorState]]
 _decode_block = block_decoder(BLOCK)
@@ -26,7 +29,8 @@ _Saved = tuple[int, str, str, bool, bool, Raw, dict[str, Environment], int, str 
 
 class TransitionState(msgspec.Struct, array_like=True):
     """A key group of the step. Version 1 had only the first two; from version 3 on monitors are in blocks; from version
-    4 on environments hold fingerprints of guids."""
+    4 on environments hold fingerprints of guids, and from version 5 on later blocks leave out those that an earlier one
+    has."""
 
     clock_minute: Minute
     monitors: list[MonitorState]
@@ -37,9 +41,13 @@ class TransitionState(msgspec.Struct, array_like=True):
     losses: dict[Minute, Loss] = {}
     blocks: list[bytes] = []
     begun: Begun = []
+    kept: list[str] = []
+    """The blocks before these, which are kept elsewhere, by their names."""
+    whole_bytes: int = 0
+    """How large the blocks were when all was written last."""
 
     @classmethod
-    def of(cls, group: GroupState, blocks: list[bytes]) -> TransitionState:
+    def of(cls, group: GroupState, saved: Saved, whole_bytes: int = 0) -> TransitionState:
         """What a group holds now, its monitors in blocks."""
         return cls(
             clock_minute=group.clock_minute,
@@ -49,8 +57,10 @@ class TransitionState(msgspec.Struct, array_like=True):
             events=group.events,
             waiting=group.waiting,
             losses=group.losses,
-            blocks=blocks,
+            blocks=saved.blocks,
             begun=group.begun,
+            kept=saved.names,
+            whole_bytes=whole_bytes,
         )
 
     def group(self) -> GroupState:
@@ -66,11 +76,19 @@ class TransitionState(msgspec.Struct, array_like=True):
         )
 
 
-SNAPSHOTS = SnapshotCodec("transition", 4, TransitionState)
+SNAPSHOTS = SnapshotCodec("transition", 5, TransitionState)
 
 
 ENCODED_AT_ONCE = 256
 """So many monitors that have changed are encoded before the end of the epoch: some two milliseconds of work."""
+REWRITTEN_AT_ONCE = 128
+"""So many monitors are written again in one piece."""
+_LEAST_BYTES = 16_384
+"""Blocks are not written again for less than this."""
+_OUTDATED_TIMES = 2
+_OUTDATED_MORE = 8_000
+"""A start reads at most so many times the monitors that there are, and so many more, of outdated entries."""
+_STAGGER = 8
 _CONFIGS_KEPT = 65_536
 
 
@@ -78,27 +96,50 @@ class SavedMonitors:
     """The blocks of a key group's monitors, kept up with them from snapshot to snapshot.
 
     The engine asks all key groups for their snapshots one after the other, and nothing else happens meanwhile. So most
-    of what changes is encoded before that, a piece now and then: at the end of an epoch only the rest is left.
+    of what changes is encoded before that, a piece now and then: at the end of an epoch only the rest is left. In the
+    same way all is written again, piece by piece, when what is outdated takes as much room as what is not.
     """
 
-    def __init__(self) -> None:
-        self._blocks: Blocks[Key] = Blocks()
+    def __init__(self, store: BlockStore | None = None) -> None:
+        self._blocks: Blocks[Key] = Blocks(store, _never)
         self._ahead = 0
         """Monitors that were encoded since the last snapshot."""
+        self._whole_bytes = 0
+        self._left: list[Key] = []
+        """What is still to be written again."""
+        self._shortened: list[tuple[Environment, bytes]] = []
+        """Environments that are being encoded without their fingerprints, and these."""
         self._configs: dict[int, tuple[MonitorConfig, Raw]] = {}
         """By identity: most monitors share theirs with others."""
 
     def restore(self, state: TransitionState) -> list[MonitorState]:
         """The monitors of a snapshot, of this or an earlier version."""
         in_blocks: list[MonitorState] = restored_blocks(
-            SNAPSHOTS, self._blocks, state.blocks, _decode_block, _key_of
+            SNAPSHOTS, self._blocks, Saved(state.kept, state.blocks), _decode_block, _key_of, _joined
         )
+        for saved in in_blocks:
+            if not all(environment.is_whole for environment in saved.environments.values()):
+                error = ValueError(f"monitor {saved.slug} of project {saved.project_id} is there in part only")
+                raise LastingError(str(SNAPSHOTS.unreadable(error)))
+        self._whole_bytes = state.whole_bytes
         return state.monitors + in_blocks
 
-    def blocks(self, monitors: dict[Key, Monitor], noted: list[Monitor]) -> list[bytes]:
-        """The blocks as of now; `noted` are the monitors that have changed since they were last encoded."""
+    def state(self, group: GroupState, monitors: dict[Key, Monitor], noted: list[Monitor]) -> TransitionState:
+        """A snapshot as of now; `noted` are the monitors that have changed since they were last encoded."""
         self._ahead = 0
-        return self._update(monitors, noted)
+        self._update(monitors, noted)
+        return TransitionState.of(group, self._blocks.saved(), self._whole_bytes)
+
+    def hand_over(self, place: str) -> list[BlockWrite]:
+        """The blocks that go to keys of their own, and those that are needed no longer."""
+        return self._blocks.hand_over(place)
+
+    def work(self, monitors: dict[Key, Monitor], noted: Noted) -> None:
+        """Do a piece of what the next snapshot would have to do otherwise, if there is enough of it."""
+        if self.are_due(len(noted), len(monitors)):
+            self.encode_ahead(monitors, noted.take())
+        if self._blocks.is_rewriting or self._is_outdated(len(monitors)):
+            self._rewrite(monitors)
 
     def are_due(self, noted: int, monitors: int) -> bool:
         """Whether those that have changed are to be encoded before the epoch ends.
@@ -113,23 +154,64 @@ class SavedMonitors:
         self._ahead += len(noted)
         self._update(monitors, noted)
 
-    def _update(self, monitors: dict[Key, Monitor], noted: list[Monitor]) -> list[bytes]:
+    def _is_outdated(self, count: int) -> bool:
+        """Whether all is to be written again. The bounds differ from group to group, so that they do not all do it in
+        the same epoch."""
+        sizes = self._blocks.sizes
+        if not sizes:
+            return False
+        stagger = 1 + sizes[0] % _STAGGER / _STAGGER
+        outdated_bytes = sum(sizes) - self._whole_bytes
+        return (
+            outdated_bytes > self._whole_bytes * stagger + _LEAST_BYTES
+            or self._blocks.held > count * (_OUTDATED_TIMES + stagger) + _OUTDATED_MORE
+        )
+
+    def _rewrite(self, monitors: dict[Key, Monitor]) -> None:
+        if not self._blocks.is_rewriting:
+            self._blocks.begin()
+            self._left = list(monitors)
+            self._whole_bytes = 0
+        piece, self._left = self._left[:REWRITTEN_AT_ONCE], self._left[REWRITTEN_AT_ONCE:]
+        there = [self._saved(monitor, True) for key in piece if (monitor := monitors.get(key)) is not None]
+        if there:
+            self._whole_bytes += self._blocks.rewrite(there)
+        if not self._left:
+            self._blocks.finish()
+
+    def _update(self, monitors: dict[Key, Monitor], noted: list[Monitor]) -> None:
+        again = set(self._blocks.open_keys())  # whose block goes, and its fingerprints with it
+
         def find(key: Key) -> _Saved | None:
             monitor = monitors.get(key)
-            return self._saved(monitor) if monitor is not None else None
+            return self._saved(monitor, key in again) if monitor is not None else None
 
         def everything() -> list[_Saved]:
-            return [self._saved(monitor) for monitor in monitors.values()]
+            return [self._saved(monitor, True) for monitor in monitors.values()]
 
         changed = dict.fromkeys(monitor.key for monitor in noted)
-        return self._blocks.update(changed, len(monitors), find, everything)
+        is_first = not self._blocks.sizes
+        self._blocks.update(changed, len(monitors), find, everything)
+        if is_first:
+            self._whole_bytes = sum(self._blocks.sizes)
+        for environment, prints in self._shortened:
+            environment.finished_prints = prints
+            environment.fold()
+        self._shortened.clear()
 
-    def _saved(self, monitor: Monitor) -> _Saved:
+    def _saved(self, monitor: Monitor, is_whole: bool) -> _Saved:
         """What MonitorState says of it, field by field."""
         first, config = monitor.first, monitor.config
         environments: dict[str, Environment] = {} if first is None else {first.name: first}
         if monitor.others is not None:
             environments |= monitor.others
+        for environment in environments.values():
+            if environment.is_saved and not is_whole:
+                self._shortened.append((environment, environment.finished_prints))
+                environment.finished_prints = AS_BEFORE
+            else:
+                environment.fold()
+                environment.is_saved = True
         known = self._configs.get(id(config))
         if known is None:
             if len(self._configs) >= _CONFIGS_KEPT:
@@ -148,5 +230,18 @@ class SavedMonitors:
         )
 
 
+def _never(changed: int, count: int, sizes: list[int], held: int) -> bool:
+    """All is written again in pieces, not at once."""
+    return False
+
+
 def _key_of(saved: MonitorState) -> Key:
     return saved.project_id, saved.slug
+
+
+def _joined(before: MonitorState | None, saved: MonitorState) -> MonitorState:
+    """A monitor as a later block says it is, with what that leaves to earlier ones."""
+    known = before.environments if before is not None else {}
+    for environment in saved.environments.values():
+        environment.go_on_from(known.get(environment.name))
+    return saved

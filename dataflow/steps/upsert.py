@@ -10,10 +10,10 @@ from dataflow.monitors.upserts import Upserts, no_changes
 from dataflow.steps.control_rows import control_row
 from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
 from dataflow.steps.processing_error_rows import rejection
-from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.ends import Ends
-from dataflow.stream.items import Chunk, Item, Records
+from dataflow.stream.items import BlockWrite, Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
 from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import Deletes, by_table
@@ -26,49 +26,54 @@ _OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
 
 
 class UpsertState(msgspec.Struct, array_like=True):
-    """What a snapshot of the step holds. In version 1 the monitors were not in blocks."""
+    """What a snapshot of the step holds. In version 1 the monitors were not in blocks, in version 2 all blocks were
+    here."""
 
     watermark: tuple[int, dict[str, int]]
     monitors: list[KnownMonitor]
     blocks: list[bytes] = []
+    kept: list[str] = []
+    """The blocks before these, which are kept elsewhere, by their names."""
 
 
-class Upsert(KeyGroup[Chunk, Chunk | Records]):
+class Upsert(KeyGroup[Chunk, Chunk | Records | BlockWrite]):
     """One key group of monitors.
 
     Hands accepted check-ins, and changes of monitors, on to the running state, and the watermark of all gate groups
     after them.
     """
 
-    CODEC = SnapshotCodec("upsert", 2, UpsertState)
+    CODEC = SnapshotCodec("upsert", 3, UpsertState)
 
-    def __init__(self, gate_groups: int, max_environments: int, snapshot: bytes | None) -> None:
+    def __init__(
+        self, gate_groups: int, max_environments: int, snapshot: bytes | None, store: BlockStore | None = None
+    ) -> None:
         self._rules = Upserts(max_environments)
-        self._registry = self._rules.registry
-        self._blocks: Blocks[Key] = Blocks()
+        self.registry = self._rules.registry
+        """To be read only."""
+        self._blocks: Blocks[Key] = Blocks(store)
         state = restored(self.CODEC, snapshot)
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
         self._ends = Ends(range(gate_groups))
         if state is not None:
-            self._registry.restore(state.monitors)
-            self._registry.restore(
-                restored_blocks(self.CODEC, self._blocks, state.blocks, _decode_block, _key_of)
-            )
+            self.registry.restore(state.monitors)
+            self.registry.restore(monitors_of(state, self._blocks))
 
     def state(self) -> UpsertState:
         """What a snapshot holds."""
-        monitors = self._registry.monitors
-        blocks = self._blocks.update(
-            self._registry.take_changed(), len(monitors), monitors.get, lambda: list(monitors.values())
+        monitors = self.registry.monitors
+        self._blocks.update(
+            self.registry.take_changed(), len(monitors), monitors.get, lambda: list(monitors.values())
         )
-        return UpsertState(self._watermark.state(), [], blocks)
+        saved = self._blocks.saved()
+        return UpsertState(self._watermark.state(), [], saved.blocks, saved.names)
 
-    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records]:
+    def apply(self, chunks: list[Chunk]) -> list[Chunk | Records | BlockWrite]:
         """Pass on what has its monitor; reject the rest with one processing error each."""
         items: list[Item] = []
         changes = no_changes()
         advanced = is_last = False
-        rules, is_ready = self._rules, self._registry.is_ready
+        rules, is_ready = self._rules, self.registry.is_ready
         for chunk in chunks:
             for item in chunk.items:
                 if type(item) is CheckIn:
@@ -84,7 +89,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
             if chunk.is_last:
                 is_last |= self._ends.take(chunk.origin)
         group = chunks[0].target
-        out: list[Chunk | Records] = []
+        out: list[Chunk | Records | BlockWrite] = [*self._blocks.hand_over(f"upsert/{group}")]
         if items or advanced or is_last:
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark, is_last=is_last))
@@ -95,6 +100,12 @@ class Upsert(KeyGroup[Chunk, Chunk | Records]):
         if rows or deletes:
             out.append(Records(group, rows, deletes=deletes))
         return out
+
+
+def monitors_of(state: UpsertState, blocks: Blocks[Key]) -> list[KnownMonitor]:
+    """The monitors that are in a snapshot's blocks, which `blocks` takes over. Raises LastingError."""
+    saved = Saved(state.kept, state.blocks)
+    return restored_blocks(Upsert.CODEC, blocks, saved, _decode_block, _key_of)
 
 
 def _key_of(monitor: KnownMonitor) -> Key:

@@ -129,6 +129,16 @@ class Message(Sent, array_like=True, gc=False):
 
 
 @sent
+class BlockWrite(Sent, array_like=True, gc=False):
+    """A block of a snapshot on its way to a key of its own (`steps.kept_blocks`)."""
+
+    name: str
+    """The key."""
+    data: bytes | None = None
+    """None: it is needed no longer."""
+
+
+@sent
 class DeadLetter(Sent, array_like=True, gc=False):
     """Bytes that are no message, and where they were."""
 

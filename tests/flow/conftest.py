@@ -2,27 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import pytest
 
-from dataflow.monitors.monitor import MonitorState
+from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.times import FAR_MINUTE
+from dataflow.steps.gate import Gate
+from dataflow.steps.gate_state import SavedMembers
+from dataflow.steps.key_group import KeyGroup
 from dataflow.steps.snapshot_blocks import Blocks
+from dataflow.steps.transition import Transition
+from dataflow.steps.transition_state import SavedMonitors
+from dataflow.steps.upsert import Upsert, monitors_of
+from tests.steps.blocks_in_memory import MemoryBlocks
+
+_encode = msgspec.msgpack.encode
 
 
-def _without_place(entry):
-    """An entry as a snapshot gives it back, but for the deadlines' bookkeeping, which starts afresh."""
-    if hasattr(entry, "scheduled_minute"):
-        entry.scheduled_minute = FAR_MINUTE
-    for environment in getattr(entry, "environments", {}).values():
-        _without_place(environment)
-    return entry
+def _monitor(monitor: Monitor) -> bytes:
+    """A monitor but for the bookkeeping of deadlines and snapshots, which starts afresh."""
+    plain = Monitor.restore(msgspec.msgpack.decode(_encode(monitor.state()), type=type(monitor.state())))
+    for environment in plain.environments():
+        environment.scheduled_minute = FAR_MINUTE
+        environment.fold()
+        environment.is_saved = False
+    return _encode(plain.state())
 
 
-def _key_of(entry):
-    return entry[:3] if isinstance(entry, tuple) else (entry.project_id, entry.slug)
+def _held(
+    step: KeyGroup[Any, Any], snapshot: bytes, store: MemoryBlocks
+) -> tuple[Iterable[bytes], Iterable[bytes]]:
+    """What a snapshot says of a step's entries, and the entries themselves."""
+    state = type(step).CODEC.decode(snapshot)
+    if isinstance(step, Transition):
+        restored = [_monitor(Monitor.restore(saved)) for saved in SavedMonitors(store).restore(state)]
+        return restored, [_monitor(monitor) for monitor in step.group.monitors.values()]
+    if isinstance(step, Upsert):
+        there = step.registry.monitors.values()
+        return [_encode(each) for each in monitors_of(state, Blocks(store))], [
+            _encode(each) for each in there
+        ]
+    assert isinstance(step, Gate)
+    members = SavedMembers(store).restore(state)
+    return [_encode(each) for each in members], [_encode(each) for each in step.rules.saved_members()]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,27 +57,24 @@ def snapshots_are_complete(request):
     Blocks are not written again of themselves, so that what is not noted as changed is missed; but in the modules
     with the mark `usual_blocks` they are when the flow itself would write them again.
     """
-    update = Blocks.update
+    take, hand_over, store = KeyGroup.snapshot, Blocks.hand_over, MemoryBlocks()
 
-    def checked(self, changed, count, find, everything):
-        saved = update(self, changed, count, find, everything)
-        entries = everything()
-        assert count == len(entries)
-        if entries:
-            kind = type(entries[0])
-            if kind is tuple and len(entries[0]) == len(MonitorState.__struct_fields__):
-                kind = MonitorState  # as it is encoded
-            width = 3 if kind is tuple else 2
-            layout: Any = tuple[list[tuple], list[kind]]  # type: ignore[valid-type]
-            restored = Blocks().restore(saved, msgspec.msgpack.Decoder(layout).decode, _key_of)
-            held = {_key_of(entry): _without_place(entry) for entry in restored}
-            there = msgspec.msgpack.decode(msgspec.msgpack.encode(([], entries)), type=layout)[1]
-            assert all(len(key) == width for key in held)
-            assert held == {_key_of(entry): _without_place(entry) for entry in there}
-        return saved
+    def checked(self: KeyGroup[Any, Any]) -> bytes:
+        snapshot = take(self)
+        if isinstance(self, Transition | Upsert | Gate):
+            held, there = _held(self, snapshot, store)
+            assert sorted(held) == sorted(there)
+        return snapshot
+
+    def noted(self: Blocks[Any], place: str) -> list[Any]:
+        writes = hand_over(self, place)
+        store.take([write for write in writes if write.data is not None])
+        return writes
 
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("usual_blocks") is None:
             patch.setattr(Blocks, "policy", lambda self, changed, count, sizes, held: False)
-        patch.setattr(Blocks, "update", checked)
+            patch.setattr(SavedMonitors, "_is_outdated", lambda self, count: False)
+        patch.setattr(KeyGroup, "snapshot", checked)
+        patch.setattr(Blocks, "hand_over", noted)
         yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from bytewax.dataflow import Dataflow
@@ -198,6 +199,7 @@ def flow_of(
     world: World,
     plans: dict[str, Plan] | None = None,
     controls: Sequence[str] = (),
+    store: Path | None = None,
     **settings: Any,
 ) -> Dataflow:
     """The flow over these inputs, into this world; `projects` among the settings: the organization of each."""
@@ -214,6 +216,7 @@ def flow_of(
             CollectSink(world.take_message),
             CollectSink(world.take_dead_letter),
         ),
+        store,
     )
 
 
@@ -231,7 +234,8 @@ def run(
     """Run the flow to its end (or to a plan's crash), an epoch a batch, and say what came out."""
     world = World() if world is None else world
     named = inputs if isinstance(inputs, dict) else {"checkins.jsonl": inputs}
-    flow = flow_of(named, world, plans, controls, **settings)
+    store = Path(recovery.db_dir) if recovery is not None else None
+    flow = flow_of(named, world, plans, controls, store, **settings)
     if workers == 1:
         run_main(flow, recovery_config=recovery, epoch_interval=epoch_interval)
     else:

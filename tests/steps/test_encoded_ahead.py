@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+import zstandard
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.group_state import GroupState
-from dataflow.monitors.monitor import Monitor
+from dataflow.monitors.monitor import Monitor, MonitorState
 from dataflow.monitors.noted import Noted
-from dataflow.steps.transition_state import ENCODED_AT_ONCE, SavedMonitors, TransitionState
+from dataflow.monitors.times import NO_MINUTE
+from dataflow.process.exit import LastingError
+from dataflow.steps import snapshot_blocks, transition_state
+from dataflow.steps.transition_state import SavedMonitors, TransitionState
+from tests.examples import examples
 from tests.monitors.test_admission import received
+from tests.steps.blocks_in_memory import MemoryBlocks
 from tests.steps.test_snapshots import gate_of
 
 CONFIG = MonitorConfig(schedule_type="crontab", schedule="0 * * * *")
@@ -21,15 +27,18 @@ _encode = msgspec.msgpack.encode
 
 
 class Group:
-    """Monitors that change, and how a snapshot holds them."""
+    """Monitors that change, and how snapshots and the blocks beside them hold them."""
 
     def __init__(self) -> None:
         self.monitors: dict[tuple[int, str], Monitor] = {}
         self.noted = Noted()
-        self.saved = SavedMonitors()
+        self.store = MemoryBlocks()
+        self.saved = SavedMonitors(self.store)
+        self.committed = TransitionState(NO_MINUTE, [])
+        self.guids = 0
 
-    def change(self, slug: str, environments: int) -> None:
-        """Make a monitor, or change it; without environments, delete it."""
+    def change(self, slug: str, environments: int, guids: int = 0) -> None:
+        """Make a monitor, or change it, with some check-ins that end; without environments, delete it."""
         key = (1, slug)
         monitor = self.monitors.get(key)
         if monitor is None:
@@ -46,57 +55,169 @@ class Group:
                 environment = Environment.new(f"e{number}")
                 monitor.add(environment)
             environment.oks += 1
+            for _ in range(guids):
+                self.guids += 1
+                environment.remember(self.guids.to_bytes(16))
+        for environment in monitor.environments()[environments:]:
+            monitor.remove(environment)
 
-    def snapshot(self) -> list[bytes]:
-        return self.saved.blocks(self.monitors, self.noted.take())
+    def work(self) -> None:
+        self.saved.work(self.monitors, self.noted)
+        self.store.take(self.saved.hand_over("transition/0"))
+
+    def snapshot(self) -> TransitionState:
+        state = self.saved.state(GroupState(), self.monitors, self.noted.take())
+        self.committed = msgspec.msgpack.decode(_encode(state), type=TransitionState)
+        return self.committed
+
+    def crash(self) -> None:
+        """Go on from the last snapshot. What was handed over since is in the store all the same."""
+        self.store.execution += 1
+        self.saved, self.noted = SavedMonitors(self.store), Noted()
+        restored = [Monitor.restore(each) for each in self.saved.restore(copied(self.committed))]
+        self.monitors = {monitor.key: monitor for monitor in restored}
 
 
-def restored(blocks):
-    state = TransitionState.of(GroupState(), blocks)
-    return {saved.slug: _encode(Monitor.restore(saved).state()) for saved in SavedMonitors().restore(state)}
+def copied(state):
+    return msgspec.msgpack.decode(_encode(state), type=TransitionState)
 
 
+def plain(monitor):
+    """A monitor but for how it is saved."""
+    for environment in monitor.environments():
+        environment.fold()
+        environment.is_saved = False
+    return _encode(monitor.state())
+
+
+def restored(group):
+    saved = SavedMonitors(group.store).restore(copied(group.committed))
+    return {each.slug: plain(Monitor.restore(each)) for each in saved}
+
+
+def there(group):
+    saved = [
+        msgspec.msgpack.decode(_encode(each.state()), type=MonitorState) for each in group.monitors.values()
+    ]
+    return {each.slug: plain(Monitor.restore(each)) for each in saved}
+
+
+CHANGE = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.sampled_from([0, 1, 7, 60]))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_pieces():
+    """Few monitors make several blocks, of which all are handed over."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transition_state, "ENCODED_AT_ONCE", 2)
+        patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
+        patch.setattr(transition_state, "_LEAST_BYTES", 100)
+        patch.setattr(transition_state, "_OUTDATED_MORE", 4)
+        patch.setattr(snapshot_blocks, "SMALL_BLOCK", 3)
+        patch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
+        yield
+
+
+@settings(max_examples=examples(400))
 @given(
     st.lists(
         st.tuples(
-            st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3)), max_size=12),
-            st.sampled_from(["go on", "encode ahead", "snapshot"]),
+            st.lists(CHANGE, max_size=12),
+            st.sampled_from(["go on", "work", "work", "snapshot", "snapshot", "crash"]),
         ),
-        max_size=20,
+        max_size=40,
     )
 )
 def test_a_snapshot_holds_all_monitors_whenever_they_were_encoded(pieces):
     group = Group()
     for changes, then in pieces:
-        for slug, environments in changes:
-            group.change(slug, environments)
-        if then == "encode ahead":
-            group.saved.encode_ahead(group.monitors, group.noted.take())
+        for slug, environments, guids in changes:
+            group.change(slug, environments, guids)
+        if then == "work":
+            group.work()
         elif then == "snapshot":
+            expected = there(group)
             group.snapshot()
-    expected = {monitor.slug: _encode(monitor.state()) for monitor in group.monitors.values()}
-    assert restored(group.snapshot()) == expected
+            assert restored(group) == expected == there(group)
+        elif then == "crash":
+            group.crash()
+            assert there(group) == restored(group)
+    expected = there(group)
+    group.snapshot()
+    assert restored(group) == expected
+
+
+def test_all_is_written_again_in_pieces_and_what_was_before_is_thrown_away():
+    group = Group()
+    for round_ in range(60):
+        for slug in "abcdefgh":
+            group.change(slug, 1 + round_ % 2, 3)
+        group.work()
+        group.snapshot()
+    assert group.saved._blocks.held < 8 * 8
+    for _ in range(8):
+        group.work()
+        group.snapshot()
+    assert sorted(group.store.data) == sorted(group.committed.kept)
+    group.crash()
+    group.work()
+    assert sorted(group.store.data) == sorted(group.committed.kept)
+
+
+def test_fingerprints_are_not_written_again_with_each_check_in():
+    group = Group()
+    for slug in "abcd":
+        group.change(slug, 1, 60)
+    group.snapshot()
+    group.work()
+    for slug in "abcd":
+        group.change(slug, 1, 1)
+    state = group.snapshot()
+    (block,) = state.blocks
+    assert len(zstandard.ZstdDecompressor().decompress(block)) < 2 * 50 * 8
+    assert {
+        len(each.environments["e0"].finished_prints) for each in SavedMonitors(group.store).restore(state)
+    } == {50 * 8}
+
+
+@pytest.mark.parametrize("spoil", ["gone", "changed"])
+def test_a_block_that_is_not_as_it_was_is_one_line(spoil):
+    group = Group()
+    for slug in "abcdefgh":
+        group.change(slug, 1)
+    group.work()
+    group.snapshot()
+    name = group.committed.kept[0]
+    if spoil == "gone":
+        del group.store.data[name]
+    else:
+        group.store.data[name] = group.store.data[name][:-1]
+    with pytest.raises(LastingError, match=rf"step transition .*block {name} is (not there|damaged)"):
+        SavedMonitors(group.store).restore(group.committed)
+    with pytest.raises(LastingError, match="no recovery store is known"):
+        SavedMonitors().restore(group.committed)
 
 
 def test_no_more_is_encoded_ahead_in_an_epoch_than_there_is():
-    saved, monitors = SavedMonitors(), 3 * ENCODED_AT_ONCE
-    assert not saved.are_due(ENCODED_AT_ONCE - 1, monitors)
+    at_once = transition_state.ENCODED_AT_ONCE
+    saved, monitors = SavedMonitors(), 3 * at_once
+    assert not saved.are_due(at_once - 1, monitors)
     group = Group()
     for _ in range(3):
-        assert saved.are_due(ENCODED_AT_ONCE, monitors)
-        for number in range(ENCODED_AT_ONCE):
+        assert saved.are_due(at_once, monitors)
+        for number in range(at_once):
             group.change(f"m{number}", 1)
         saved.encode_ahead(group.monitors, group.noted.take())
-    assert not saved.are_due(ENCODED_AT_ONCE, monitors)
-    saved.blocks(group.monitors, [])
-    assert saved.are_due(ENCODED_AT_ONCE, monitors)
+    assert not saved.are_due(at_once, monitors)
+    saved.state(GroupState(), group.monitors, [])
+    assert saved.are_due(at_once, monitors)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=8), max_size=8))
 def test_the_rate_limits_counts_are_those_of_now_in_every_snapshot(seed, epochs):
     gate = gate_of()
-    rules = gate._rules
+    rules = gate.rules
     for epoch in epochs:
         for minute, slug in epoch:
             gate._rate_limit.is_exceeded_by(received(minute, slug=slug))

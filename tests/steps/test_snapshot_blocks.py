@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataflow.steps.snapshot_blocks import SMALL_BLOCK, Blocks
+from dataflow.steps.snapshot_blocks import SMALL_BLOCK, Blocks, Saved
 
 DECODE = msgspec.msgpack.Decoder(tuple[list[int], list[tuple[int, int]]]).decode
 
@@ -20,7 +20,7 @@ class Group:
 
     def __init__(self, saved=()):
         self.blocks: Blocks[Any] = Blocks()
-        self.values = dict(self.blocks.restore(saved, DECODE, lambda entry: entry[0]))
+        self.values = dict(self.blocks.restore(Saved([], list(saved)), DECODE, lambda entry: entry[0]))
         self.encoded = 0
 
     def snapshot(self, changed):
@@ -32,7 +32,8 @@ class Group:
             self.encoded += len(self.values)
             return list(self.values.items())
 
-        return self.blocks.update(changed, len(self.values), found, everything)
+        self.blocks.update(changed, len(self.values), found, everything)
+        return self.blocks.saved().blocks
 
 
 @given(
