@@ -15,12 +15,13 @@ from dataflow.steps.decode import Decode
 from dataflow.steps.gate import Gate
 from dataflow.steps.key_group import KeyGroup
 from dataflow.steps.sample import Sample
+from dataflow.steps.snapshot_blocks import BlockStore
 from dataflow.steps.transition import Transition
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.volume import Judge
 from dataflow.stream.batch import SourceBatch
 from dataflow.stream.inputs import Inputs
-from dataflow.stream.items import Chunk, Records, Sampled, Ticks, Volumes
+from dataflow.stream.items import BlockWrite, Chunk, Records, Sampled, Ticks, Volumes
 from state.write.writer import StateWriter
 
 STEPS = ("read", "decode", "gate", "sample", "upsert", "volume", "transition", "write")
@@ -38,6 +39,7 @@ class Pipeline:
         inputs: Inputs,
         data_dir: Path | None = None,
         snapshots: dict[str, dict[int, bytes]] | None = None,
+        store: BlockStore | None = None,
     ) -> None:
         self._decode = Decode(
             settings.projects(), settings.gate_groups, settings.clock_delay_us, inputs.are_ordered
@@ -51,16 +53,17 @@ class Pipeline:
                 settings.rate_limit,
                 settings.sample_new_monitors,
                 snapshot,
+                store=store,
             ),
             "sample": lambda snapshot: Sample(settings.base_sample_rate, lambda: True, snapshot),
             "upsert": lambda snapshot: Upsert(
-                settings.gate_groups, settings.max_environments_per_monitor, snapshot
+                settings.gate_groups, settings.max_environments_per_monitor, snapshot, store
             ),
             "volume": lambda snapshot: Judge(
                 settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot
             ),
             "transition": lambda snapshot: Transition(
-                settings.volume_anomalies, lambda: True, snapshot, settings.tuning
+                settings.volume_anomalies, lambda: True, snapshot, settings.tuning, store=store
             ),
         }
         known = snapshots or {}
@@ -72,6 +75,8 @@ class Pipeline:
         self.writer = StateWriter.open(data_dir) if data_dir is not None else None
         self.seconds: dict[str, float] = dict.fromkeys(STEPS, 0.0)
         self.rows: dict[str, int] = defaultdict(int)
+        self.block_bytes = 0
+        """What was handed over to be kept beside the snapshots."""
 
     def feed(self, batch: SourceBatch) -> None:
         """Take one batch through all steps."""
@@ -122,7 +127,9 @@ class Pipeline:
 
     def _records(self, items: list[Any]) -> None:
         for item in items:
-            if type(item) is Records:
+            if type(item) is BlockWrite:
+                self.block_bytes += len(item.data or b"")
+            elif type(item) is Records:
                 for table, rows in item.rows.items():
                     self.rows[table] += len(rows)
                 if self.writer is not None:

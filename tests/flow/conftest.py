@@ -10,6 +10,7 @@ import pytest
 
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.times import FAR_MINUTE
+from dataflow.steps import snapshot_blocks, transition_state
 from dataflow.steps.gate import Gate
 from dataflow.steps.gate_state import SavedMembers
 from dataflow.steps.key_group import KeyGroup
@@ -68,13 +69,20 @@ def snapshots_are_complete(request):
 
     def noted(self: Blocks[Any], place: str) -> list[Any]:
         writes = hand_over(self, place)
-        store.take([write for write in writes if write.data is not None])
+        store.data |= {write.name: write.data for write in writes if write.data is not None}
         return writes
 
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("usual_blocks") is None:
             patch.setattr(Blocks, "policy", lambda self, changed, count, sizes, held: False)
             patch.setattr(SavedMonitors, "_is_outdated", lambda self, count: False)
+        # Few monitors make several blocks, and all of them go to keys of their own.
+        patch.setattr(transition_state, "ENCODED_AT_ONCE", 2)
+        patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
+        patch.setattr(transition_state, "_LEAST_BYTES", 100)
+        patch.setattr(transition_state, "_OUTDATED_MORE", 4)
+        patch.setattr(snapshot_blocks, "SMALL_BLOCK", 3)
+        patch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
         patch.setattr(KeyGroup, "snapshot", checked)
         patch.setattr(Blocks, "hand_over", noted)
         yield
