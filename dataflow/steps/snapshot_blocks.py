@@ -257,7 +257,7 @@ class Blocks(Generic[Key]):
         )
 
 
-_SMALLEST_KEPT = 512
+_SMALLEST_KEPT = 200
 """Bytes: what is smaller is not worth a key of its own, and its followers stay with it."""
 
 
