@@ -119,7 +119,9 @@ class SavedMonitors:
         )
         for saved in in_blocks:
             if not all(environment.is_whole for environment in saved.environments.values()):
-                error = ValueError(f"monitor {saved.slug} of project {saved.project_id} is there in part only")
+                error = ValueError(
+                    f"monitor {saved.slug} of project {saved.project_id} is there in part only"
+                )
                 raise LastingError(str(SNAPSHOTS.unreadable(error)))
         self._whole_bytes = state.whole_bytes
         return state.monitors + in_blocks
