@@ -118,6 +118,7 @@ def test_the_guid_of_a_miss_is_finished():
 
 def test_a_guid_across_the_border_of_two_others_is_not_known():
     environment = Job().ok(1, "a").ok(2, "b").environment()
+    environment.fold()
     both = environment.finished_prints
     across, second = bytes(8) + both[4:12], bytes(8) + both[8:]
     assert fingerprint(second) == both[8:]
