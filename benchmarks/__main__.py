@@ -26,6 +26,7 @@ NAMES = (
     "silence",
     "snapshots",
     "storm",
+    "hour",
 )
 ONLY_BY_NAME = ("fuzz",)
 """What measures little, and takes long."""

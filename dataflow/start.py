@@ -21,7 +21,7 @@ _COLLECTOR_THRESHOLDS = (50_000, 50, 1_000)
 make it look through them again and again, a tenth of a replay's time (docs/performance.md)."""
 
 
-_SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.0002
 """The longest that the flow waits for the GIL while the thread that writes the tables holds it. Python's own 5 ms,
 about ten times a batch, were most of what a message waited at the end of an epoch."""
 
@@ -32,7 +32,7 @@ def tune_interpreter() -> None:
 
     watch_collector()
     gc.set_threshold(*_COLLECTOR_THRESHOLDS)
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
 
 
 def _leave_to_be_started_again() -> None:

@@ -38,12 +38,14 @@ class Slots(NamedTuple):
 
 
 _MINUTE_US = HOUR_US // 60
-_HOURS = Slots(HOUR_US, HOUR_US)
-_SHORT = Slots(5 * _MINUTE_US, 10 * _MINUTE_US)
-"""Where closed hours are not enough: of thousands of check-ins a second, two hours are millions of rows, which each
-publishing would copy."""
-_MANY = 2
-"""Where after the closed hours this many times the rows are there that may stay."""
+_SLOTS = (
+    (1, Slots(HOUR_US, HOUR_US)),
+    (2, Slots(5 * _MINUTE_US, 10 * _MINUTE_US)),
+    (4, Slots(2 * _MINUTE_US, 2 * _MINUTE_US)),
+)
+"""Of how many times the rows that may stay which slots are moved, where those before are not enough: of thousands of
+check-ins a second two hours are tens of millions of rows, and fifteen minutes still seven, which each publishing would
+copy and each commit look through."""
 _MAX_PARTS = 4
 """A day that was compacted is compacted again when late rows have made it this many files."""
 
@@ -52,8 +54,8 @@ class Limits(NamedTuple):
     """How much stays, and for how long."""
 
     hot_rows: int = 500_000
-    """Rows of a table that may stay in the database before closed hours of it are moved; of twice as many, closed
-    minutes are moved, too."""
+    """Rows of a table that may stay in the database before closed hours of it are moved; of more, shorter times are
+    moved, too."""
     retention_days: Mapping[str, int] = {}
     """By table: rows older than this many whole days before the event clock are dropped. Others stay for ever."""
 
@@ -172,9 +174,10 @@ class History:
         (hot,) = self._one(f"SELECT count(*) FROM {name}")  # noqa: S608 - our own names
         if hot <= self._limits.hot_rows:
             return False
-        days, until_us = self._choose(name, clock_us, hot, _HOURS)
-        if not days and hot > _MANY * self._limits.hot_rows:
-            days, until_us = self._choose(name, clock_us, hot, _SHORT)
+        days: list[int] = []
+        for times, slots in _SLOTS:
+            if not days and hot > times * self._limits.hot_rows:
+                days, until_us = self._choose(name, clock_us, hot, slots)
         if not days:
             return False
         files = [self._write_hours(name, day_us, until_us) for day_us in days]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import contender, inputs, replay, report, steps, views
+from benchmarks import contender, hour, inputs, replay, report, steps, views
 from benchmarks.report import Report
 
 
@@ -84,6 +84,13 @@ def test_a_benchmark_writes_its_figures_with_what_they_were_taken_on(name, size,
     assert found["versions"]["bytewax"]
     assert found["machine"].keys() == {"cores", "memory_gb", "system", "architecture"}
     assert expected in capsys.readouterr().out
+
+
+def test_what_an_epoch_costs_is_shown_by_parts_of_the_hour(monkeypatch):
+    monkeypatch.setattr(hour, "EPOCHS", 12)
+    found = hour.run(3, 1)
+    assert [figures["hot_rows"] for figures in found.figures.values()] == [45, 105, 165, 225, 285, 345]
+    assert all(figures["snapshot_mb"] > 0 for figures in found.figures.values())
 
 
 def test_every_question_of_analysts_is_asked_of_a_fleet():

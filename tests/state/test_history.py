@@ -53,15 +53,27 @@ def test_of_many_rows_an_hour_those_that_are_older_than_some_minutes_move_too(st
     state = start(hot_rows=100)
     written = 0
     for minute in range(180):
-        rows = [check_in(1_000 * minute + number, "ok", minute=minute) for number in range(30)]
+        rows = [check_in(1_000 * minute + number, "ok", minute=minute) for number in range(15)]
         state.write(minute + 1, check_ins=rows)
         written += len(rows)
-    assert state.hot() <= 30 * (
-        10 + 5 + 5 + 1
-    )  # the margin, a slot that is open, and one that is to be moved
+    # the margin, a slot that is open, and one that is to be moved
+    assert state.hot() <= 15 * (10 + 5 + 5 + 1)
     assert state.ask(COUNT) == [(written, written)]
     ((last,),) = state.writer.connection.execute("SELECT min(date_added) FROM check_ins").fetchall()
     assert last.minute % 5 == 0
+
+
+def test_of_very_many_rows_a_minute_only_some_minutes_stay(start):
+    """How many are there does not grow with what comes in a quarter of an hour."""
+    state = start(hot_rows=100)
+    written, most = 0, 0
+    for minute in range(40):
+        rows = [check_in(1_000 * minute + number, "ok", minute=minute) for number in range(100)]
+        state.write(minute + 1, check_ins=rows)
+        written += len(rows)
+        most = max(most, state.hot())
+    assert most <= 100 * (2 + 2 + 2)  # the margin, a slot that is open, and one that is to be moved
+    assert state.ask(COUNT) == [(written, written)]
 
 
 def test_the_files_of_a_closed_day_become_one(start):
