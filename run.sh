@@ -168,10 +168,18 @@ no_long_files() {
 }
 
 check_everything() {
-    lint
-    "$python" -m mypy
-    # In the order of tests/conftest.py; one worker more than there are cores, as tests wait for processes.
-    exec "$python" -m pytest -n "$(($(nproc) + 1))" --dist loadgroup --no-loadscope-reorder
+    timed lint lint
+    timed types "$python" -m mypy
+    # In the order of tests/conftest.py; two workers more than there are cores, as tests wait for processes.
+    timed tests "$python" -m pytest -n "$(($(nproc) + 2))"
+}
+
+# Run a command, and say how long it took.
+timed() {
+    local name=$1 began=$SECONDS
+    shift
+    "$@"
+    printf '%s: %d s\n' "$name" $((SECONDS - began))
 }
 
 renew_lock() {

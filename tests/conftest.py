@@ -10,11 +10,13 @@ import signal
 import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.costs import Costs
+from tests.costs import Costs, Phases
 from tests.shared import keep_in
+from tests.units import Units
 
 TESTS = Path(__file__).parent
 PROCESS_FOLDERS = (
@@ -28,10 +30,8 @@ PROCESS_FOLDERS = (
     "scenarios",
 )
 """The folders all of whose tests may start processes."""
-LATER = "simulation"
-"""The folder that needs no process and takes half a minute all the same: the first of those that follow."""
 LONGEST = (
-    LATER,
+    "simulation",
     "state/test_common_questions.py",
     "flow/test_why_properties.py",
     "flow/test_outages.py",
@@ -75,6 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_bytecode()
+    if config.getoption("numprocesses", None):
+        config.pluginmanager.register(Phases(), "phases")
     if config.getoption("costs"):
         config.pluginmanager.register(Costs(Path(config.getoption("costs"))), "costs")
 
@@ -94,14 +96,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     keep_in(session.config)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
+    """Which tests a worker is given at a time."""
+    return Units(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests in order, those of one file as they stand there."""
     for item in items:
         folder = _place(item).partition("/")[0]
         if folder in PROCESS_FOLDERS:
             item.add_marker("process")
-        if folder == "kafka":
-            item.add_marker(pytest.mark.xdist_group("kafka"))  # one worker has the broker
     items.sort(key=_rank)
 
 
@@ -116,8 +122,7 @@ def _rank(item: pytest.Item) -> tuple[bool, int]:
     at = (
         number for number, longest in enumerate(LONGEST) if place in (longest, f"{longest}/{item.path.name}")
     )
-    is_later = item.get_closest_marker("process") is not None or place.startswith(LATER)
-    return is_later, next(at, len(LONGEST))
+    return item.get_closest_marker("process") is not None, next(at, len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests import warm
+
 MOST = 30
 """How many tests are listed."""
 
@@ -31,7 +33,7 @@ class Cost(NamedTuple):
     own_s: float
     """Processor seconds of the process that runs the tests."""
     children_s: float
-    """Processor seconds of processes that were waited for."""
+    """Processor seconds of processes that were waited for, and of runs in warm ones."""
     passed_s: float
     """Seconds that passed."""
     phase: str
@@ -72,17 +74,13 @@ class Costs:
 
     @contextmanager
     def _noted(self, phase: str, test: str) -> Generator[None, None, None]:
-        own_s, children_s, clock_s = (
-            _used_s(resource.RUSAGE_SELF),
-            _used_s(resource.RUSAGE_CHILDREN),
-            _now_s(),
-        )
+        own_s, children_s, clock_s = _used_s(resource.RUSAGE_SELF), _of_children_s(), _now_s()
         try:
             yield
         finally:
             cost = Cost(
                 own_s=_used_s(resource.RUSAGE_SELF) - own_s,
-                children_s=_used_s(resource.RUSAGE_CHILDREN) - children_s,
+                children_s=_of_children_s() - children_s,
                 passed_s=_now_s() - clock_s,
                 phase=phase,
                 test=test,
@@ -91,9 +89,30 @@ class Costs:
                 file.write("\t".join([*(f"{seconds:.3f}" for seconds in cost[:3]), phase, test]) + "\n")
 
 
+class Phases:
+    """Says at the end how long the tests without processes took, and all of them."""
+
+    def __init__(self) -> None:
+        self._began_s = _now_s()
+        self._quick_s = 0.0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if "process" not in report.keywords:
+            self._quick_s = _now_s() - self._began_s
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.write_line(
+            f"tests that start no process: done after {self._quick_s:.0f} s; all: {_now_s() - self._began_s:.0f} s"
+        )
+
+
 def _used_s(whose: int) -> float:
     used = resource.getrusage(whose)
     return used.ru_utime + used.ru_stime
+
+
+def _of_children_s() -> float:
+    return _used_s(resource.RUSAGE_CHILDREN) + warm.spent_s
 
 
 def _now_s() -> float:

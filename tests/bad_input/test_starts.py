@@ -13,9 +13,6 @@ import pytest
 from tests.bad_input.places import Place, assert_one_line
 from tests.processes import PROJECT, run
 
-pytestmark = pytest.mark.xdist_group("starts")
-"""They share one fixture, which makes all starts at once."""
-
 WRONG_SETTINGS = {
     "a misspelt setting": ({"retention_day": "secret"}, "do you mean CRONWAX_RETENTION_DAYS?"),
     "an unknown source": ({"source": "rabbit"}, "CRONWAX_SOURCE: "),

@@ -17,7 +17,7 @@ from dataflow.operations.version import own_version
 from tests.builders import HOURLY, check_in
 from tests.processes import PROJECT, free_ports, settings, write_jsonl
 
-pytestmark = [pytest.mark.process, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.process
 
 
 class Installed:

@@ -39,6 +39,8 @@ class Plan(NamedTuple):
 
     monitors: int = 5_000
     days: int = 35
+    alike: range = range(0)
+    """Of these days no check-in is made up: they are counted as the day before them."""
     outage: Trouble = Trouble(15, 10 * 60 + 7.3, 20)
     """Nothing comes through. It begins and ends in the middle of a minute."""
     loss: Trouble = Trouble(17, 14 * 60, 60, 0.4)

@@ -18,13 +18,13 @@ from tests.simulation.watch import watch
 FULL = Plan()
 SHORT = FULL._replace(
     days=9,
+    alike=range(1, 5),
     outage=FULL.outage._replace(day=7),
     loss=FULL.loss._replace(day=8),
     silent=FULL.silent._replace(day=8, start_minute=17 * 60),
     holiday=FULL.days,
     ramp=range(0),
 )
-pytestmark = pytest.mark.xdist_group("simulation")
 
 IS_FULL = os.environ.get("CRONWAX_TEST_FULL") == "1"
 PLAN, FROM_DAY = (FULL, 0) if IS_FULL else (SHORT, 7)

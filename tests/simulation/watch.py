@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
@@ -65,10 +66,12 @@ def watch(
     jobs = make_fleet(plan)
     watchers = [_Steps(rules) for rules in all_rules]
     for day in range(plan.days):
-        sent = [each for each in day_of(plan, jobs, day) if each.came_through]
+        if day not in plan.alike:
+            sent = [each for each in day_of(plan, jobs, day) if each.came_through]
+            counts = Counter(each.received_us // MINUTE_US - epoch_minute(day) for each in sent)
         for steps in watchers:
             if day < from_day:
-                steps.count(day, sent)
+                steps.count(day, counts)
             else:
                 steps.day(day, sent, [job for job in jobs if job.gone_on == day])
     return [steps.watched for steps in watchers], jobs
@@ -84,14 +87,11 @@ class _Steps:
         self._known: set[int] = set()
         self._offset = 0
 
-    def count(self, day: int, sent: list[Sent]) -> None:
-        """A day that is only counted."""
-        counts: dict[int, int] = {}
-        for each in sent:
-            minute = each.received_us // MINUTE_US
-            counts[minute] = counts.get(minute, 0) + 1
-        end = epoch_minute(day + 1)
-        self._tell(self._judge.apply([Volumes(0, 0, {m: n for m, n in counts.items() if m < end}, end)]), end)
+    def count(self, day: int, counts: Mapping[int, int]) -> None:
+        """A day that is only counted; of each of its minutes, how many came."""
+        start, end = epoch_minute(day), epoch_minute(day + 1)
+        volumes = {start + minute: count for minute, count in counts.items() if start + minute < end}
+        self._tell(self._judge.apply([Volumes(0, 0, volumes, end)]), end)
 
     def day(self, day: int, sent: list[Sent], given_up: list[Job]) -> None:
         """A day that is watched, minute by minute."""
