@@ -16,7 +16,9 @@ from typing import Any
 
 import duckdb
 
-from tests.processes import FLOW, PROJECT, free_ports, make_store, outcome, run, settings
+from state.errors import StateError
+from state.publish.snapshot import open_snapshot
+from tests.processes import FLOW, PROJECT, free_ports, make_store, outcome, run_warm, settings
 
 KEY = "0123456789abcdef0123456789abcdef"
 PING_KEY = "fqOOd6-F4MMNuCEnzTU01w"
@@ -114,10 +116,10 @@ class Machine:
     def rows(self, question: str) -> list[tuple[Any, ...]]:
         """Ask the published snapshot; nothing while there is none."""
         try:
-            with duckdb.connect(str(self.data / "monitors.duckdb"), read_only=True) as connection:
-                connection.execute("SET TimeZone = 'UTC'")
+            # Not by its path alone: DuckDB would open it twice, and it may be replaced between.
+            with open_snapshot(self.data) as connection:
                 return connection.execute(question).fetchall()
-        except (duckdb.IOException, duckdb.CatalogException):
+        except (StateError, duckdb.CatalogException):
             return []
 
     def wait_for_rows(self, question: str, count: int) -> list[tuple[Any, ...]]:
@@ -170,7 +172,7 @@ def assert_as_undisturbed(machine: Machine, folder: Path) -> None:
     """Run the flow over a copy of a machine's log, without a break: its tables are the machine's."""
     shutil.copytree(machine.data / "intake", folder / "copy")
     replayed = folder / "replayed"
-    ended = run(
+    ended = run_warm(
         settings(
             source="file",
             checkins_path=folder / "copy",

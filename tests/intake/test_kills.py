@@ -22,6 +22,8 @@ pytestmark = pytest.mark.process
 KILLS = 30 if os.environ.get("CRONWAX_TEST_FULL") == "1" else 6
 KINDS = (("intake",), ("flow",), ("intake", "flow"))
 """Who is killed: each kind as often as the others."""
+MOST_BETWEEN_KILLS = 400
+"""So many are answered at most between two kills."""
 SENDERS = 4
 JOBS = 40
 
@@ -39,6 +41,11 @@ class Load:
         self._threads = [threading.Thread(target=self._send, args=(number,)) for number in range(SENDERS)]
         for thread in self._threads:
             thread.start()
+
+    def wait_for_more(self, count: int) -> None:
+        """Wait until so many more were answered 2xx."""
+        enough = len(self.taken) + count
+        wait_for(lambda: len(self.taken) >= enough)
 
     def end(self) -> None:
         self._ended.set()
@@ -97,13 +104,13 @@ def test_what_was_answered_is_there_once_however_often_all_is_killed(machine, tm
     load = Load(machine)
     try:
         for names in rng.sample(KINDS * (KILLS // len(KINDS)), KILLS):
-            time.sleep(rng.uniform(0.1, 1.5))
+            load.wait_for_more(rng.randrange(10, MOST_BETWEEN_KILLS))
             for name in names:
                 parts[name].send_signal(signal.SIGKILL)
             for name in names:
                 parts[name].wait()
                 parts[name] = machine.intake() if name == "intake" else machine.flow()
-        time.sleep(1)
+        load.wait_for_more(MOST_BETWEEN_KILLS)
     finally:
         load.end()
     assert len(load.taken) > 20 * KILLS

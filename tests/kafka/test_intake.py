@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from cronwax.devtools.kafka_broker import Silent
 from cronwax.intake.kafka_records import partition_of
-from tests.intake.running import Machine, wait_for
+from tests.intake.running import WAIT_SECONDS, Machine, wait_for
 
 pytestmark = [pytest.mark.kafka, pytest.mark.process]
 
@@ -113,11 +113,14 @@ def test_a_broker_that_is_away_delays_and_loses_nothing_even_when_the_intake_is_
     intake = machine.intake()
     guids = send_all(machine, range(120))
     own_broker.kill()
-    until, sent = time.monotonic() + AWAY_SECONDS, 120
-    guids += send_all(machine, range(120, 240))
-    while time.monotonic() < until:
+    until, sent = time.monotonic() + AWAY_SECONDS, 0
+
+    def has_been_away() -> bool:
+        nonlocal sent, guids
         guids += send_all(machine, range(sent := sent + 120, sent + 120))
-        time.sleep(1)
+        return time.monotonic() >= until
+
+    wait_for(has_been_away, AWAY_SECONDS + WAIT_SECONDS, pause=1)
     for number in (signal.SIGKILL, signal.SIGTERM):
         machine.stop(intake, number)
         intake = machine.intake()
