@@ -23,6 +23,7 @@ from dataflow.connectors.demo_source import DEMO_PROJECTS
 from dataflow.process.recovery_store import make
 from state.schema.catalogue import TABLES
 from state.schema.layout import find_both
+from tests import warm
 from tests.shared import made_once
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -86,6 +87,11 @@ def end(process: subprocess.Popen[str]) -> Ended:
 def run(variables: dict[str, str], *arguments: object) -> Ended:
     """Run the flow in one process, to its end."""
     return end(start(variables, *arguments))
+
+
+def run_warm(variables: dict[str, str], *arguments: object) -> Ended:
+    """As `run`, without the start of Python and its imports (tests/warm.py): for what does not ask how it starts."""
+    return Ended(*warm.run_flow_warm(variables, *map(str, arguments)))
 
 
 def start_cluster(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable
 from functools import cache
@@ -11,8 +12,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-_folders: list[Path] = []
-"""Where it is kept: one folder, once the tests have begun."""
+_VARIABLE = "TESTS_SHARED_FOLDER"
+"""Where it is kept, once the tests have begun: for processes that tests start, too."""
 
 
 def keep_in(config: pytest.Config) -> None:
@@ -20,12 +21,12 @@ def keep_in(config: pytest.Config) -> None:
     base: Path = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
     folder = (base.parent if hasattr(config, "workerinput") else base) / "shared"
     folder.mkdir(exist_ok=True)
-    _folders[:] = [folder]
+    os.environ[_VARIABLE] = str(folder)
 
 
 def made_once(name: str, make: Callable[[Path], object]) -> Path:
     """The folder that `make` has filled for whoever asked first, in whichever worker. To be read only."""
-    folder = (_folders[0] if _folders else Path(_outside_of_tests().name)) / name
+    folder = Path(os.environ.get(_VARIABLE) or _outside_of_tests().name) / name
     is_done = folder.with_name(f"{name}.done")
     with folder.with_name(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from tests.bad_input.places import Place, assert_fine
-from tests.processes import make_store, run
+from tests.processes import make_store, run_warm
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def finished(tmp_path_factory):
     """A place where a run with a recovery store has come to its end; only to be copied."""
     place = Place(tmp_path_factory.mktemp("finished") / "place")
     store = make_store(place.folder / "store")
-    assert_fine(run(place.settings(), "-r", store, "-s", 0, "-b", 0))
+    assert_fine(run_warm(place.settings(), "-r", store, "-s", 0, "-b", 0))
     return place.folder
 
 

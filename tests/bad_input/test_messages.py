@@ -10,7 +10,7 @@ import json
 
 from tests.bad_input.places import GOOD, assert_fine, assert_one_line
 from tests.builders import HOURLY, START_S, as_line, check_in, control, guid
-from tests.processes import run, write_jsonl
+from tests.processes import run_warm, write_jsonl
 
 DEEP = "[" * 100_000 + "]" * 100_000
 BYTES_10_MB = 10_000_000
@@ -50,7 +50,7 @@ MALFORMED = {
 
 def test_what_is_no_message_becomes_an_error_and_a_dead_letter_and_nothing_good_is_lost(place):
     write_jsonl(place.input, [*MALFORMED.values(), *GOOD])
-    assert_fine(run(place.settings()))
+    assert_fine(run_warm(place.settings()))
     offsets = dict(enumerate(MALFORMED, 1))
     rows = place.query("""SELECT "offset" FROM processing_errors WHERE error_types = ['MALFORMED_MESSAGE']""")
     assert {offsets[offset] for (offset,) in rows} == set(MALFORMED)
@@ -73,7 +73,7 @@ def test_what_is_a_message_but_not_valid_becomes_an_error_alone(place):
         f'{{"ts": {START_S}, "control": {{"type": "mute", "monitor_slug": "\\ud800"}}}}',
     ]
     write_jsonl(place.input, [*wrong, *GOOD])
-    assert_fine(run(place.settings()))
+    assert_fine(run_warm(place.settings()))
     rows = dict(place.query('SELECT "offset", error_types FROM processing_errors'))
     assert rows.pop(1) == ["MONITOR_INVALID_CONFIG", "MONITOR_NOT_FOUND"]
     assert rows == {2: ["INVALID_CONTROL"]} | dict.fromkeys((3, 4, 5), rows[3])
@@ -83,7 +83,7 @@ def test_what_is_a_message_but_not_valid_becomes_an_error_alone(place):
 def test_a_valid_payload_of_10_mb_is_a_check_in(place):
     huge = check_in(0, "nightly", number=60, config=HOURLY, contexts={"x": "y" * BYTES_10_MB})
     write_jsonl(place.input, [huge, *GOOD])
-    assert_fine(run(place.settings()))
+    assert_fine(run_warm(place.settings()))
     assert place.query("SELECT count(*) FROM check_ins") == [(1 + len(GOOD),)]
 
 
@@ -92,7 +92,7 @@ def test_a_truncated_gz_fails_behind_its_last_whole_line(place):
     packed = gzip.compress(b"".join(as_line(line) + b"\n" for line in lines))
     path = place.folder / "cut.jsonl.gz"
     path.write_bytes(packed[: len(packed) // 2])
-    ended = run(place.settings(checkins_path=path), "-s", 1)
+    ended = run_warm(place.settings(checkins_path=path), "-s", 1)
     assert_one_line(ended, path, "is truncated after line ", status=2)
     line = int(ended.complaints[0].rpartition(" ")[2])
     assert place.query("SELECT count(*) FROM check_ins WHERE status = 'ok'") == [(line,)]
@@ -102,4 +102,4 @@ def test_a_truncated_gz_fails_behind_its_last_whole_line(place):
 def test_a_gz_that_is_none_is_named(place):
     path = place.folder / "none.jsonl.gz"
     path.write_bytes(b"plain text")
-    assert_one_line(run(place.settings(checkins_path=path)), path, "is corrupt")
+    assert_one_line(run_warm(place.settings(checkins_path=path)), path, "is corrupt")

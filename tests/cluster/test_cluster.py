@@ -16,8 +16,8 @@ from tests.processes import (
     free_ports,
     night,
     outcome,
-    run,
     run_cluster,
+    run_warm,
     signal_after_writes,
     start,
     start_cluster,
@@ -82,7 +82,7 @@ def test_several_processes_leave_what_one_leaves(tmp_path, processes):
 def test_a_replay_changes_no_row_and_leaves_the_published_file_alone(tmp_path):
     variables = night().settings(tmp_path / "data", batch_size=4096)
     file = tmp_path / "data" / "monitors.duckdb"
-    assert run(variables).status == 0
+    assert run_warm(variables).status == 0
     before, inode = file.read_bytes(), file.stat().st_ino
     for processes in (1, 2):
         for ended in run_cluster(variables, processes):

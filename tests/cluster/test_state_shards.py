@@ -20,8 +20,8 @@ from tests.processes import (
     make_store,
     night,
     outcome,
-    run,
     run_cluster,
+    run_warm,
     signal_after_writes,
     start_cluster,
     write_jsonl,
@@ -47,7 +47,7 @@ def test_several_shards_leave_what_one_leaves(tmp_path, processes, shards):
 def test_a_replay_leaves_the_published_file_alone(tmp_path):
     variables = night().settings(tmp_path / "data", state_shards=3)
     file = tmp_path / "data" / "monitors.duckdb"
-    assert run(variables).status == 0
+    assert run_warm(variables).status == 0
     before, inode = file.read_bytes(), file.stat().st_ino
     for processes in (1, 2):
         for ended in run_cluster(variables, processes):
@@ -101,7 +101,7 @@ def compare(snapshot: Path, folder: Path) -> None:
     for file, lines in acted_so_far(snapshot / "monitors.duckdb").items():
         write_jsonl(folder / "input" / file, lines)
     variables = night().settings(folder / "data", checkins_path=folder / "input", batch_size=4096, **UNJUDGED)
-    assert run(variables).status == 0
+    assert run_warm(variables).status == 0
     found, expected = outcome(snapshot), outcome(folder / "data")
     # Sampling is behind by design: it waits for the slowest input, and the end of all of them releases the rest.
     # A line that cannot be read has its row before the others of its time act.

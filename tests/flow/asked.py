@@ -17,7 +17,7 @@ from state.schema.catalogue import TABLES
 from state.schema.table import Kind, Table
 from tests.builders import START_S
 from tests.flow.memory import World
-from tests.state.answer_rows import common_tables, tables
+from tests.state.answer_rows import common_tables
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -47,14 +47,9 @@ def _row(table: Table, values: tuple[Any, ...]) -> list[Any]:
     ]
 
 
-def filled(world: World, is_shared: bool = False) -> duckdb.DuckDBPyConnection:
-    """Tables in memory that hold what the flow has written, with the views over them. `is_shared`: the tables of the
-    call before, emptied, which is quicker."""
-    connection = tables()
-    if is_shared:
-        connection = common_tables()
-        connection.rollback()
-        connection.begin()
+def filled(world: World) -> duckdb.DuckDBPyConnection:
+    """Tables in memory that hold what the flow has written, with the views over them; the next call empties them."""
+    connection = common_tables().rollback().begin()
     for name, rows in world.tables.items():
         table = TABLES[name]
         if rows:
@@ -87,8 +82,8 @@ def filled(world: World, is_shared: bool = False) -> duckdb.DuckDBPyConnection:
 class Asked:
     """The answers about what a run of the flow has written."""
 
-    def __init__(self, world: World, is_shared: bool = False) -> None:
-        self.connection = filled(world, is_shared)
+    def __init__(self, world: World) -> None:
+        self.connection = filled(world)
 
     def facts(
         self,

@@ -25,7 +25,7 @@ def rows(asked: Asked, query: str) -> list[tuple[Any, ...]]:
 @given(jobs())
 def test_an_outage_lasts_until_the_resolving_run_began_and_never_ends_before_it_begins(job):
     model, lines = job
-    asked = Asked(run(lines, rate_limit=1000), is_shared=True)
+    asked = Asked(run(lines, rate_limit=1000))
     naive = modelled(model, lines)
     assert naive.clock is not None
     clock = moment(naive.clock * 1_000_000)
@@ -54,7 +54,7 @@ def test_an_outage_lasts_until_the_resolving_run_began_and_never_ends_before_it_
 @some
 @given(jobs())
 def test_a_timeline_resolves_no_incident_before_it_opens_it(job):
-    asked = Asked(run(job[1], rate_limit=1000), is_shared=True)
+    asked = Asked(run(job[1], rate_limit=1000))
     happened = rows(
         asked,
         "SELECT incident_id, list(what) FROM (FROM timeline(1, 'm', '2025-01-01 00:00+00', '2026-01-01 00:00+00'))"

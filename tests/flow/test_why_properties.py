@@ -27,7 +27,7 @@ def test_now_each_sentence_is_true(job):
     model, lines = job
     world = run(lines, rate_limit=1000)
     naive = modelled(model, lines)
-    check(Asked(world, is_shared=True).why(), Truth(naive, _times(lines)[-1], knows_begins=True))
+    check(Asked(world).why(), Truth(naive, _times(lines)[-1], knows_begins=True))
 
 
 @some
@@ -39,7 +39,7 @@ def test_at_any_time_each_sentence_was_true(job, data):
     lines = sorted(
         [*lines, *map(pulse, moments)], key=lambda line: line["ts"]
     )  # so that the clock has reached them
-    asked = Asked(run(lines, rate_limit=1000), is_shared=True)
+    asked = Asked(run(lines, rate_limit=1000))
     for at_s in moments:
         before = [line for line in lines if line["ts"] - START_S <= at_s]
         naive = modelled(model, before)

@@ -38,7 +38,7 @@ from tests.golden.sets import (
 )
 from tests.golden.structures import STORED, describe
 from tests.golden.wording import in_todays_words
-from tests.processes import Ended, Outcome, assert_same, outcome, run, settings
+from tests.processes import Ended, Outcome, assert_same, outcome, run_warm, settings
 from tests.state.state_rows import START_US, check_in, environment, monitor, row
 
 SETS = {folder.parent.name: GoldenSet(folder.parent) for folder in sorted(FOLDER.glob("*/set.json"))}
@@ -125,7 +125,7 @@ def resumed(name: str, shards: int) -> Resumed:
     place = SETS[name].unpack(shards, Path(kept_folder().name) / f"{name}-{shards}")
     before = kept(place)
     chosen = settings(**SETS[name].settings(place, shards))
-    ended = run(chosen, "-r", place / "store", "-s", 0, "-b", 0)
+    ended = run_warm(chosen, "-r", place / "store", "-s", 0, "-b", 0)
     assert ended.status == 0, ended.err
     return Resumed(place, ended, before, outcome(place / "data"))
 

@@ -12,7 +12,7 @@ import pytest
 
 from state.schema.database import shard_path
 from tests.builders import check_in, pulse
-from tests.processes import Ended, make_store, run, settings, write_jsonl
+from tests.processes import Ended, make_store, run_warm, settings, write_jsonl
 
 MINUTE = 60
 CONFIG = {"schedule": {"type": "crontab", "value": "* * * * *"}}
@@ -36,7 +36,7 @@ class Place:
         self._lines.append(pulse(self._minutes * MINUTE))
         path = write_jsonl(self.folder / "input.jsonl", self._lines)
         chosen = settings(**{"source": "file", "checkins_path": path, "data_dir": self.data} | others)
-        return run(chosen, *(("-r", self.store, "-s", 0, "-b", 0) if with_store else ()))
+        return run_warm(chosen, *(("-r", self.store, "-s", 0, "-b", 0) if with_store else ()))
 
     @property
     def snapshot(self) -> bytes:

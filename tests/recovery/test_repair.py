@@ -16,6 +16,8 @@ import pytest
 
 from state.publish.remade import mark_of, published_mark_of
 from state.schema.database import shard_path
+from tests import warm
+from tests.examples import IS_FULL
 from tests.processes import (
     HANGS_AFTER_S,
     PROJECT,
@@ -25,12 +27,15 @@ from tests.processes import (
     make_store,
     night,
     outcome,
-    run,
+    run_warm,
     signal_after_writes,
     start,
 )
 
 pytestmark = pytest.mark.process
+
+BATCHES = {"CRONWAX_BATCH_SIZE": "400"}
+"""Of what runs to the end of its input; what is stopped or killed is so in the midst of many small ones."""
 
 
 class Place:
@@ -50,7 +55,7 @@ class Place:
             path.write_bytes(b"".join(lines[: round(len(lines) * share)]))
 
     def run(self) -> Ended:
-        return run(self.variables, "-r", self.store, "-s", 0, "-b", 0)
+        return run_warm(self.variables | BATCHES, "-r", self.store, "-s", 0, "-b", 0)
 
     def start(self) -> subprocess.Popen[str]:
         return start(self.variables, "-r", self.store, "-s", 0, "-b", 0)
@@ -61,9 +66,7 @@ class Place:
         return subprocess.Popen(command, cwd=PROJECT, env=self.variables, stdout=pipe, stderr=pipe, text=True)
 
     def repair(self, *options: str) -> Ended:
-        process = self.start_repair(*options)
-        out, err = process.communicate(timeout=HANGS_AFTER_S)
-        return Ended(process.returncode, out, err)
+        return Ended(*warm.run_warm(self.variables, "cronwax", "repair", "-r", str(self.store), *options))
 
     def store_bytes(self) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in self.store.glob("part-*.sqlite3")}
@@ -170,10 +173,12 @@ def test_a_repair_that_is_killed_has_changed_nothing_or_all(tmp_path):
     before = place.outcome()
     emptied(shard_path(place.data, 0))
     began = time.monotonic()
-    assert place.repair().status == 0
+    process = place.start_repair()
+    process.communicate(timeout=HANGS_AFTER_S)
+    assert process.returncode == 0
     took_s = time.monotonic() - began
     assert_same(place.outcome(), before)
-    for share in (0.5, 0.8, 0.95):
+    for share in (0.5, 0.8, 0.95) if IS_FULL else (0.5, 0.9):
         emptied(shard_path(place.data, 0))
         process = place.start_repair()
         try:

@@ -13,8 +13,8 @@ from tests.processes import (
     make_store,
     night,
     outcome,
-    run,
     run_cluster,
+    run_warm,
     signal_after_writes,
     start_cluster,
     write_jsonl,
@@ -30,7 +30,7 @@ def test_a_signal_stops_the_flow_in_order_and_a_larger_backup_interval_resumes_i
     stopped = end(process)
     assert (stopped.status, stopped.complaints, stopped.out) == (0, [], "")
     assert outcome(data) != night().result
-    resumed = run(variables, "-r", store, "-s", 1, "-b", 60)
+    resumed = run_warm(variables, "-r", store, "-s", 1, "-b", 60)
     assert (resumed.status, resumed.complaints) == (0, [])
     assert_same(outcome(data), night().result)
 
@@ -60,7 +60,7 @@ def test_files_that_have_grown_are_read_on(tmp_path):
         for path, lines in whole.items():
             text = b"".join(lines[: int(len(lines) * share)])
             path.write_bytes(text if share == 1 else text.removesuffix(b"\n"))
-        ended = run(variables, "-r", store, "-s", 0, "-b", 0)
+        ended = run_warm(variables, "-r", store, "-s", 0, "-b", 0)
         assert (ended.status, ended.complaints) == (0, [])
     assert_same(outcome(data), night().result)
 
@@ -69,7 +69,7 @@ def test_a_run_that_finds_nothing_new_changes_nothing(tmp_path):
     data, store = tmp_path / "data", make_store(tmp_path / "store")
     variables = night().settings(data, batch_size=4096)
     for _ in range(2):
-        assert run(variables, "-r", store, "-s", 0, "-b", 0).status == 0
+        assert run_warm(variables, "-r", store, "-s", 0, "-b", 0).status == 0
         assert_same(outcome(data), night().result)
 
 
@@ -79,9 +79,9 @@ def test_a_new_input_file_joins_those_that_were_there(tmp_path):
     shutil.copytree(night().folder / "input", tmp_path / "input")
     (tmp_path / "input" / first.name).unlink()
     variables = night().settings(data, checkins_path=tmp_path / "input", batch_size=4096)
-    assert run(variables, "-r", store, "-s", 0, "-b", 0).status == 0
+    assert run_warm(variables, "-r", store, "-s", 0, "-b", 0).status == 0
     write_jsonl(tmp_path / "input" / first.name, first.read_bytes().splitlines())
-    assert run(variables, "-r", store, "-s", 0, "-b", 0).status == 0
+    assert run_warm(variables, "-r", store, "-s", 0, "-b", 0).status == 0
     positions = [row for row in outcome(data).tables["partitions"] if first.name in row]
     assert positions == [row for row in night().result.tables["partitions"] if first.name in row]
     assert len(outcome(data).tables["check_ins"]) == len(night().result.tables["check_ins"])

@@ -20,7 +20,7 @@ from tests.processes import (
     make_store,
     night,
     outcome,
-    run,
+    run_warm,
     signal_after_writes,
     start_cluster,
 )
@@ -85,7 +85,7 @@ def test_a_store_of_an_older_release_is_packed_and_the_flow_goes_on_from_it(tmp_
     assert (packed.returncode, packed.stderr) == (0, "")
     assert "packed" in packed.stdout
     assert pages(store) == [PAGE_BYTES] * 2
-    assert run(night().settings(data), *arguments).status == 0
+    assert run_warm(night().settings(data), *arguments).status == 0
     assert_same(outcome(data), night().result)
 
 

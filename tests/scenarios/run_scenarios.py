@@ -12,8 +12,9 @@ PATH is a scenario or a folder of them. A scenario is a JSON object:
               in these columns; `count`, where given, is how many rows the table has. "messages" and
               "dead_letters" are the lines of the files that the flow writes.
 
-The flow is started as users start it, in a process of its own. Values compare by what they mean: times as
-instants, UUIDs however they are spelled, objects by the keys that the scenario names.
+The flow is started as users start it, in a process of its own (the tests save the imports: tests/warm.py). Values
+compare by what they mean: times as instants, UUIDs however they are spelled, objects by the keys that the scenario
+names.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ RUN_SECONDS = 120
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
+Run = Callable[[dict[str, str]], tuple[int, str, str]]
+"""Runs the flow with an environment: its status, stdout and stderr."""
 
 
 class BadScenarioError(Exception):
@@ -105,26 +108,32 @@ def environment_for(scenario: Scenario, folder: Path) -> dict[str, str]:
     return variables | {f"CRONWAX_{name}": str(value) for name, value in settings.items()}
 
 
-def run_flow(scenario: Scenario, folder: Path) -> str | None:
-    """Run the flow over the scenario's input, in a folder of its own. Returns why it failed, if it did."""
-    (folder / "input").mkdir(parents=True)
-    for name, lines in scenario.inputs.items():
-        write_input(folder / "input" / name, lines)
+def run_as_users(variables: dict[str, str]) -> tuple[int, str, str]:
+    """Run the flow with this environment, as users start it: its status, stdout and stderr."""
     try:
         done = subprocess.run(
             [sys.executable, "-m", "bytewax.run", "dataflow:flow"],
             cwd=PROJECT,
-            env=environment_for(scenario, folder),
+            env=variables,
             capture_output=True,
             text=True,
             timeout=RUN_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"the flow did not end within {RUN_SECONDS} s"
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        return f"the flow ended with status {done.returncode}: {''.join(last)}"
+        return -1, "", f"it did not end within {RUN_SECONDS} s"
+    return done.returncode, done.stdout, done.stderr
+
+
+def run_flow(scenario: Scenario, folder: Path, run: Run = run_as_users) -> str | None:
+    """Run the flow over the scenario's input, in a folder of its own. Returns why it failed, if it did."""
+    (folder / "input").mkdir(parents=True)
+    for name, lines in scenario.inputs.items():
+        write_input(folder / "input" / name, lines)
+    status, out, err = run(environment_for(scenario, folder))
+    if status:
+        last = (err or out).strip().splitlines()[-1:]
+        return f"the flow ended with status {status}: {''.join(last)}"
     return None
 
 
@@ -209,13 +218,13 @@ def instant(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def failures_of(path: Path, folder: Path) -> list[str]:
+def failures_of(path: Path, folder: Path, run: Run = run_as_users) -> list[str]:
     """Run one scenario in a folder of its own. Returns what failed, a line each."""
     try:
         scenario = read_scenario(path)
     except (OSError, ValueError, BadScenarioError) as error:
         return [f"no scenario: {error}"]
-    if failure := run_flow(scenario, folder):
+    if failure := run_flow(scenario, folder, run):
         return [failure]
     try:
         tables = read_tables(list(scenario.expect), folder / "data")

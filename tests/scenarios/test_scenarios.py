@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.scenarios.run_scenarios import PROJECT, failures_of
+from tests.warm import run_flow_warm
 
 OWN = Path(__file__).parent / "cases"
 CONTRACT = Path(os.environ.get("CRONWAX_SCENARIOS") or PROJECT.parent / "shared" / "scenarios" / "cases")
@@ -32,26 +32,9 @@ def cases() -> Iterator[tuple[str, Path]]:
 CASES = dict(cases())
 
 
-@pytest.fixture(scope="session")
-def failures(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], list[str]]]:
-    """What a case's run fails in. All that were selected run at once, as many at a time as there are cores; but one
-    by one where pytest itself has several workers, each of which would run them all."""
-    top = tmp_path_factory.mktemp("scenarios")
-    if hasattr(request.config, "workerinput"):
-        yield lambda name: failures_of(CASES[name], top / name)
-        return
-    selected = [getattr(item, "callspec", None) for item in request.session.items]
-    names = [spec.params["case"] for spec in selected if spec and spec.params.get("case") in CASES]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        runs = {name: pool.submit(failures_of, CASES[name], top / name) for name in names}
-        yield lambda name: runs[name].result()
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_the_flow_leaves_what_the_scenario_expects(case: str, failures: Callable[[str], list[str]]) -> None:
-    found = failures(case)
+def test_the_flow_leaves_what_the_scenario_expects(case: str, tmp_path: Path) -> None:
+    found = failures_of(CASES[case], tmp_path, run_flow_warm)
     assert not found, "\n".join(found)
 
 

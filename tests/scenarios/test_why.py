@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.run_scenarios import PROJECT, Scenario, run_flow
+from tests.warm import run_flow_warm
 
 CASES = {path.stem: path for path in sorted((Path(__file__).parent / "why").glob("*.json"))}
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.process
 def test_why_says_what_the_scenario_shows(case: str, tmp_path: Path) -> None:
     raw: dict[str, Any] = json.loads(CASES[case].read_text(encoding="utf-8"))
     scenario = Scenario(raw["name"], raw.get("settings", {}), {"checkins.jsonl": raw["input"]}, {})
-    assert run_flow(scenario, tmp_path) is None
+    assert run_flow(scenario, tmp_path, run_flow_warm) is None
     for asked in raw["why"]:
         text = _answer(asked["ask"].split(), tmp_path / "data")
         assert [each for each in asked["says"] if each not in text] == [], text

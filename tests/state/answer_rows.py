@@ -37,16 +37,12 @@ def common_tables() -> duckdb.DuckDBPyConnection:
 
 
 class World:
-    """The tables of a snapshot whose event clock stands at `now` minutes."""
-
-    @classmethod
-    def next(cls, now: float) -> World:
-        """A world in the place of the last one that was made so."""
-        common_tables().rollback().begin()
-        return cls(now, common_tables())
+    """The tables of a snapshot whose event clock stands at `now` minutes; without a connection to tables of its own, in
+    the place of the last one that was made so."""
 
     def __init__(self, now: float | None = 0, connection: duckdb.DuckDBPyConnection | None = None) -> None:
-        self.connection = tables() if connection is None else connection
+        self.connection = common_tables().rollback().begin() if connection is None else connection
+        self.connection.execute("SET TimeZone = 'UTC'")
         self._ids = 0
         self.insert("snapshot_info", published_at=START, event_clock=None if now is None else at(now))
 

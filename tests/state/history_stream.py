@@ -22,6 +22,7 @@ from state.publish.publish import Publisher
 from state.publish.shared_publish import SharedPublisher
 from state.schema.tables.runs import CheckInRow, ProcessingErrorRow
 from state.write.writer import StateWriter
+from tests import quick_database
 from tests.state.state_rows import MINUTE_US, START_US, check_in, guid, monitor, partition, row, take
 
 STEPS = 42
@@ -103,7 +104,8 @@ def work(data_dir: Path, kill_at: int, steps: int, shards: int = 1, kind: str = 
     def now() -> float:
         return float(next(clock))
 
-    writers = [StateWriter.open(data_dir, shard, shards) for shard in range(shards)]
+    with quick_database.trusted():
+        writers = [StateWriter.open(data_dir, shard, shards) for shard in range(shards)]
     limits = LIMITS._replace(hot_rows=LIMITS.hot_rows // shards)
     histories = [History(writer, data_dir, limits, now) for writer in writers]
     step = 0
@@ -190,5 +192,6 @@ def _caller() -> str:
 
 
 if __name__ == "__main__":
+    quick_database.install()
     folder, kill_at, steps, shards, kind = sys.argv[1:]
     work(Path(folder), int(kill_at), int(steps), int(shards), kind)

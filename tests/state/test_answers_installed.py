@@ -15,7 +15,7 @@ from state.schema.tables.runs import IncidentRow
 from state.schema.views import apply_answers
 from state.write.writer import StateWriter
 from tests.state import macro_names
-from tests.state.answer_rows import World, at
+from tests.state.answer_rows import World, at, tables
 from tests.state.state_rows import (
     MINUTE_US,
     START_US,
@@ -103,7 +103,7 @@ def test_an_old_client_reads_them(tmp_path):
 @pytest.fixture(scope="module")
 def busy():
     """Tables about which every macro has something to say."""
-    world = World(now=4_000)
+    world = World(4_000, tables())
     world.monitor(
         owner="team:1",
         schedule_type="crontab",
@@ -150,7 +150,7 @@ def test_a_macro_that_pastes_its_arguments_beside_columns_is_found_out(busy):
 
 
 def test_applying_them_again_replaces_them():
-    world = World()
+    world = World(0, tables())
     world.monitor()
     world.connection.execute("CREATE OR REPLACE VIEW monitor_status AS SELECT 1 AS nonsense")
     apply_answers(world.connection)

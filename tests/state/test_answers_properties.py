@@ -66,7 +66,7 @@ class History:
 
 
 def world_of(told: dict[str, list]) -> tuple[World, dict[str, History]]:
-    world = World.next(NOW)
+    world = World(NOW)
     of_environments = {name: History(told[name]) for name in sorted(told)}
     for name, history in of_environments.items():
         world.monitor(environment=name, status="ok" if history.is_known else "active", checkin_margin=1)

@@ -68,7 +68,6 @@ def is_same(got: Any, want: Any) -> bool:
     return bool(got == want)
 
 
-@pytest.mark.xdist_group("six weeks")
 @pytest.mark.parametrize("name", ZONES)
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: question.text)
 def test_six_weeks_are_answered_as_plain_python_does(
@@ -86,7 +85,6 @@ def demo() -> tuple[Path, Answers]:
 
 
 @pytest.mark.process
-@pytest.mark.xdist_group("questions about the demo")
 @pytest.mark.parametrize("question", ASKED, ids=lambda question: question.text)
 def test_the_demo_is_answered_as_plain_python_does(demo: tuple[Path, Answers], question: Asked) -> None:
     path, expected = demo
@@ -146,7 +144,6 @@ CONDITIONS = {
 """What the comments of columns say, as far as it can be said as a condition of each row."""
 
 
-@pytest.mark.xdist_group("six weeks")
 @pytest.mark.parametrize(
     ("table", "column"), [(table, column) for table, columns in CONDITIONS.items() for column in columns]
 )

@@ -55,7 +55,7 @@ def minute(moment: datetime) -> int:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_the_next_24_hours_are_those_of_the_flow(moment: str) -> None:
     now = datetime.fromisoformat(moment).replace(tzinfo=UTC)
-    world = World.next(0)
+    world = World(0)
     world.rows("UPDATE snapshot_info SET event_clock = $1", now)
     expected = []
     for number, (crontab, zone) in enumerate((crontab, zone) for crontab in CRONTABS for zone in ZONES):
@@ -76,7 +76,7 @@ def test_the_next_24_hours_are_those_of_the_flow(moment: str) -> None:
 
 
 def test_intervals_go_on_from_the_next_time() -> None:
-    world = World.next(0)
+    world = World(0)
     now = datetime(2025, 3, 3, tzinfo=UTC)
     for slug, schedule in (("hours", "5 hour"), ("days", "1 day"), ("off", "1 hour")):
         status = "disabled" if slug == "off" else "active"
@@ -94,7 +94,7 @@ def test_intervals_go_on_from_the_next_time() -> None:
 
 
 def test_a_monitor_whose_zone_is_unknown_has_its_next_time_alone() -> None:
-    world = World.next(0)
+    world = World(0)
     next_time = datetime(2025, 3, 3, 1, tzinfo=UTC)
     world.monitor(
         "lost", schedule_type="crontab", schedule="0 * * * *", timezone="Mars/Olympus", next_checkin=next_time
@@ -103,7 +103,7 @@ def test_a_monitor_whose_zone_is_unknown_has_its_next_time_alone() -> None:
 
 
 def test_periods_are_the_mean_gaps_of_four_years() -> None:
-    world = World.next(0)
+    world = World(0)
     few = [crontab for crontab in CRONTABS if crontab.split()[0].isdigit() and crontab.split()[1].isdigit()]
     for number, crontab in enumerate(few):
         world.monitor(f"m{number}", schedule_type="crontab", schedule=crontab, timezone="UTC")

@@ -15,15 +15,17 @@ import duckdb
 import pytest
 
 from state.publish.snapshot_views import SNAPSHOT
+from tests.examples import IS_FULL
 from tests.state.history_stream import KINDS, MONITORS, RUNS, STEPS, expected, kinds_in
 from tests.state.state_rows import answer
+from tests.warm import run_warm
 
 pytestmark = pytest.mark.process
 
-IS_FULL = os.environ.get("CRONWAX_TEST_FULL") == "1"
 LIVES = 30 if IS_FULL else 1
 STOPS = 5 if IS_FULL else 2
-READERS, READ_STEPS = (8, 60) if IS_FULL else (2, 20)
+READERS = 8 if IS_FULL else 2
+READ_STEPS = {1: 60, 3: 60} if IS_FULL else {1: 20, 3: 12}
 LENGTHS = {1: STEPS, 3: 38}
 """By shards, how many steps are written: of several, a step takes longer."""
 HISTORY_WRITES = (
@@ -35,6 +37,8 @@ HISTORY_WRITES = (
     "replace in fill, of _write",
     "unlink in _remove, of remove",
 )
+LEFT_BEHIND = ("replace in fill, of write", "unlink in _remove, of _remove_unlisted")
+"""What is removed at a start, and the death that leaves something to be removed."""
 WRITES = {
     1: (
         *HISTORY_WRITES,
@@ -116,8 +120,11 @@ def test_a_run_that_nobody_disturbs_moves_compacts_and_drops(tmp_path):
 
 @pytest.mark.parametrize("shards", WRITES)
 def test_no_row_is_lost_or_doubled_by_a_kill_before_anything_that_reaches_the_disk(tmp_path, shards):
-    """One life with a death before each kind of write, renaming and removal."""
+    """One life with a death before each kind of write, renaming and removal. What three shards do as one does is tried
+    with one alone, unless all is tried."""
     for kind in WRITES[shards]:
+        if shards == 3 and kind in WRITES[1] and kind not in LEFT_BEHIND and not IS_FULL:
+            continue
         assert die(tmp_path, shards, 1, kind), f"there was no {kind}"
     finish(start(tmp_path, steps=LENGTHS[shards], shards=shards))
     check_everything_is_there_once(tmp_path, LENGTHS[shards])
@@ -137,11 +144,11 @@ def test_no_row_is_lost_or_doubled_by_kills_wherever_something_is_about_to_reach
 
 def die(folder, shards, kill_at, kind=""):
     """Go on, and die before something reaches the disk; whether it came to that before the end."""
-    process = start(folder, kill_at=kill_at, steps=LENGTHS[shards], shards=shards, kind=kind)
-    process.communicate()
-    assert process.returncode in (0, -signal.SIGKILL)
+    command = ["tests.state.history_stream", folder, kill_at, LENGTHS[shards], shards, kind]
+    ended = run_warm({**os.environ}, *map(str, command))
+    assert ended.status in (0, -signal.SIGKILL), ended.err
     check_snapshot(folder / SNAPSHOT)
-    return process.returncode != 0
+    return ended.status != 0
 
 
 def test_no_row_is_lost_or_doubled_by_kills_at_any_time(tmp_path):
@@ -184,7 +191,7 @@ def check_consistent(row):
 @pytest.mark.parametrize("shards", [1, 3])
 def test_every_snapshot_that_readers_open_meanwhile_is_consistent(tmp_path, shards):
     """A row lost, doubled or not yet there breaks a count that the snapshot's own position foretells."""
-    process = start(tmp_path, keep_seconds=1e9, steps=READ_STEPS, shards=shards)
+    process = start(tmp_path, keep_seconds=1e9, steps=READ_STEPS[shards], shards=shards)
     snapshot = tmp_path / SNAPSHOT
     seen: list[tuple[int, ...]] = []
     failures: list[str] = []

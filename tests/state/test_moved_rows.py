@@ -188,7 +188,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(
         StateError, match=r"shard-000-check_ins\.filter: cannot write: No space left on device"
     ):
-        state.fill(days=2)
+        state.fill(days=2, step=120)  # what is only copied meets no disk
     state.writer.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
 from typing import Any
 
@@ -19,6 +20,7 @@ from state.publish.snapshot_views import SNAPSHOT
 from state.schema.tables.runs import IncidentRow, ProcessingErrorRow, StatusChangeRow
 from state.schema.tables.sampling import SampleRow
 from state.write.writer import StateWriter
+from tests.shared import made_once
 from tests.state.state_rows import START_US, check_in, environment, guid, monitor, partition, row, write
 
 INCIDENT = "ab" * 16
@@ -61,12 +63,16 @@ ROWS: dict[str, list[Any]] = {
 }
 
 
+def published(folder):
+    writer = StateWriter.open(folder)
+    write(writer, **ROWS)
+    Publisher(writer, folder, 0, lambda: START_US / 1_000_000).publish()
+    writer.close()
+
+
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    writer = StateWriter.open(tmp_path)
-    write(writer, **ROWS)
-    Publisher(writer, tmp_path, 0, lambda: START_US / 1_000_000).publish()
-    writer.close()
+    shutil.copytree(made_once("to-be-asked", published), tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("CRONWAX_DATA_DIR", str(tmp_path))
     return tmp_path
 
