@@ -18,7 +18,7 @@ from bytewax.testing import run_main
 
 from dataflow.connectors.background_writer import DeferredSink
 from dataflow.connectors.demo_source import DEMO_PROJECTS, STORIES, DemoSource
-from dataflow.connectors.duckdb_sink import TablesSink
+from dataflow.connectors.duckdb_sink import TablesSink, write_records
 from dataflow.connectors.intake_log import FOLDER as INTAKE
 from dataflow.connectors.intake_log import LogError, partition_name, segments_of
 from dataflow.connectors.intake_source import TOPIC as INTAKE_TOPIC
@@ -53,6 +53,10 @@ TABLES_STEP = f"{FLOW_ID}.tables"
 """The step of a recovery store that knows the shards."""
 EPOCH = timedelta(seconds=10)
 """How much is written in one transaction."""
+
+
+class NotHeldError(LastingError):
+    """The inputs do not hold everything any more that the tables are made of."""
 
 
 class Stored(NamedTuple):
@@ -90,12 +94,12 @@ def write_what_is_left(settings: Settings, stored: Stored, shards: int) -> None:
     and tables are not of one moment: rows that will be written again must be where they were."""
     places = {_named(settings, key): _place(settings, state)[0] for key, state in stored.positions.items()}
     for shard in range(shards):
-        writer = StateWriter.open(settings.data_dir, shard, shards)
+        writer = StateWriter.open(settings.data_dir, shard, shards, settings.key_groups)
         try:
             if (mark := stored.marks.get(shard)) is not None:
                 check_mark(writer.path, writer.mark, mark, "the recovery store")
             for records in stored.left.get(shard, ()):
-                writer.write(records.rows, records.deletes)
+                write_records(writer, records)
             writer.commit()
         finally:
             writer.close()
@@ -121,8 +125,8 @@ def organization_home(settings: Settings, shards: int) -> Callable[[int], int]:
 def replay(settings: Settings, store: Path, stored: Stored, folder: Path) -> None:
     """Run the flow over its inputs up to where the store stands; its tables are in `folder` then.
 
-    Raises LastingError, with what is missing, where the inputs do not hold all that the tables are made of; while the
-    flow runs that ends the process. It returns early if it is asked to stop.
+    Raises NotHeldError, with what is missing, before anything is made. Where files turn out to be shorter than they
+    were while the flow runs, that ends the process. It returns early if it is asked to stop.
     """
     tune_interpreter()
     quiet = settings.model_copy(update={"data_dir": folder, "kafka_start": "earliest"})
@@ -186,24 +190,24 @@ def _log(settings: Settings) -> Path:
 
 
 def _check_held(settings: Settings, stored: Stored, source: Any) -> None:
-    """Whether the inputs hold everything from their beginning. Raises LastingError: what is missing."""
+    """Whether the inputs hold everything from their beginning. Raises NotHeldError: what is missing."""
     positions = stored.positions
     if settings.source == "kafka" and settings.kafka_start == "latest":
-        raise LastingError(
+        raise NotHeldError(
             "CRONWAX_KAFKA_START is latest: where the flow began to read is not known, so it cannot be read again"
         )
     for key, position in sorted(positions.items()):
         if settings.source == "kafka":
             first = source.first_held(key, position)
             if first > 0 and position[0] > 0:
-                raise LastingError(
+                raise NotHeldError(
                     f"{key}: the topic holds offsets from {first} on; the {first} before are gone (its retention), and "
-                    "what they did to monitors with them: the tables cannot be made again"
+                    "what they did to monitors with them: reading the rest would make other rows"
                 )
         elif settings.reads_log and (missing := _first_segment(settings, key) - 1) > 0:
-            raise LastingError(
+            raise NotHeldError(
                 f"{key}: the first {missing} segments of the log are gone (CRONWAX_INTAKE_RETENTION_HOURS), and what "
-                "they did to monitors with them: the tables cannot be made again"
+                "they did to monitors with them: reading the rest would make other rows"
             )
 
 

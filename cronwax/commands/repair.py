@@ -25,8 +25,9 @@ def parser() -> OneLineParser:
         prog=f"{program()} repair",
         description="Make the tables of the data folder again, where a file of them is lost, damaged or older than "
         "the recovery store: the inputs are read from their beginning to where the store stands, with the flow's own "
-        "CRONWAX_ settings. Nothing is sent, and the store is only read. The flow must be stopped. Refused with one "
-        "line if the inputs do not hold everything any more.",
+        "CRONWAX_ settings. If they do not hold everything any more, the tables are made of the published snapshot, "
+        "where it is as far as the store; else it is refused with one line. Nothing is sent, and the store is only "
+        "read. The flow must be stopped.",
     )
     top.add_argument("-r", "--recovery-directory", metavar="DIR", type=path, required=True, help="the store")
     top.add_argument("--force", action="store_true", help="also where nothing is known to be missing")
@@ -62,7 +63,7 @@ def _check_store(store: Path) -> None:
 
 def _repair(settings: Settings, store: Path, force: bool) -> int:
     from dataflow.process.stopping import stopping
-    from dataflow.rebuild import read_stored, replay
+    from dataflow.rebuild import NotHeldError, read_stored, replay
     from state.publish import replacement
 
     data_dir, began = settings.data_dir, time.monotonic()
@@ -78,7 +79,10 @@ def _repair(settings: Settings, store: Path, force: bool) -> int:
             return 0
         for line in missing:
             complain(line)
-        replay(settings, store, stored, folder)
+        try:
+            replay(settings, store, stored, folder)
+        except NotHeldError as error:
+            _copy_published(settings, stored, folder, str(error))
         if stopping():
             complain("stopped; nothing was changed")
             return 1
@@ -87,6 +91,42 @@ def _repair(settings: Settings, store: Path, force: bool) -> int:
         replacement.give_up(data_dir)
     print(f"cronwax: {data_dir}: {_rows(data_dir)}, made again in {time.monotonic() - began:.1f} s")
     return 0
+
+
+def _copy_published(settings: Settings, stored: Stored, folder: Path, why: str) -> None:
+    """Make the tables of the published snapshot, if it holds all that the store takes for written. `why` the inputs do
+    not do. Raises StartError where it does not."""
+    from dataflow.process.exit import StartError
+    from dataflow.rebuild import monitor_home, organization_home
+    from state.publish.reshard import Homes, make_shards
+    from state.publish.snapshot_views import SNAPSHOT
+
+    snapshot, shards = settings.data_dir / SNAPSHOT, settings.state_shards
+    for shard in range(shards):
+        if lack := _lack(settings.data_dir, shard, stored):
+            raise StartError(
+                f"{why}; {snapshot}: {lack}. Restore store and data folder of one backup, or go on without the rows in "
+                "between: put the newest file that there is in its place, and set CRONWAX_ACCEPT_OTHER_DATA=true"
+            )
+    complain(
+        f"{why}; {snapshot} holds all that the recovery store takes for written: the tables are made of it"
+    )
+    homes = Homes(shards, monitor_home(settings, shards), organization_home(settings, shards))
+    make_shards(settings.data_dir, folder, homes, settings.history_hot_rows)
+
+
+def _lack(data_dir: Path, shard: int, stored: Stored) -> str | None:
+    """What the published snapshot lacks of a shard's rows; None: nothing."""
+    from state.publish.remade import published_mark_of
+
+    known, published = stored.marks.get(shard), published_mark_of(data_dir, shard)
+    if published is None:
+        return "cannot be read, or is not there"
+    if known is None or published.data_id != known.data_id:
+        return f"is not of the file of shard {shard} that the recovery store belongs to"
+    if published.commits < known.commits:
+        return f"is older than the recovery store: {published.commits} commits of {known.commits}"
+    return None
 
 
 def _finish(settings: Settings, wanted: dict[int, DataMark | None]) -> None:

@@ -49,13 +49,10 @@ from dataflow.monitors.waiting import WaitingItems
 
 
 class MonitorGroup:
-    """A key group of monitors.
-
-    Two streams come here: the monitors' items with the watermark after them, and what was decided about the ticks.
-    A tick is worked off when both have come to it. An item goes ahead of ticks unless it depends on one of which
-    nothing is known yet (`receive.awaited_tick`): then it waits, and all later ones of its monitor wait after it.
-
-    `take_all` items and `take_ticks`, then `work_off`. What happens is noted in the journal given.
+    """A key group of monitors. Two streams come here: the monitors' items with the watermark after them, and what was
+    decided about the ticks. A tick is worked off when both have come to it. An item goes ahead of ticks unless it
+    depends on one of which nothing is known yet (`receive.awaited_tick`): then it waits, and all later ones of its
+    monitor wait after it. `take_all` items and `take_ticks`, then `work_off`: what happens is noted in the journal.
     """
 
     def __init__(
@@ -121,6 +118,13 @@ class MonitorGroup:
             losses=self.losses,
             begun=self._waiting.begun_state(),
         )
+
+    @property
+    def worked_off(self) -> Minute:
+        """All that ticks up to this one bring about is done; NO_MINUTE: nothing is."""
+        done = min(self._decisions.minute, self._waiting.least_clock_minute)
+        left = self._deadlines.first_minute - 1 if self._is_unfinished else done
+        return max(Minute(min(done - self._is_unfinished, left)), NO_MINUTE)
 
     def take_ticks(self, events: list[TickEvent], clock_minute: Minute, clear_until: Minute) -> None:
         """What has been decided about the ticks up to `clock_minute`."""

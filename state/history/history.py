@@ -23,6 +23,7 @@ from state.history.moved_rows import MovedRows
 from state.history.retention import drop_old
 from state.schema.catalogue import COLD_TABLES, TABLES
 from state.schema.sql import column_list, without_late
+from state.write.worked_off import event_clock_us
 from state.write.writer import StateWriter
 
 KEEP_SUPERSEDED = timedelta(hours=24)
@@ -94,7 +95,7 @@ class History:
         Days are compacted in a thread; what came of it is taken over by a later call.
         """
         try:
-            clock_us = self._event_clock_us()
+            clock_us = event_clock_us(self._connection)
             if clock_us is None:
                 return False
             changed = superseded = self._begin_day(clock_us) | self._finish_compaction()
@@ -134,10 +135,6 @@ class History:
             return self._files.remove_superseded(self._now() - KEEP_SUPERSEDED)
         except duckdb.Error as error:
             raise StateError(f"{self._writer.path}: cannot clean up: {reason(error)}") from None
-
-    def _event_clock_us(self) -> int | None:
-        (clock_us,) = self._one("SELECT epoch_us(min(clock)) FROM partitions")
-        return clock_us
 
     def _begin_day(self, clock_us: int) -> bool:
         """Once a day of the event clock: retention, and note the days whose files have rows to be left out."""

@@ -13,10 +13,11 @@ import duckdb
 from state.errors import StateError, reason
 from state.publish.snapshot_views import add_history, put_away
 from state.schema.database import STORAGE_VERSION
+from state.write.worked_off import event_clock_us
 
 _INFO = """
     INSERT INTO snapshot_info (published_at, event_clock, positions)
-    SELECT ?, min(clock),
+    SELECT ?, make_timestamptz(?),
         coalesce(list({'topic': topic, 'partition': "partition", 'position': "position", 'clock': clock}
                       ORDER BY topic, "partition"), [])
     FROM partitions"""
@@ -47,7 +48,9 @@ def assemble(
 
     Raises duckdb.Error or OSError.
     """
-    connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC)])
+    clock_us = event_clock_us(connection)
+    connection.execute("DELETE FROM snapshot_info")  # the writers' rows
+    connection.execute(_INFO, [datetime.fromtimestamp(published_at, UTC), clock_us])
     put_away(connection)
     add_history(connection, data_dir)
     return _measure(connection, copy, started)

@@ -17,7 +17,9 @@ from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import LEDGER, TABLES
 from state.schema.layout import stored_name
 from state.schema.sql import quoted
+from state.schema.tables.internal import SnapshotInfoRow
 from state.write.data_mark import check_mark, published_mark
+from state.write.worked_off import event_clock_us
 from state.write.writer import StateWriter
 
 HOLD_SECONDS = 600.0
@@ -170,7 +172,9 @@ def is_published(
     except duckdb.Error:
         return False  # damaged, of another release, or opened by somebody for writing: replace it
     try:
-        return all(
+        info = stored_name(connection, "published", SnapshotInfoRow.TABLE.name)
+        shown = connection.execute(f"SELECT epoch_us(event_clock) FROM {info}").fetchone()  # noqa: S608
+        return shown == (event_clock_us(connection, prefixes[0]),) and all(
             _content(connection, [stored_name(connection, "published", name)])
             == _content(
                 connection, [prefix + name for prefix in prefixes[: 1 if name in _ONE_FOR_ALL else None]]

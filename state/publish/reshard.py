@@ -62,8 +62,9 @@ def shards_of(data_dir: Path) -> int:
     return found[1]
 
 
-def make_shards(data_dir: Path, folder: Path, homes: Homes, hot_rows: int) -> dict[str, int]:
-    """Make the new shards in a folder, of what is published in `data_dir`; rows by table. Raises StateError."""
+def make_shards(data_dir: Path, folder: Path, homes: Homes, hot_rows: int) -> None:
+    """Make the new shards in a folder, of what is published in `data_dir`. Raises StateError, also where they do not
+    come to the same numbers of rows."""
     try:
         made = [
             _make_shard(data_dir, folder, shard, homes, max(1, hot_rows // homes.shards))
@@ -71,14 +72,14 @@ def make_shards(data_dir: Path, folder: Path, homes: Homes, hot_rows: int) -> di
         ]
     except duckdb.Error as error:
         raise StateError(f"{folder}: cannot make the shards: {reason(error)}") from None
-    return {
-        name: sum(counts[name] for counts in made) if name != _PARTITIONS else made[0][name]
-        for name in TABLES
-    }
+    for name, count in _published_rows(data_dir).items():
+        if (found := sum(counts[name] for counts in made)) != count:
+            raise StateError(
+                f"{data_dir}: {name} has {count:,} rows, the new shards {found:,}; nothing was changed"
+            )
 
 
-def published_rows(data_dir: Path) -> dict[str, int]:
-    """What is published, to compare: rows by table. Raises StateError."""
+def _published_rows(data_dir: Path) -> dict[str, int]:
     try:
         with duckdb.connect(str(data_dir / SNAPSHOT), read_only=True) as connection:
             find_both(connection)
@@ -94,15 +95,17 @@ def _make_shard(data_dir: Path, folder: Path, shard: int, homes: Homes, hot_rows
     try:
         connection.execute("SET VARIABLE cronwax_data_dir = ?", [str(data_dir.absolute())])
         connection.execute(f"ATTACH {quoted(data_dir / SNAPSHOT)} AS old (READ_ONLY)")
-        connection.execute(f"ATTACH {quoted(shard_path(data_dir, 0))} AS first (READ_ONLY)")
-        connection.execute(f"INSERT INTO {_PARTITIONS} BY NAME FROM first.main.{_PARTITIONS}")
+        positions = shown_name(connection, "old", _PARTITIONS)  # every shard has all
+        connection.execute(f"INSERT INTO {_PARTITIONS} BY NAME FROM {positions}")
+        connection.execute(
+            "INSERT INTO snapshot_info (event_clock) SELECT event_clock FROM old.snapshot_info"
+        )
         with _registered(connection, homes):
             for name in TABLES:
                 if name != _PARTITIONS:
                     _fill(connection, name, shard, homes.shards, history)
         counts = {name: _rows(connection, name) for name in TABLES}
         connection.execute("DETACH old")
-        connection.execute("DETACH first")
     finally:
         history.close()
         writer.close()

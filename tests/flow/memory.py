@@ -200,9 +200,11 @@ def flow_of(
     plans: dict[str, Plan] | None = None,
     controls: Sequence[str] = (),
     store: Path | None = None,
+    tables: FixedPartitionedSink[Any, Any] | None = None,
     **settings: Any,
 ) -> Dataflow:
-    """The flow over these inputs, into this world; `projects` among the settings: the organization of each."""
+    """The flow over these inputs, into this world; `projects` among the settings: the organization of each. `tables`:
+    where records go instead."""
     projects: dict[int, int] = settings.pop("projects", {})
     chosen = Settings(source="demo", **{"key_groups": 8, "sample_new_monitors": False} | settings)
     source = MemorySource(inputs, plans or {}, chosen.clock_delay_us, controls)
@@ -212,7 +214,7 @@ def flow_of(
             {"memory": source},
             source.inputs,
             projects,
-            CollectSink(world.take_records),
+            tables or CollectSink(world.take_records),
             CollectSink(world.take_message),
             CollectSink(world.take_dead_letter),
         ),

@@ -60,18 +60,37 @@ def test_lost_tables_are_made_again_without_sending_anything(own_broker, sibling
     assert_same(result_of(flow), result_of(other))
 
 
-def test_what_retention_has_deleted_is_said_in_one_line(own_broker, siblings):
+def test_where_retention_has_deleted_messages_the_published_snapshot_is_enough(own_broker, siblings):
     messages = stream(8, 20, 30)
-    flow = siblings(publish_interval=0)
+    flow, other = siblings(publish_interval=0), siblings(publish_interval=0)
     feed = Feed(own_broker.bootstrap, flow.settings.checkins_topic, messages)
-    feed.give()
-    flow.run_to(last_minute(messages))
+    feed.give(feed.left // 2)
+    for each in (flow, other):
+        each.start()
+        each.wait_for(lambda each=each: each.read() == feed.given())
+        assert each.stop() == [0]
+    before, sent = result_of(flow), flow.sent()
     shard_path(flow.data, 0).write_bytes(b"")
     gone = TopicPartition(flow.settings.checkins_topic, PARTITIONS - 1, 3)
     client = admin(own_broker.bootstrap)
     (answer,) = client.delete_records([gone]).values()
     answer.result()
     done = repair(flow)
+    assert done.returncode == 0, done
+    said = done.stderr.splitlines()[-1]
+    lost = f"{gone.topic}/{gone.partition}: the topic holds offsets from 3 on; the 3 before are gone"
+    assert lost in said
+    assert "the tables are made of it" in said
+    assert flow.sent() == sent
+    assert_same(result_of(flow), before)
+    feed.give()
+    for each in (flow, other):
+        each.run_to(last_minute(messages))
+    assert_same(result_of(flow), result_of(other))
+    shard_path(flow.data, 0).write_bytes(b"")
+    (flow.data / "monitors.duckdb").unlink()
+    done = repair(flow)
     assert done.returncode == 2
     said = done.stderr.splitlines()[-1]
-    assert f"{gone.topic}/{gone.partition}: the topic holds offsets from 3 on; the 3 before are gone" in said
+    assert lost in said
+    assert "cannot be read, or is not there. Restore store and data folder of one backup" in said

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import duckdb
 import pytest
 
 from cronwax.intake.log_writer import SegmentWriter
@@ -34,7 +35,7 @@ def missed(data):
         return 0
 
 
-def test_the_tables_come_to_the_clock_of_the_store_and_a_removed_segment_is_said(tmp_path):
+def test_the_tables_come_to_the_clock_of_the_store_and_without_a_segment_to_what_is_published(tmp_path):
     data, store = tmp_path / "data", make_store(tmp_path / "store")
     folder = data / "intake"
     folder.mkdir(parents=True)
@@ -68,6 +69,21 @@ def test_the_tables_come_to_the_clock_of_the_store_and_a_removed_segment_is_said
     assert outcome(data).tables == before.tables
     shard_path(data, 0).write_bytes(b"")
     segment_path(folder / partition_name(0), 1).unlink()
+    gone = "intake/0: the first 1 segments of the log are gone"
+    snapshot = data / "monitors.duckdb"
+    whole = snapshot.read_bytes()
+    with duckdb.connect(str(snapshot)) as connection:
+        connection.execute("UPDATE internal.data_info SET commits = commits - 1")
     done = repair()
     assert done.returncode == 2
-    assert "intake/0: the first 1 segments of the log are gone" in done.stderr.splitlines()[-1]
+    assert gone in done.stderr.splitlines()[-1]
+    assert "is older than the recovery store" in done.stderr.splitlines()[-1]
+    snapshot.write_bytes(b"")
+    done = repair()
+    assert done.returncode == 2
+    assert "cannot be read, or is not there" in done.stderr.splitlines()[-1]
+    snapshot.write_bytes(whole)
+    done = repair()
+    assert done.returncode == 0, done
+    assert gone in done.stderr.splitlines()[-1]
+    assert outcome(data).tables == before.tables
