@@ -103,9 +103,9 @@ def _copy_published(settings: Settings, stored: Stored, folder: Path, why: str) 
 
     snapshot, shards = settings.data_dir / SNAPSHOT, settings.state_shards
     for shard in range(shards):
-        if lack := _lack(settings.data_dir, shard, stored):
+        if lacks := lack(settings.data_dir, shard, stored):
             raise StartError(
-                f"{why}; {snapshot}: {lack}. Restore store and data folder of one backup, or go on without the rows in "
+                f"{why}; {snapshot}: {lacks}. Restore store and data folder of one backup, or go on without the rows in "
                 "between: put the newest file that there is in its place, and set CRONWAX_ACCEPT_OTHER_DATA=true"
             )
     complain(
@@ -115,7 +115,7 @@ def _copy_published(settings: Settings, stored: Stored, folder: Path, why: str) 
     make_shards(settings.data_dir, folder, homes, settings.history_hot_rows)
 
 
-def _lack(data_dir: Path, shard: int, stored: Stored) -> str | None:
+def lack(data_dir: Path, shard: int, stored: Stored) -> str | None:
     """What the published snapshot lacks of a shard's rows; None: nothing."""
     from state.publish.remade import published_mark_of
 

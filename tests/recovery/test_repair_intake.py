@@ -73,11 +73,11 @@ def test_the_tables_come_to_the_clock_of_the_store_and_without_a_segment_to_what
     snapshot = data / "monitors.duckdb"
     whole = snapshot.read_bytes()
     with duckdb.connect(str(snapshot)) as connection:
-        connection.execute("UPDATE internal.data_info SET commits = commits - 1")
+        connection.execute("UPDATE internal.data_info SET data_id = uuid()")
     done = repair()
     assert done.returncode == 2
     assert gone in done.stderr.splitlines()[-1]
-    assert "is older than the recovery store" in done.stderr.splitlines()[-1]
+    assert "is not of the file of shard 0 that the recovery store belongs to" in done.stderr.splitlines()[-1]
     snapshot.write_bytes(b"")
     done = repair()
     assert done.returncode == 2
