@@ -105,8 +105,8 @@ def _copy_published(settings: Settings, stored: Stored, folder: Path, why: str) 
     for shard in range(shards):
         if lacks := lack(settings.data_dir, shard, stored):
             raise StartError(
-                f"{why}; {snapshot}: {lacks}. Restore store and data folder of one backup, or go on without the rows in "
-                "between: put the newest file that there is in its place, and set CRONWAX_ACCEPT_OTHER_DATA=true"
+                f"{why}; {snapshot}: {lacks}. Restore store and data folder of one backup, or go on without the rows "
+                "in between: put the newest file that there is in its place, and set CRONWAX_ACCEPT_OTHER_DATA=true"
             )
     complain(
         f"{why}; {snapshot} holds all that the recovery store takes for written: the tables are made of it"

@@ -1,4 +1,4 @@
-"""What a published snapshot must hold to make tables of it: `cronwax repair` where the inputs have lost their beginning."""
+"""What a published snapshot must hold for `cronwax repair`, where the inputs have lost their beginning."""
 
 from __future__ import annotations
 
