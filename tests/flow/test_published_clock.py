@@ -148,7 +148,7 @@ def test_a_restart_in_the_middle_does_not_move_the_clock_ahead_of_the_tables(tmp
     assert len(set(clocks)) > 3
 
 
-@settings(deadline=None, max_examples=examples(10), suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=examples(4), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 @pytest.mark.parametrize("judges", [False, True])
 def test_any_stream_in_small_pieces_is_shown_no_further_than_it_was_worked_off(
