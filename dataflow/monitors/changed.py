@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataflow.monitors.changes import Change, EnvironmentMuted, MonitorChanged
-from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.counting import alarms_on_mute
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.journal import Journal
@@ -65,7 +65,7 @@ def made(item: MonitorChanged, tuning: Tuning) -> Monitor:
             name=item.name,
             is_disabled=item.is_disabled,
             is_muted=item.is_muted,
-            config=item.config,
+            config=shared(item.config),  # it may have come from another process
             environments={},
             organization_id=item.organization_id,
             owner=item.owner,

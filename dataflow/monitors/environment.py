@@ -111,9 +111,10 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
     def complete(self) -> None:
         """Make up for what snapshots of releases before 0.1.0 do not hold: when runs that were judged began, and
         fingerprints instead of guids."""
-        self.finished_prints = _prints(self.finished) + self.finished_prints
-        self.missed_prints = _prints(self.missed) + self.missed_prints
-        self.finished = self.missed = b""
+        if self.finished or self.missed:
+            self.finished_prints = _prints(self.finished) + self.finished_prints
+            self.missed_prints = _prints(self.missed) + self.missed_prints
+            self.finished = self.missed = b""
         if self.succeeded_us == NOT_KEPT:
             self.succeeded_us = self.last_ok_us
         if self.failed_us == NOT_KEPT:

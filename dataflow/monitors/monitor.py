@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from dataflow.monitors.config import MonitorConfig, shared
+from dataflow.monitors.config import MonitorConfig
 from dataflow.monitors.environment import Environment, fingerprint
 from dataflow.monitors.guid_filter import GuidFilter
 from dataflow.monitors.schedule import NEVER, Schedule
@@ -69,7 +69,7 @@ class Monitor(msgspec.Struct, gc=False):
     @classmethod
     def restore(cls, state: MonitorState, tuning: Tuning = DEFAULT_TUNING) -> Monitor:
         """A monitor from its snapshot, with the parameters that hold now."""
-        config = shared(state.config)
+        config = state.config
         monitor = cls(
             project_id=state.project_id,
             slug=state.slug,
@@ -78,11 +78,13 @@ class Monitor(msgspec.Struct, gc=False):
             is_muted=state.is_muted,
             config=config,
             schedule=config.timing_or_never(),
+            margin_minutes=config.margin_minutes,
+            max_runtime_minutes=config.max_runtime_minutes,
+            ends_move=config.schedule_type == "interval",
             tuning=tuning,
             organization_id=state.organization_id,
             owner=interned(state.owner),
         )
-        monitor.configure(config)
         for environment in state.environments.values():
             environment.complete()
             monitor.add(environment)

@@ -14,12 +14,15 @@ from dataflow.monitors.event_order import OrderState
 from dataflow.monitors.organization import OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCounts
 from dataflow.steps.key_group import restored_blocks
+from dataflow.steps.saved_configs import SavedConfigs
 from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
 BLOCK = tuple[list[MemberKey], list[SavedMember]]
-_decode_block = block_decoder(BLOCK)
+_PackedMember = tuple[int, int, str, int, Raw]
+"""A SavedMember whose config has not been read yet."""
+_decode_block = block_decoder(tuple[list[MemberKey], list[_PackedMember]])
 _encode = msgspec.msgpack.encode
 
 
@@ -51,9 +54,12 @@ class SavedMembers:
 
     def restore(self, state: GateState) -> Iterator[SavedMember]:
         """The members of a snapshot."""
-        yield from restored_blocks(
+        packed: list[_PackedMember] = restored_blocks(
             SNAPSHOTS, self._blocks, Saved(state.kept, state.members), _decode_block, _key_of
         )
+        configs = SavedConfigs()
+        for *place, config in packed:
+            yield cast("SavedMember", (*place, configs.of_any(config)))
 
     def blocks(self, rules: Admission) -> Saved:
         """The blocks as of now."""
@@ -90,5 +96,5 @@ class SavedRates:
         return cast("SavedCounts", {minute: raw for minute, (_, raw) in self._encoded.items()})
 
 
-def _key_of(saved: SavedMember) -> MemberKey:
+def _key_of(saved: _PackedMember) -> MemberKey:
     return saved[:3]

@@ -76,7 +76,7 @@ def restored_blocks(
     saved: Saved,
     decode: Callable[[bytes], Any],
     key_of: Callable[[Any], Key],
-    join: Callable[[Any | None, Any], Any] = lambda _, entry: entry,
+    join: Callable[[Any, Any], Any] | None = None,
 ) -> list[Any]:
     """What `Blocks.restore` reads. Raises LastingError if it cannot be read."""
     try:

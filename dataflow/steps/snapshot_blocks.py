@@ -121,12 +121,12 @@ class Blocks(Generic[Key]):
         saved: Saved,
         decode: Callable[[bytes], Any],
         key_of: Callable[[Entry], Key],
-        join: Callable[[Entry | None, Entry], Entry] = lambda _, entry: entry,
+        join: Callable[[Entry, Entry], Entry] | None = None,
     ) -> list[Entry]:
         """Take over the blocks of a snapshot, and read them: the entries, in no order to rely on.
 
         `decode` makes of a block a pair: the keys that are gone, and the entries. `join` makes one of what earlier
-        blocks say of a key, and a later one. Raises ValueError if they cannot be read.
+        blocks say of a key, and a later one; None: the later one holds. Raises ValueError if they cannot be read.
         """
         decompress = zstandard.ZstdDecompressor().decompress
         entries: dict[Key, Entry] = {}
@@ -144,7 +144,9 @@ class Blocks(Generic[Key]):
             for entry in there:
                 key = key_of(entry)
                 keys.append(key)
-                entries[key] = join(entries.get(key), entry)
+                if join is not None and (before := entries.get(key)) is not None:
+                    entry = join(before, entry)
+                entries[key] = entry
             self._add(keys, data, name)
         return list(entries.values())
 

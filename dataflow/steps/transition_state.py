@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import msgspec
 from msgspec import Raw
 
-from dataflow.monitors.config import MonitorConfig
+from dataflow.monitors.config import MonitorConfig, shared
 from dataflow.monitors.decisions import Decisions, TickEvent
 from dataflow.monitors.environment import AS_BEFORE, Environment
 from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.journal import Loss
 from dataflow.monitors.monitor import Key, Monitor, MonitorState
 from dataflow.monitors.noted import Noted
+from dataflow.monitors.silences import NOT_KNOWN
 from dataflow.monitors.times import NO_MINUTE, Minute
 from dataflow.monitors.waiting import Begun, WaitingState
 from dataflow.process.exit import LastingError
 from dataflow.steps.key_group import restored_blocks
+from dataflow.steps.saved_configs import SavedConfigs
 from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
 BLOCK = tuple[list[Key], list[MonitorState]]
-_decode_block = block_decoder(BLOCK)
+
+
+class _PackedMonitor(msgspec.Struct, array_like=True, gc=False):
+    """A MonitorState whose config has not been read yet."""
+
+    project_id: int
+    slug: str
+    name: str
+    is_disabled: bool
+    is_muted: bool
+    config: Raw
+    environments: dict[str, Environment]
+    organization_id: int = NOT_KNOWN
+    owner: str | None = None
+
+
+_decode_block = block_decoder(tuple[list[Key], list[_PackedMonitor]])
 _encode = msgspec.msgpack.encode
 _Saved = tuple[int, str, str, bool, bool, Raw, dict[str, Environment], int, str | None]
 """A MonitorState as a tuple, which costs a fifth, with its config encoded."""
@@ -114,17 +134,22 @@ class SavedMonitors:
 
     def restore(self, state: TransitionState) -> list[MonitorState]:
         """The monitors of a snapshot, of this or an earlier version."""
-        in_blocks: list[MonitorState] = restored_blocks(
+        packed: list[Any] = restored_blocks(
             SNAPSHOTS, self._blocks, Saved(state.kept, state.blocks), _decode_block, _key_of, _joined
         )
-        for saved in in_blocks:
-            if not all(environment.is_whole for environment in saved.environments.values()):
-                error = ValueError(
-                    f"monitor {saved.slug} of project {saved.project_id} is there in part only"
-                )
-                raise LastingError(str(SNAPSHOTS.unreadable(error)))
+        configs = SavedConfigs()
+        for saved in packed:
+            for environment in saved.environments.values():
+                if not environment.is_whole:
+                    error = ValueError(
+                        f"monitor {saved.slug} of project {saved.project_id} is there in part only"
+                    )
+                    raise LastingError(str(SNAPSHOTS.unreadable(error)))
+            saved.config = configs.of(saved.config)  # from here on it is a MonitorState
         self._whole_bytes = state.whole_bytes
-        return state.monitors + in_blocks
+        for monitor in state.monitors:
+            monitor.config = shared(monitor.config)
+        return state.monitors + cast("list[MonitorState]", packed)
 
     def state(self, group: GroupState, monitors: dict[Key, Monitor], noted: list[Monitor]) -> TransitionState:
         """A snapshot as of now; `noted` are the monitors that have changed since they were last encoded."""
@@ -237,13 +262,12 @@ def _never(changed: int, count: int, sizes: list[int], held: int) -> bool:
     return False
 
 
-def _key_of(saved: MonitorState) -> Key:
+def _key_of(saved: _PackedMonitor) -> Key:
     return saved.project_id, saved.slug
 
 
-def _joined(before: MonitorState | None, saved: MonitorState) -> MonitorState:
+def _joined(before: _PackedMonitor, saved: _PackedMonitor) -> _PackedMonitor:
     """A monitor as a later block says it is, with what that leaves to earlier ones."""
-    known = before.environments if before is not None else {}
     for environment in saved.environments.values():
-        environment.go_on_from(known.get(environment.name))
+        environment.go_on_from(before.environments.get(environment.name))
     return saved
