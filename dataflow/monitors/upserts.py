@@ -5,7 +5,7 @@ Each accepted check-in goes on after the change of its monitor that it made.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypedDict, TypeVar
 
 from dataflow.monitors.changes import (
     Change,
@@ -20,7 +20,7 @@ from dataflow.monitors.check_in import CheckIn, Control, Errors, Seat, source_of
 from dataflow.monitors.errors import ErrorType
 from dataflow.monitors.registry import Held, Key, KnownMonitor, Registry
 from dataflow.monitors.silences import Silence
-from dataflow.monitors.times import NO_TIME
+from dataflow.monitors.times import NO_TIME, Microseconds, Minute
 from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 
@@ -133,10 +133,7 @@ class Upserts:
                 slug=monitor.slug,
                 environment=control.environment,
                 is_muted=bool(control.flag),
-                at_us=control.received_us,
-                clock_minute=control.clock_minute,
-                source=source_of(control.topic, control.partition),
-                reached_minute=control.reached_minute,
+                **_when(control),
             )
         )
         return None
@@ -156,10 +153,7 @@ class Upserts:
                 project_id=monitor.project_id,
                 slug=monitor.slug,
                 environment=control.environment,
-                at_us=control.received_us,
-                clock_minute=control.clock_minute,
-                source=source_of(control.topic, control.partition),
-                reached_minute=control.reached_minute,
+                **_when(control),
             )
         )
         return None
@@ -173,10 +167,7 @@ class Upserts:
                 project_id=monitor.project_id,
                 slug=monitor.slug,
                 environment=control.environment,
-                at_us=control.received_us,
-                clock_minute=control.clock_minute,
-                source=source_of(control.topic, control.partition),
-                reached_minute=control.reached_minute,
+                **_when(control),
             )
         )
         return None
@@ -191,10 +182,7 @@ class Upserts:
                 project_id=monitor.project_id,
                 slug=monitor.slug,
                 environment=control.environment,
-                at_us=control.received_us,
-                clock_minute=control.clock_minute,
-                source=source_of(control.topic, control.partition),
-                reached_minute=control.reached_minute,
+                **_when(control),
                 control=control,
             )
         )
@@ -213,6 +201,24 @@ class Upserts:
                 ):
                     out.append(_changed(monitor, control, False))
         out.append(MaintenanceSet(silence, control.received_us))
+
+
+class _When(TypedDict):
+    """When a change comes, by the fields that all kinds of it have."""
+
+    at_us: Microseconds
+    clock_minute: Minute
+    source: int | None
+    reached_minute: Minute
+
+
+def _when(control: Control) -> _When:
+    return {
+        "at_us": control.received_us,
+        "clock_minute": control.clock_minute,
+        "source": source_of(control.topic, control.partition),
+        "reached_minute": control.reached_minute,
+    }
 
 
 _Owned = TypeVar("_Owned", MonitorRow, MonitorStatusRow, ConfigRow)

@@ -8,6 +8,7 @@ from typing import Any
 from dataflow.monitors import identity
 from dataflow.monitors.broken import BROKEN_MINUTES, MUTE_MINUTES
 from dataflow.monitors.journal import BrokenNotice
+from dataflow.wire.monitor_object import monitor_object
 
 _DAY_MINUTES = 24 * 60
 
@@ -20,11 +21,7 @@ def broken_monitor(notice: BrokenNotice) -> dict[str, Any]:
         "id": identity.message_id(f"{notice.kind} {notice.at_us}", incident.id, notice.guid),
         "fingerprint": [incident.fingerprint],
         "project_id": notice.project_id,
-        "monitor": {
-            "id": identity.guid_text(identity.monitor_id(notice.project_id, notice.slug)),
-            "slug": notice.slug,
-            "name": notice.name,
-        },
+        "monitor": monitor_object(notice),
         "environment": notice.environment,
         "incident_id": incident.id,
         "since": notice.since_us / 1e6,

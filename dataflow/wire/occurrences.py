@@ -22,6 +22,7 @@ from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.times import NO_MINUTE, NO_TIME
 from dataflow.stream.items import Message
 from dataflow.wire.broken_monitors import broken_monitor
+from dataflow.wire.monitor_object import monitor_object
 from dataflow.wire.silences import acknowledgement
 from state.schema.tables.runs import StatusChangeRow
 
@@ -153,12 +154,11 @@ def _said(notice: FailureNotice) -> tuple[str, str, str, dict[str, Any]]:
 
 def _event(notice: FailureNotice, event_id: str) -> dict[str, Any]:
     incident = notice.incident
-    monitor_id = identity.guid_text(identity.monitor_id(notice.project_id, notice.slug))
+    monitor = monitor_object(notice)
+    monitor_id = monitor["id"]
     contexts: dict[str, Any] = {
         "monitor": {
-            "id": monitor_id,
-            "slug": notice.slug,
-            "name": notice.name,
+            **monitor,
             "config": _config(notice.config),
             "status": ENVIRONMENT_STATUS_NAMES[notice.status],
             "type": "cron_job",

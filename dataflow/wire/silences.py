@@ -12,6 +12,7 @@ from dataflow.monitors.notices import AcknowledgedNotice
 from dataflow.monitors.silences import Silence
 from dataflow.monitors.times import MINUTE_US, NO_TIME
 from dataflow.stream.items import Message
+from dataflow.wire.monitor_object import monitor_object
 from dataflow.wire.stalls import KEY
 from state.schema.tables.runs import StatusChangeRow
 
@@ -69,11 +70,7 @@ def acknowledgement(notice: AcknowledgedNotice) -> dict[str, Any]:
         "id": identity.message_id(f"{kind} {notice.at_us}", incident.id, notice.guid),
         "fingerprint": [incident.fingerprint],
         "project_id": notice.project_id,
-        "monitor": {
-            "id": identity.guid_text(identity.monitor_id(notice.project_id, notice.slug)),
-            "slug": notice.slug,
-            "name": notice.name,
-        },
+        "monitor": monitor_object(notice),
         "environment": notice.environment,
         "incident_id": incident.id,
         "who": notice.who,
