@@ -11,11 +11,19 @@ class Named(Protocol):
     """What is about a monitor."""
 
     @property
-    def project_id(self) -> int: ...
+    def project_id(self) -> int:
+        """The monitor's."""
+        ...
+
     @property
-    def slug(self) -> str: ...
+    def slug(self) -> str:
+        """The monitor's."""
+        ...
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The monitor's, as people know it."""
+        ...
 
 
 def monitor_object(notice: Named) -> dict[str, Any]:
