@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from dataflow.wire.timestamps import read_ts
+from tests.examples import IS_FULL
 from tests.processes import (
     CALM,
     Outcome,
@@ -27,7 +28,7 @@ from tests.processes import (
     write_jsonl,
 )
 
-KILLS = int(os.environ.get("CRONWAX_TEST_KILLS") or 2)
+KILLS = int(os.environ.get("CRONWAX_TEST_KILLS") or (8 if IS_FULL else 1))
 UNJUDGED = {"volume_anomalies": False}
 """What waits for a tick to be decided is not in the tables, though its position is; at the end of an input it is."""
 COMPARED = 2

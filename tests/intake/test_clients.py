@@ -1,11 +1,13 @@
 """Real clients against a running `serve`: their runs are in the tables.
 
-Those that need node, go or an older SDK are installed from their registries into .cache/clients, once. Where that
-cannot be done they are skipped with the reason; in CI (CI=true) that is a failure.
+Those that need node, go or an older SDK are installed from their registries into the user's cache, once for all
+checkouts. Where that cannot be done they are skipped with the reason; in CI (CI=true) that is a failure.
 """
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -16,12 +18,15 @@ from pathlib import Path
 import pytest
 
 from tests.intake.running import CHECK, KEY, PING_KEY, Machine
-from tests.processes import PROJECT
 
 pytestmark = pytest.mark.process
 
 CLIENTS = Path(__file__).parent / "clients"
-CACHE = PROJECT / ".cache" / "clients"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cronwax" / "test-clients"
+_SOURCES = hashlib.sha256(
+    b"".join((CLIENTS / name).read_bytes() for name in ("main.go", "main.rs"))
+).hexdigest()[:8]
+"""What is built is of these."""
 OLDEST_PYTHON, NEWEST_PYTHON = "1.17.0", "2.75.0"
 NODE, CLI, GO = "11.12.0", "3.8.0", "v0.50.0"
 HEALTHCHECKS_PYTHON, HEALTHCHECKS_RUST = "0.5.0", "3.3.0"
@@ -50,16 +55,19 @@ def installed(name: str, tool: str, install: Callable[[Path], None]) -> Path:
     """The folder of a client; installed if it is not there yet."""
     if shutil.which(tool) is None:
         missing(f"{name} needs {tool}, which is not here")
-    folder = CACHE / name
-    if not (folder / "done").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        try:
-            install(folder)
-        except (subprocess.SubprocessError, OSError) as error:
-            said = getattr(error, "stderr", None) or b""
-            missing(f"{name} cannot be installed: {error} {said[-300:].decode(errors='replace')}")
-        (folder / "done").touch()
+    folder = CACHE / f"{name}-{_SOURCES}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # against the tests of another checkout
+        if not (folder / "done").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            try:
+                install(folder)
+            except (subprocess.SubprocessError, OSError) as error:
+                said = getattr(error, "stderr", None) or b""
+                missing(f"{name} cannot be installed: {error} {said[-300:].decode(errors='replace')}")
+            (folder / "done").touch()
     return folder
 
 

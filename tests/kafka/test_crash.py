@@ -4,7 +4,6 @@ A short form by default, 5 kills; with CRONWAX_TEST_FULL=1 at full length: 200,0
 deployment.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +11,14 @@ from random import Random
 
 import pytest
 
+from tests.examples import IS_FULL
 from tests.kafka.check_in_stream import Feed, last_minute, stream
 from tests.kafka.flow_process import GLANCE_SECONDS, Deployment
 from tests.kafka.results import assert_same, result_of, sent_twice
 
 pytestmark = pytest.mark.kafka
 
-FULL = os.environ.get("CRONWAX_TEST_FULL") == "1"
-MONITORS, MINUTES, KILLS = (400, 1000, 24) if FULL else (100, 400, 5)
+MONITORS, MINUTES, KILLS = (400, 1000, 24) if IS_FULL else (100, 250, 5)
 SEED = 20250303
 BROKER_RESTARTS = {1, 9, 17}
 """With which kills the broker stops and starts too, before the flow dies."""
@@ -125,7 +124,7 @@ def test_whoever_is_killed_and_whenever_nothing_is_lost_and_nothing_done_twice(o
     for number in range(KILLS):
         moment = MOMENTS[number] if number < len(MOMENTS) else chance.choice(MOMENTS)
         left = feed.total * (KILLS - number) // (KILLS + 1)
-        for each in chance.sample(trials, 2) if FULL else [trials[number % 2]]:
+        for each in chance.sample(trials, 2) if IS_FULL else [trials[number % 2]]:
             each.live_until(moment, feed, left)
             if number in BROKER_RESTARTS:
                 own_broker.restart()

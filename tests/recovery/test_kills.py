@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples import IS_FULL
 from tests.processes import (
     CALM,
     assert_same,
@@ -21,7 +22,7 @@ from tests.processes import (
     start_cluster,
 )
 
-KILLS = int(os.environ.get("CRONWAX_TEST_KILLS") or 2)
+KILLS = int(os.environ.get("CRONWAX_TEST_KILLS") or (20 if IS_FULL else 2))
 """Kills in each of three cases."""
 SEED = int(os.environ.get("CRONWAX_TEST_SEED") or 2)
 
