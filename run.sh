@@ -170,8 +170,8 @@ no_long_files() {
 check_everything() {
     timed lint lint
     timed types "$python" -m mypy
-    # In the order of tests/conftest.py; two workers more than there are cores, as tests wait for processes.
-    timed tests "$python" -m pytest -n "$(($(nproc) + 2))"
+    # In the order of tests/conftest.py; three workers more than there are cores, as tests of Kafka mostly wait.
+    timed tests "$python" -m pytest -n "$(($(nproc) + 3))"
 }
 
 # Run a command, and say how long it took.

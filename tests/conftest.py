@@ -1,4 +1,4 @@
-"""The order of the tests: first all that need no other process, in a minute or two; then what takes longest first.
+"""The order of the tests: first all that need no other process, the rules before the tables; then the longest first.
 
 A test that starts a process has the marker `process`, by its folder or by itself: without it the process is refused.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.costs import Costs, Phases
 from tests.shared import keep_in
@@ -30,6 +31,8 @@ PROCESS_FOLDERS = (
     "scenarios",
 )
 """The folders all of whose tests may start processes."""
+LATER = ("simulation", "state")
+"""Folders that need no process and take a minute all the same, most of it in DuckDB: the first of those that follow."""
 LONGEST = (
     "simulation",
     "state/test_common_questions.py",
@@ -75,8 +78,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     _keep_bytecode()
+    # No example fails because the machine has more to do than tests.
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")
     if config.getoption("numprocesses", None):
-        config.pluginmanager.register(Phases(), "phases")
+        config.pluginmanager.register(Phases(LATER), "phases")
     if config.getoption("costs"):
         config.pluginmanager.register(Costs(Path(config.getoption("costs"))), "costs")
 
@@ -116,13 +122,14 @@ def _place(item: pytest.Item) -> str:
     return path.relative_to(TESTS).as_posix() if path.is_relative_to(TESTS) else ""
 
 
-def _rank(item: pytest.Item) -> tuple[bool, int]:
-    """First what needs no process; of these and of the others, the longest first."""
+def _rank(item: pytest.Item) -> tuple[bool, bool, int]:
+    """First what needs no process, the rules before the tables; of each kind, the longest first."""
     place = _place(item)
     at = (
         number for number, longest in enumerate(LONGEST) if place in (longest, f"{longest}/{item.path.name}")
     )
-    return item.get_closest_marker("process") is not None, next(at, len(LONGEST))
+    is_later = place.startswith(LATER)
+    return item.get_closest_marker("process") is not None, is_later, next(at, len(LONGEST))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -90,20 +90,22 @@ class Costs:
 
 
 class Phases:
-    """Says at the end how long the tests without processes took, and all of them."""
+    """Says at the end when the tests without processes were done, but for those of some folders; these; and all."""
 
-    def __init__(self) -> None:
+    def __init__(self, later: Iterable[str]) -> None:
+        self._later = tuple(f"tests/{folder}/" for folder in later)
         self._began_s = _now_s()
-        self._quick_s = 0.0
+        self._done_s = {"rules and other code": 0.0, "tables": 0.0}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if "process" not in report.keywords:
-            self._quick_s = _now_s() - self._began_s
+            phase = "tables" if report.nodeid.startswith(self._later) else "rules and other code"
+            self._done_s[phase] = _now_s() - self._began_s
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.write_line(
-            f"tests that start no process: done after {self._quick_s:.0f} s; all: {_now_s() - self._began_s:.0f} s"
-        )
+        phases = self._done_s | {"with processes": _now_s() - self._began_s}
+        done = ", ".join(f"{phase} {seconds:.0f} s" for phase, seconds in phases.items())
+        terminalreporter.write_line(f"tests were done after: {done}")
 
 
 def _used_s(whose: int) -> float:

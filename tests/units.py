@@ -22,15 +22,18 @@ TOGETHER = {
     "commands/test_trials_night.py": "trials of a night",
     "commands/test_worked_console.py": "worked console",
     "state/test_clients.py": "clients of the snapshot",
-    # A worker with tests of Kafka has a broker: two brokers, and about the same time for each.
+    # A worker with tests of Kafka has a broker: three brokers, and about the same time for each.
     "kafka/test_live.py": "Kafka 1",
     "kafka/test_crash.py": "Kafka 1",
-    "kafka/test_kafka_source.py": "Kafka 1",
     "kafka/test_watchdog.py": "Kafka 1",
-    "kafka/test_intake.py": "Kafka 1",
     "kafka/test_fuzz.py": "Kafka 1",
     "kafka/test_rescale.py": "Kafka 1",
-    "kafka/": "Kafka 2",
+    "kafka/test_backlog.py": "Kafka 1",
+    "kafka/test_kafka_s": "Kafka 2",
+    "kafka/test_intake.py": "Kafka 2",
+    "kafka/test_repair.py": "Kafka 2",
+    "kafka/test_kafka_broker.py": "Kafka 2",
+    "kafka/": "Kafka 3",
 }
 """By how the name of a test begins, below tests/, the unit that it belongs to; the first that fits counts."""
 BY_PARAMETER = ("golden/test_golden_sets.py",)

@@ -8,7 +8,7 @@ import pytest
 
 from tests import quick_database
 
-MADE_BY_THE_WRITER = ("test_writer", "test_writer_disk", "test_layout", "test_answers_installed")
+MADE_BY_THE_WRITER = ("test_writer_disk", "test_layout", "test_answers_installed")
 """The modules in which nothing is copied."""
 
 
