@@ -28,7 +28,7 @@ from dataflow.monitors.run import Run
 from dataflow.monitors.times import FAR_MINUTE, Microseconds, Minute
 
 
-class Counted(msgspec.Struct):
+class Counted(msgspec.Struct, gc=False):
     """One result that counts, and what the policies make of it."""
 
     run: Run

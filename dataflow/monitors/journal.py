@@ -22,7 +22,7 @@ from state.schema.tables.runs import CheckInRow, IncidentRow, RunDecisionRow
 from state.schema.tables.silences import AcknowledgementRow
 
 
-class FailureNotice(msgspec.Struct, frozen=True):
+class FailureNotice(msgspec.Struct, frozen=True, gc=False):
     """An environment has reached its failure threshold, or failed once more since.
 
     It holds the monitor's name and config as they were then: the monitor may change before it is sent.
@@ -82,7 +82,7 @@ def failure_notice(
     )
 
 
-class RecoveryNotice(msgspec.Struct, frozen=True):
+class RecoveryNotice(msgspec.Struct, frozen=True, gc=False):
     """An incident is resolved."""
 
     project_id: int
