@@ -56,9 +56,10 @@ class Gate(KeyGroup[Chunk, Output]):
         self._ends = Ends(range(-len(inputs.controls), len(inputs.names)))
         self._order = order_of(inputs, state.order)
         group_of = partial(monitor_group, groups=key_groups)
-        self._rate_limit = RateLimit(rate_limit, state.counts)
-        self._rates = SavedRates()
-        self.rules = Admission(group_of, limits, self._rate_limit, sample_new_monitors, dict(state.volumes))
+        rates = SavedRates(store)
+        self.rate_limit = RateLimit(rate_limit, rates.restore(state), state.counts)
+        self._rates = rates
+        self.rules = Admission(group_of, limits, self.rate_limit, sample_new_monitors, dict(state.volumes))
         for organization_id, saved in state.organizations.items():
             self.rules.restore(organization_id, Organization.restore(limits, saved))
         self._members = SavedMembers(store)
@@ -73,11 +74,12 @@ class Gate(KeyGroup[Chunk, Output]):
         return GateState(
             watermark=self._watermark.state(),
             organizations=organizations,
-            counts=self._rates.counts(self._rate_limit),
+            counts={},
             volumes=rules.volumes(),
             members=members.blocks,
             order=self._order.state() if self._order is not None else None,
             kept=members.names,
+            rates=self._rates.saved(self.rate_limit),
         )
 
     def apply(self, chunks: list[Chunk]) -> list[Output]:
@@ -118,7 +120,9 @@ class Gate(KeyGroup[Chunk, Output]):
                 Records(group, by_table(controls, rejected, said.silences, said.windows, said.changes))
             )
             out += said.messages
-        return out + self._members.hand_over(f"gate/{group}")
+        self._rates.work(self.rate_limit)
+        out += self._members.hand_over(f"gate/{group}")
+        return out + self._rates.hand_over(f"rates/{group}")
 
     def _note_clock(self, control: Control, origin: int) -> None:
         """Note which ticks come before a control.

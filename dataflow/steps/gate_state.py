@@ -12,10 +12,10 @@ from dataflow.monitors.admission import Admission, MemberKey, SavedMember
 from dataflow.monitors.check_in import NO_MINUTE
 from dataflow.monitors.event_order import OrderState
 from dataflow.monitors.organization import OrganizationState
-from dataflow.monitors.rate_limit import RateLimit, SavedCounts
+from dataflow.monitors.rate_limit import RateLimit, SavedCount, SavedCounts
 from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.saved_configs import SavedConfigs
-from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved, never
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
@@ -23,7 +23,14 @@ BLOCK = tuple[list[MemberKey], list[SavedMember]]
 _PackedMember = tuple[int, int, str, int, Raw]
 """A SavedMember whose config has not been read yet."""
 _decode_block = block_decoder(tuple[list[MemberKey], list[_PackedMember]])
-_encode = msgspec.msgpack.encode
+CountKey = tuple[int, str, str]
+"""Project id, slug, environment."""
+COUNTS = tuple[list[CountKey], list[SavedCount]]
+_decode_counts = block_decoder(COUNTS)
+COUNTS_AT_ONCE = 2_048
+"""So many counts that have changed are encoded before the end of the epoch: a millisecond or two."""
+_MOST_AHEAD = 100_000
+"""No more than these in an epoch: in a backlog most minutes are over before it ends."""
 
 
 class GateState(msgspec.Struct, array_like=True):
@@ -39,6 +46,8 @@ class GateState(msgspec.Struct, array_like=True):
     """None: the inputs were not put in order."""
     kept: list[str] = []
     """The blocks of members before these, which are kept elsewhere, by their names."""
+    rates: dict[int, Saved] = {}
+    """From version 3 on, instead of `counts`: by minute, names of blocks and blocks."""
 
 
 SNAPSHOTS = SnapshotCodec("gate", 3, GateState)
@@ -74,26 +83,71 @@ class SavedMembers:
 
 
 class SavedRates:
-    """The rate limit's counts as snapshots hold them.
+    """The rate limit's counts as snapshots hold them: blocks for each minute, each of what has changed since the one
+    before.
 
-    A minute in which nothing more has come is not encoded again: of many monitors, that would be most of what a
-    snapshot costs.
+    Of many monitors, all counts of the last minutes would be most of what a snapshot costs.
     """
 
-    def __init__(self) -> None:
-        self._encoded: dict[int, tuple[int, Raw]] = {}
-        """By minute: how many check-ins, and the counts."""
+    def __init__(self, store: BlockStore | None) -> None:
+        self._store = store
+        self._minutes: dict[int, Blocks[CountKey]] = {}
+        self._gone: list[tuple[int, Blocks[CountKey]]] = []
+        """Minutes that are not counted any more, until their blocks are thrown away."""
+        self._is_swept = store is None
+        self._ahead = 0
+        """Counts that were encoded since the last snapshot."""
 
-    def counts(self, limit: RateLimit) -> SavedCounts:
-        """The counts as of now, encoded: the layout is that of SavedCounts."""
-        known = self._encoded
-        self._encoded = {
-            minute: known[minute]
-            if minute in known and known[minute][0] == total
-            else (total, Raw(_encode(limit.minute_state(minute))))
-            for minute, total in limit.totals().items()
-        }
-        return cast("SavedCounts", {minute: raw for minute, (_, raw) in self._encoded.items()})
+    def restore(self, state: GateState) -> SavedCounts:
+        """The counts of a snapshot, of this or an earlier version."""
+        counts = dict(state.counts)
+        for minute, saved in state.rates.items():
+            blocks = self._minutes[minute] = self._new()
+            counts[minute] = restored_blocks(
+                SNAPSHOTS, blocks, saved, _decode_counts, lambda count: count[:3]
+            )
+        return counts
+
+    def work(self, limit: RateLimit) -> None:
+        """Encode what has changed, if there is enough of it."""
+        if self._ahead < _MOST_AHEAD and limit.count_fresh() >= COUNTS_AT_ONCE:
+            self._take(limit)
+
+    def saved(self, limit: RateLimit) -> dict[int, Saved]:
+        """The counts as of now. Called once at the end of an epoch."""
+        self._take(limit)
+        self._ahead = 0
+        for _, blocks in self._gone:
+            blocks.saved()
+        self._gone = [each for each in self._gone if not each[1].is_empty]
+        return {minute: blocks.saved() for minute, blocks in self._minutes.items()}
+
+    def hand_over(self, place: str) -> list[BlockWrite]:
+        """The blocks that go to keys of their own, and those that are needed no longer."""
+        writes: list[BlockWrite] = []
+        if not self._is_swept:
+            assert self._store is not None
+            self._is_swept = True
+            named = {name for blocks in self._minutes.values() for name in blocks.names}
+            writes = [BlockWrite(name) for name in self._store.names(place) if name not in named]
+        for minute, blocks in (*self._gone, *self._minutes.items()):
+            writes += blocks.hand_over(f"{place}/{minute}")
+        return writes
+
+    def _take(self, limit: RateLimit) -> None:
+        for minute in limit.take_forgotten():
+            if (blocks := self._minutes.pop(minute, None)) is not None:
+                blocks.begin()
+                blocks.finish()
+                self._gone.append((minute, blocks))
+        for minute, counts in limit.take_fresh().items():
+            if minute not in self._minutes:
+                self._minutes[minute] = self._new()
+            self._minutes[minute].rewrite(counts)
+            self._ahead += len(counts)
+
+    def _new(self) -> Blocks[CountKey]:
+        return Blocks(self._store, never, sweeps=False)
 
 
 def _key_of(saved: _PackedMember) -> MemberKey:

@@ -7,6 +7,7 @@ goes by what has changed, not by what there is.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Hashable
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -25,6 +26,9 @@ _STAGGER = 8
 _DROPPED_AFTER = 3
 """Snapshots after which a block that none of them names is thrown away: by then the engine resumes from no earlier
 one."""
+
+_numbers = itertools.count()
+"""Of names: with that of the execution, none is given twice."""
 
 Policy = Callable[[int, int, list[int], int], bool]
 """Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the
@@ -45,6 +49,11 @@ class BlockStore(Protocol):
 
     def release(self) -> None:
         """All that is needed has been read."""
+
+
+def never(changed: int, count: int, sizes: list[int], held: int) -> bool:
+    """Never at once: in pieces, or not at all."""
+    return False
 
 
 def half_outdated(changed: int, count: int, sizes: list[int], held: int) -> bool:
@@ -87,8 +96,11 @@ class Blocks(Generic[Key]):
     policy: Policy = staticmethod(half_outdated)
     """When that is."""
 
-    def __init__(self, store: BlockStore | None = None, policy: Policy | None = None) -> None:
-        """`store`: where blocks can be kept beside the snapshots; None: nowhere. `policy`: instead of the usual."""
+    def __init__(
+        self, store: BlockStore | None = None, policy: Policy | None = None, sweeps: bool = True
+    ) -> None:
+        """`store`: where blocks can be kept beside the snapshots; None: nowhere. `policy`: instead of the usual.
+        `sweeps`: after a start, throw away what was handed over and had not come into a snapshot."""
         if policy is not None:
             self.policy = policy
         self._store = store
@@ -96,10 +108,9 @@ class Blocks(Generic[Key]):
         self._dropped: list[tuple[int, str]] = []
         """As of which snapshot a kept block is needed no longer, and its name."""
         self._snapshots = 0
-        self._named = 0
         self._rewritten_from = -1
         """While all is written again in pieces, the first of the new blocks; -1: it is not."""
-        self._is_swept = store is None
+        self._is_swept = store is None or not sweeps
 
     @property
     def held(self) -> int:
@@ -110,6 +121,16 @@ class Blocks(Generic[Key]):
     def sizes(self) -> list[int]:
         """The blocks' sizes in bytes."""
         return [block.size for block in self._blocks]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no blocks, nor any that are to be thrown away."""
+        return not self._blocks and not self._dropped
+
+    @property
+    def names(self) -> list[str]:
+        """Those of the blocks that are kept elsewhere."""
+        return [block.name for block in self._blocks if block.name]
 
     @property
     def is_rewriting(self) -> bool:
@@ -219,7 +240,7 @@ class Blocks(Generic[Key]):
         if self._store is not None and self._snapshots == _DROPPED_AFTER:
             self._store.release()
         return Saved(
-            [block.name for block in self._blocks if block.name],
+            self.names,
             [block.data for block in self._blocks if not block.name],
         )
 
@@ -233,8 +254,7 @@ class Blocks(Generic[Key]):
             if block.keys or block.size < _SMALLEST_KEPT:
                 break  # in order: what the snapshot holds itself is newer
             if not block.name:
-                name = f"{place}/{self._store.execution}-{self._named}-{_digest(block.data)}"
-                self._named += 1
+                name = f"{place}/{self._store.execution}-{next(_numbers)}-{_digest(block.data)}"
                 writes.append(BlockWrite(name, block.data))
                 self._blocks[at] = block._replace(data=b"", name=name)
         return writes
@@ -246,7 +266,7 @@ class Blocks(Generic[Key]):
         if not self._is_swept:
             assert self._store is not None
             self._is_swept = True
-            named = {block.name for block in self._blocks}
+            named = set(self.names)
             writes = [BlockWrite(name) for name in self._store.names(place) if name not in named]
         while self._dropped and self._dropped[0][0] + _DROPPED_AFTER <= self._snapshots:
             writes.append(BlockWrite(self._dropped.pop(0)[1]))

@@ -20,7 +20,7 @@ from dataflow.monitors.waiting import Begun, WaitingState
 from dataflow.process.exit import LastingError
 from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.saved_configs import SavedConfigs
-from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved, never
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
@@ -121,7 +121,7 @@ class SavedMonitors:
     """
 
     def __init__(self, store: BlockStore | None = None) -> None:
-        self._blocks: Blocks[Key] = Blocks(store, _never)
+        self._blocks: Blocks[Key] = Blocks(store, never)
         self._ahead = 0
         """Monitors that were encoded since the last snapshot."""
         self._whole_bytes = 0
@@ -255,11 +255,6 @@ class SavedMonitors:
             monitor.organization_id,
             monitor.owner,
         )
-
-
-def _never(changed: int, count: int, sizes: list[int], held: int) -> bool:
-    """All is written again in pieces, not at once."""
-    return False
 
 
 def _key_of(saved: _PackedMonitor) -> Key:

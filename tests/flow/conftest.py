@@ -10,9 +10,9 @@ import pytest
 
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.times import FAR_MINUTE
-from dataflow.steps import snapshot_blocks, transition_state
+from dataflow.steps import gate_state, snapshot_blocks, transition_state
 from dataflow.steps.gate import Gate
-from dataflow.steps.gate_state import SavedMembers
+from dataflow.steps.gate_state import SavedMembers, SavedRates
 from dataflow.steps.key_group import KeyGroup
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.steps.transition import Transition
@@ -47,6 +47,7 @@ def _held(
             _encode(each) for each in there
         ]
     assert isinstance(step, Gate)
+    assert SavedRates(store).restore(state) == step.rate_limit.state()
     members = SavedMembers(store).restore(state)
     return [_encode(each) for each in members], [_encode(each) for each in step.rules.saved_members()]
 
@@ -81,6 +82,7 @@ def snapshots_are_complete(request):
         patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
         patch.setattr(transition_state, "_LEAST_BYTES", 100)
         patch.setattr(transition_state, "_OUTDATED_MORE", 4)
+        patch.setattr(gate_state, "COUNTS_AT_ONCE", 2)
         patch.setattr(snapshot_blocks, "SMALL_BLOCK", 3)
         patch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
         patch.setattr(KeyGroup, "snapshot", checked)

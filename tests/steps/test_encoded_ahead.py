@@ -13,9 +13,13 @@ from dataflow.monitors.environment import Environment
 from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.monitor import Monitor, MonitorState
 from dataflow.monitors.noted import Noted
+from dataflow.monitors.rate_limit import RateLimit
 from dataflow.monitors.times import NO_MINUTE
 from dataflow.process.exit import LastingError
-from dataflow.steps import snapshot_blocks, transition_state
+from dataflow.steps import gate_state, snapshot_blocks, transition_state
+from dataflow.steps.gate import Gate
+from dataflow.steps.gate_state import GateState, SavedRates
+from dataflow.steps.snapshot_blocks import Saved
 from dataflow.steps.transition_state import SavedMonitors, TransitionState
 from tests.examples import examples
 from tests.monitors.test_admission import received
@@ -113,12 +117,13 @@ def small_pieces():
         patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
         patch.setattr(transition_state, "_LEAST_BYTES", 100)
         patch.setattr(transition_state, "_OUTDATED_MORE", 4)
+        patch.setattr(gate_state, "COUNTS_AT_ONCE", 2)
         patch.setattr(snapshot_blocks, "SMALL_BLOCK", 3)
         patch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
         yield
 
 
-@settings(max_examples=examples(400))
+@settings(max_examples=examples(400), deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -213,14 +218,56 @@ def test_no_more_is_encoded_ahead_in_an_epoch_than_there_is():
     assert saved.are_due(at_once, monitors)
 
 
-@pytest.mark.parametrize("seed", range(3))
-@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("abc")), max_size=8), max_size=8))
-def test_the_rate_limits_counts_are_those_of_now_in_every_snapshot(seed, epochs):
+MINUTES = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc")), max_size=8),
+        st.sampled_from(["go on", "hand over", "snapshot", "crash"]),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(MINUTES, st.integers(0, 2))
+def test_the_rate_limits_counts_are_those_of_now_in_every_snapshot(pieces, behind):
+    """Some check-ins come for minutes that were let go of already."""
+    store, clock = MemoryBlocks(), 0
+    limit, saved = RateLimit(6), SavedRates(store)
+    committed, counts = {}, {}
+    for check_ins, then in pieces:
+        for minute, slug in check_ins:
+            limit.is_exceeded_by(received(minute, slug=slug))
+            clock = max(clock, minute - behind)
+        limit.forget_before(clock)
+        if then == "hand over":
+            saved.work(limit)
+            store.take(saved.hand_over("rates/0"))
+        elif then == "snapshot":
+            counts = limit.state()
+            committed = saved.saved(limit)
+            state = msgspec.convert(
+                msgspec.msgpack.decode(_encode(committed)), dict[int, Saved], strict=False
+            )
+            assert SavedRates(store).restore(GateState((0, {}), {}, {}, rates=state)) == counts
+        elif then == "crash":
+            store.execution += 1
+            saved = SavedRates(store)
+            limit = RateLimit(6, saved.restore(GateState((0, {}), {}, {}, rates=committed)))
+            assert limit.state() == counts
+            clock = 0
+    for _ in range(5):
+        limit.forget_before(100)
+        saved.saved(limit)
+        store.take(saved.hand_over("rates/0"))
+    assert store.data == {}
+
+
+def test_counts_of_earlier_snapshots_come_into_the_next_one():
     gate = gate_of()
-    rules = gate.rules
-    for epoch in epochs:
-        for minute, slug in epoch:
-            gate._rate_limit.is_exceeded_by(received(minute, slug=slug))
-        rules.advance(min((minute for minute, _ in epoch), default=0) - seed)
-        held = msgspec.msgpack.decode(_encode(gate.state()), type=type(gate.state()))
-        assert held.counts == gate._rate_limit.state()
+    gate.rate_limit.is_exceeded_by(received(3, slug="a"))
+    counts = gate.rate_limit.state()
+    state = gate.state()
+    state.counts, state.rates = counts, {}
+    again = gate_of(Gate.CODEC.encode(state))
+    held = Gate.CODEC.decode(gate_of(again.snapshot()).snapshot())
+    assert SavedRates(None).restore(held) == counts
