@@ -92,7 +92,7 @@ class _Structures:
     def show(self, info: inspect.Type) -> str:
         """A type as text; the structures in it are noted."""
         match info:
-            case inspect.StructType():
+            case inspect.StructType() | inspect.NamedTupleType():
                 self._note(info)
                 return info.cls.__name__
             case inspect.UnionType():
@@ -109,7 +109,7 @@ class _Structures:
             return type(info).__name__.removesuffix("Type").lower()
         raise TypeError(f"tests/golden/structures.py has no words for {info}")
 
-    def _note(self, info: inspect.StructType) -> None:
+    def _note(self, info: inspect.StructType | inspect.NamedTupleType) -> None:
         name = info.cls.__name__
         known = self._classes.setdefault(name, info.cls)
         assert known is info.cls, f"two stored structures are called {name}"
@@ -117,7 +117,10 @@ class _Structures:
             return
         self.fields[name] = {}  # it may hold itself
         fields = [self._field(field) for field in info.fields]
-        self.fields[name] = {"array": info.array_like, "tag": info.tag, "fields": fields}
+        array, tag = True, None
+        if isinstance(info, inspect.StructType):
+            array, tag = info.array_like, info.tag
+        self.fields[name] = {"array": array, "tag": tag, "fields": fields}
 
     def _field(self, field: inspect.Field) -> str:
         text = f"{field.encode_name}: {self.show(field.type)}"
