@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import zstandard
 
+from dataflow.steps.snapshot_blocks import Saved
 from tests.golden.structures import STORED
 
 
@@ -44,6 +45,8 @@ def _within(value: Any) -> Iterator[Any]:
     if isinstance(value, msgspec.Struct):
         yield value
         value = msgspec.structs.astuple(value)
+    elif isinstance(value, Saved):
+        yield value
     if isinstance(value, dict):
         value = value.values()
     elif not isinstance(value, list | tuple):

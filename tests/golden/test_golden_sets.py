@@ -17,6 +17,7 @@ from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.connectors.background_writer import DeferredSink, EpochPartition
 from dataflow.steps.kept_blocks import STEP
+from dataflow.steps.snapshot_blocks import Saved
 from state.publish.snapshot import open_snapshot
 from state.schema.catalogue import SCHEMA_VERSION, TABLES
 from state.schema.database import shard_path
@@ -65,6 +66,7 @@ DELETED = "slug IS DISTINCT FROM 'b-deleted' AND slug IS DISTINCT FROM 'seat-1'"
 NAMED_OTHERWISE = {"incident_details": ("told_at", "told_after_seconds")}
 """Columns of views that have another name now. (Those of tables keep theirs.)"""
 NEVER_AT_A_STOP = {
+    "Saved": {"names"},  # of counts: a minute has too few here for a block of its own
     "CheckIn": {"problem"},  # of what the gate let in
     "MonitorChanged": {"organization_id", "owner"},  # what waits, now, waits before it is one
     "Control": {
@@ -236,6 +238,7 @@ def test_a_writers_file_is_upgraded_and_written_on(name, shards, tmp_path):
     for shard in range(shards):
         with duckdb.connect(str(shard_path(data, shard)), read_only=True) as connection:
             columns = tables_of(connection)
+            columns.pop("snapshot_age", None)  # of the moment at which it is asked
             for view, gone in NAMED_OTHERWISE.items():
                 columns[view] = [name for name in columns.get(view, ()) if name not in gone]
             before = {table: rows_of(connection, table, names) for table, names in columns.items() if names}
@@ -336,6 +339,8 @@ def test_the_newest_sets_hold_something_in_every_field(tmp_path):
 
 def filled_fields(each):
     """The fields that hold something else than their default."""
+    if isinstance(each, Saved):
+        return {name for name, value in each._asdict().items() if value}
     defaults = {
         field.name: field.default if field.default is not msgspec.NODEFAULT else default_of(field)
         for field in msgspec.structs.fields(each)
