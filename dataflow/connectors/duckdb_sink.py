@@ -86,10 +86,14 @@ class _ShardPartition(EpochPartition):
         self._in_epoch = False
         self._take_notifications()
         try:
-            if self._writer.commit():
-                self._history.maintain()
+            if is_changed := bool(self._writer.commit()):
+                self._history.maintain(compacts=False)
             if self._publishes:
                 self._published(self._publisher.publish_epoch(ended_at, self._sent_at))
+            if (
+                is_changed and not stopping()
+            ):  # so that it and the checkpoint before a copy take memory in turn
+                self._history.compact()
         except StateError as error:
             raise FlowError(str(error)) from None
         self._sent_at = 0.0

@@ -127,6 +127,8 @@ _TRANSIENT = {
     KafkaError.NOT_COORDINATOR,
 }
 
+_UNKNOWN = {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
+
 
 class KafkaStartError(StartError):
     """Kafka cannot be used as it is set: an option, the address, the login or a topic is wrong."""
@@ -312,14 +314,19 @@ def is_transient(error: KafkaError) -> bool:
     return error.code() in _TRANSIENT
 
 
-def patiently(call: Callable[[], Answer], seconds: float) -> Answer:
-    """Call until it succeeds. Raises KafkaException for what is not transient, and when time is up."""
+def patiently(call: Callable[[], Answer], seconds: float, knows_partition: bool = False) -> Answer:
+    """Call until it succeeds. Raises KafkaException for what is not transient, and when time is up.
+
+    `knows_partition`: the partition that it asks about was there before. A broker that has just started may not have
+    heard of it yet.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return call()
         except KafkaException as error:
-            if not is_transient(error.args[0]) or time.monotonic() >= deadline:
+            is_unheard_of = knows_partition and error.args[0].code() in _UNKNOWN
+            if not (is_unheard_of or is_transient(error.args[0])) or time.monotonic() >= deadline:
                 raise
             time.sleep(RETRY_SECONDS)
 

@@ -372,7 +372,7 @@ def _start(consumer: Consumer, topic: str, partition: int, ends: Mapping[int, in
     def bounds() -> tuple[int, int]:
         return consumer.get_watermark_offsets(part, timeout=START_SECONDS) or (0, 0)
 
-    low, high = patiently(bounds, START_SECONDS)
+    low, high = patiently(bounds, START_SECONDS, knows_partition=True)
     known = ends.get(partition, low)
     if low <= known <= high:
         return known

@@ -35,7 +35,8 @@ from state.schema.sql import column_list, late_columns, only_late, quoted
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # One thread, as the flow needs the others.
     "threads": 1,
-    "memory_limit": "1GB",
+    # Sorting needs that for a day of 300,000 messages; beyond it, it spills, or is left out.
+    "memory_limit": "400MB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
@@ -147,7 +148,11 @@ class Compaction:
                 for table, rows in ((f"late_{name}", self._late), (f"deleted_{name}", self._deleted)):
                     engine.register(table, rows)
                 engine.register(f"hot_{name}", self._hot)
-                self._file = self._files.fill(engine, self._reserved, self._query)
+                try:
+                    self._file = self._files.fill(engine, self._reserved, self._query)
+                except duckdb.OutOfMemoryException:
+                    # One sorted file after the other is nearly as good to read, and takes a row group at a time.
+                    self._file = self._files.fill(engine, self._reserved, self._query, is_sorted=False)
         except StateError as error:
             self._failure = str(error)
         except (duckdb.Error, OSError) as error:

@@ -89,10 +89,11 @@ class History:
         except duckdb.Error as error:
             raise StateError(f"{writer.path}: cannot open the history: {reason(error)}") from None
 
-    def maintain(self) -> bool:
+    def maintain(self, compacts: bool = True) -> bool:
         """Do what is due after a commit, at most one step of each kind; whether anything changed.
 
-        Days are compacted in a thread; what came of it is taken over by a later call.
+        Days are compacted in a thread; what came of it is taken over by a later call. `compacts`: begin with a day, if
+        there is one; else `compact` does.
         """
         try:
             clock_us = event_clock_us(self._connection)
@@ -102,7 +103,8 @@ class History:
             for name in COLD_TABLES:
                 changed |= self._move(name, clock_us)
                 self._note_late(name)
-            self._start_compaction()
+            if compacts:
+                self._start_compaction()
             if changed:
                 self._writer.history_moved()
             if superseded:
@@ -110,6 +112,13 @@ class History:
         except duckdb.Error as error:
             raise StateError(f"{self._writer.path}: cannot move to the history: {reason(error)}") from None
         return changed
+
+    def compact(self) -> None:
+        """Begin to compact a day, if there is one: best at a time when nothing else needs much memory."""
+        try:
+            self._start_compaction()
+        except duckdb.Error as error:
+            raise StateError(f"{self._writer.path}: cannot move to the history: {reason(error)}") from None
 
     def wait(self) -> bool:
         """Wait for the thread that compacts a day; whether there was one."""

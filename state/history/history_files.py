@@ -19,6 +19,8 @@ from state.schema.sql import quoted
 FOLDER = "history"
 """In the data folder."""
 
+_ROW_GROUP = 20_480
+"""Rows that are compressed together: whoever writes or reads a file has as many in memory at once."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = re.compile(r"\.?(\d{3})-\d{6,}\.(parquet|unfinished)")
 
@@ -58,16 +60,18 @@ class HistoryFiles:
         path = f"{FOLDER}/{table}/date={day:%Y-%m-%d}/{self._shard:03d}-{file_id:06d}.parquet"
         return NewFile(table, file_id, path, day_us, 0, 0)
 
-    def fill(self, connection: duckdb.DuckDBPyConnection, file: NewFile, query: str) -> NewFile | None:
+    def fill(
+        self, connection: duckdb.DuckDBPyConnection, file: NewFile, query: str, is_sorted: bool = True
+    ) -> NewFile | None:
         """Write what a query gives to a file whose name was reserved, by any connection; None if that is nothing."""
         target = self._data_dir / file.path
         unfinished = target.with_name(f".{target.stem}.unfinished")
-        order = ", ".join(COLD_TABLES[file.table].order)
+        order = f" ORDER BY {', '.join(COLD_TABLES[file.table].order)}" if is_sorted else ""
         try:
             _make_folder(target.parent, self._data_dir)
             ((rows,),) = connection.execute(
-                f"COPY (SELECT * FROM ({query}) ORDER BY {order}) TO {quoted(unfinished)}"  # noqa: S608
-                " (FORMAT parquet, COMPRESSION zstd)"
+                f"COPY (SELECT * FROM ({query}){order}) TO {quoted(unfinished)}"  # noqa: S608
+                f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
             ).fetchall()
             if not rows:
                 unfinished.unlink()

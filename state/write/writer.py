@@ -21,6 +21,7 @@ from state.write.changes import Changes, Prefix
 from state.write.data_mark import read_mark
 from state.write.input_positions import Positions
 from state.write.late_rows import LateRows
+from state.write.memory_limit import MemoryLimit
 from state.write.statements import DELETE_REPLACED, INSERT, delete_starting_with
 from state.write.worked_off import Clock, WorkedOff
 
@@ -59,6 +60,7 @@ class StateWriter:
         reached = _reached(connection)
         self._positions = Positions(reached)
         self._worked_off = WorkedOff(connection, key_groups, not reached)
+        self._memory = MemoryLimit(connection)
         self.mark = read_mark(connection, shard)
         """Which file this is, and how often records were committed to it."""
         self.commits = 0
@@ -110,6 +112,7 @@ class StateWriter:
             written = sum(self._apply(name, changes) for name, changes in self._changes.items() if changes)
             written += self._worked_off.is_changed
             self._worked_off.write(self.connection)
+            self._memory.apply()
             self.connection.execute("UPDATE data_info SET commits = commits + 1")
             self.connection.commit()
         except duckdb.Error as error:
@@ -166,6 +169,7 @@ class StateWriter:
             )
         if rows:
             incoming = rows_to_arrow(TABLES[name].columns, rows)
+            self._memory.add(name, len(rows), incoming.nbytes)
             if self.moved is not None:
                 self.moved.hide(name, incoming)
             self._execute(

@@ -31,7 +31,7 @@ MINUTELY = {"schedule": {"type": "crontab", "value": "* * * * *"}, "failure_issu
 INPUT = "checkins.jsonl"
 Noticed = dict[tuple[str, str], int]
 """Misses and time-outs by monitor and guid: by which tick each was noticed, in µs."""
-IDLE = [0] * 60
+IDLE = [0] * 20
 
 
 def looked_at(data: Path) -> tuple[int | None, Noticed]:
@@ -116,7 +116,7 @@ def no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_clock_of_a_snapshot_waits_for_what_a_silence_has_left(
     tmp_path: Path, shards: int, judges: bool
 ) -> None:
-    run, lines = Run(tmp_path, shards, volume_anomalies=judges), silence(12, 2)
+    run, lines = Run(tmp_path, shards, volume_anomalies=judges), silence(6, 1)
     with small_pieces(5, 40):
         run(lines, Plan([len(lines) - 1, *IDLE]))
     run.check()
@@ -136,7 +136,7 @@ def test_a_restart_in_the_middle_does_not_move_the_clock_ahead_of_the_tables(tmp
     (tmp_path / "store").mkdir()
     init_db_dir(tmp_path / "store", 1)
     recovery = RecoveryConfig(str(tmp_path / "store"))
-    run, lines = Run(tmp_path, volume_anomalies=False), silence(12, 2)
+    run, lines = Run(tmp_path, volume_anomalies=False), silence(6, 1)
     with small_pieces(5, 40):
         for plan in (Plan([len(lines) - 1, *IDLE], crash_at=5), Plan(IDLE, crash_at=4)):
             with pytest.raises((Stopped, RuntimeError)):

@@ -133,7 +133,8 @@ class Deployment:
         def ask() -> list[tuple[int, int] | None]:
             return [self._consumer.get_watermark_offsets(part, timeout=PATIENCE_SECONDS) for part in parts]
 
-        ends = patiently(ask, PATIENCE_SECONDS)  # a broker that has just restarted may not lead them yet
+        # A broker that has just restarted may not lead them yet, nor know of them.
+        ends = patiently(ask, PATIENCE_SECONDS, knows_partition=True)
         return sum(end[1] for end in ends if end is not None)
 
     def run_to(self, minute: int, processes: int = 1, **changes: Any) -> None:

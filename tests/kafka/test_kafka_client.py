@@ -2,10 +2,12 @@ import json
 import logging
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from pydantic import ValidationError
 
 from cronwax.devtools.kafka_broker import PASSWORD, USER
-from dataflow.connectors.kafka_client import Kafka, KafkaStartError
+from dataflow.connectors import kafka_client
+from dataflow.connectors.kafka_client import Kafka, KafkaStartError, patiently
 from dataflow.connectors.kafka_sinks import OccurrencesSink
 from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.settings import Settings
@@ -163,3 +165,31 @@ def test_short_secrets_are_words_and_long_ones_are_found_anywhere():
 def test_two_roles_cannot_share_a_topic():
     with pytest.raises(ValidationError, match=r"CRONWAX_CHECKINS_TOPIC, .* must be four different topics"):
         settings(occurrences_topic="ingest-monitors")
+
+
+@pytest.mark.parametrize(
+    ("code", "knows_partition", "is_waited_for"),
+    [
+        (KafkaError.LEADER_NOT_AVAILABLE, False, True),
+        (KafkaError._UNKNOWN_PARTITION, True, True),  # of a broker that has just started
+        (KafkaError._UNKNOWN_PARTITION, False, False),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, True, False),
+    ],
+)
+def test_what_a_broker_that_has_just_started_says_is_waited_for(
+    monkeypatch, code, knows_partition, is_waited_for
+):
+    monkeypatch.setattr(kafka_client, "RETRY_SECONDS", 0)
+    answers = [KafkaException(KafkaError(code)), 7]
+
+    def ask():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    if is_waited_for:
+        assert patiently(ask, 60, knows_partition) == 7
+    else:
+        with pytest.raises(KafkaException):
+            patiently(ask, 60, knows_partition)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import duckdb
 import pytest
 
 from state.errors import StateError
+from state.history.history_files import HistoryFiles
 from tests.state.history_state import COUNT, DAY, State
 from tests.state.state_rows import check_in, write
 
@@ -105,6 +107,22 @@ def test_a_file_that_cannot_be_read_ends_it_in_one_line(tmp_path):
     with pytest.raises(StateError, match=r"^history/\S+\.parquet: cannot write: .*" + broken.name):
         state.fill(first_day=1).next_day(3)
     state.writer.close()
+
+
+def test_a_day_that_takes_too_much_memory_to_sort_is_compacted_unsorted(begun, monkeypatch):
+    fill, tried = HistoryFiles.fill, []
+
+    def filled(self, connection, file, query, is_sorted=True):
+        tried.append(is_sorted)
+        if is_sorted and connection is not self._connection:
+            raise duckdb.OutOfMemoryException("as of a sort")
+        return fill(self, connection, file, query, is_sorted)
+
+    monkeypatch.setattr(HistoryFiles, "fill", filled)
+    state = begun()
+    finish(state)
+    assert tried[-1] is False
+    assert state.ask(COUNT) == [(state.rows, state.rows)]
 
 
 def test_a_flow_that_stops_meanwhile_leaves_the_day_as_it_was(begun, tmp_path):

@@ -1,0 +1,47 @@
+"""The memory of the writer's database goes by what is written to it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from state.write.memory_limit import LEAST_MB, NEEDED, ROWS, MemoryLimit
+from state.write.writer import StateWriter
+from tests.state.state_rows import check_in
+
+MB = 1_000_000
+
+
+def limit_of(connection):
+    ((found,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    return found
+
+
+def test_of_usual_rows_it_is_a_usual_amount(tmp_path):
+    with closing(StateWriter.open(tmp_path)) as writer:
+        writer.write({"check_ins": [check_in(number) for number in range(100)]})
+        writer.commit()
+        assert limit_of(writer.connection) == "476.8 MiB"  # 500 MB
+
+
+def test_it_goes_by_the_widest_row_group(tmp_path):
+    with closing(StateWriter.open(tmp_path)) as writer:
+        limit = MemoryLimit(writer.connection)
+        for _ in range(3):  # of each table by itself, and no longer than a row group
+            limit.add("status_changes", ROWS // 2, 40 * MB)
+            limit.add("check_ins", ROWS // 2, 30 * MB)
+        assert limit.needed_mb == LEAST_MB
+        limit.add("status_changes", ROWS // 2, 360 * MB)
+        assert limit.needed_mb == NEEDED * 400
+        limit.add("status_changes", 1, MB)
+        assert limit.needed_mb == NEEDED * 400
+        limit.apply()
+        assert limit_of(writer.connection) == "953.6 MiB"  # 1,000 MB
+
+
+def test_after_a_restart_it_is_known_what_the_file_holds(tmp_path):
+    with closing(StateWriter.open(tmp_path)) as writer:
+        before = MemoryLimit(writer.connection)
+        writer.write({"check_ins": [check_in(number, slug="x" * 200_000) for number in range(1_500)]})
+        writer.commit()
+        assert NEEDED * 300 <= MemoryLimit(writer.connection).needed_mb < NEEDED * 310
+        assert before.needed_mb == LEAST_MB
