@@ -148,11 +148,7 @@ class Compaction:
                 for table, rows in ((f"late_{name}", self._late), (f"deleted_{name}", self._deleted)):
                     engine.register(table, rows)
                 engine.register(f"hot_{name}", self._hot)
-                try:
-                    self._file = self._files.fill(engine, self._reserved, self._query)
-                except duckdb.OutOfMemoryException:
-                    # One sorted file after the other is nearly as good to read, and takes a row group at a time.
-                    self._file = self._files.fill(engine, self._reserved, self._query, is_sorted=False)
+                self._file = self._files.fill(engine, self._reserved, self._query)
         except StateError as error:
             self._failure = str(error)
         except (duckdb.Error, OSError) as error:

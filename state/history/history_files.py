@@ -60,19 +60,18 @@ class HistoryFiles:
         path = f"{FOLDER}/{table}/date={day:%Y-%m-%d}/{self._shard:03d}-{file_id:06d}.parquet"
         return NewFile(table, file_id, path, day_us, 0, 0)
 
-    def fill(
-        self, connection: duckdb.DuckDBPyConnection, file: NewFile, query: str, is_sorted: bool = True
-    ) -> NewFile | None:
+    def fill(self, connection: duckdb.DuckDBPyConnection, file: NewFile, query: str) -> NewFile | None:
         """Write what a query gives to a file whose name was reserved, by any connection; None if that is nothing."""
         target = self._data_dir / file.path
         unfinished = target.with_name(f".{target.stem}.unfinished")
-        order = f" ORDER BY {', '.join(COLD_TABLES[file.table].order)}" if is_sorted else ""
+        order = f" ORDER BY {', '.join(COLD_TABLES[file.table].order)}"
         try:
             _make_folder(target.parent, self._data_dir)
-            ((rows,),) = connection.execute(
-                f"COPY (SELECT * FROM ({query}){order}) TO {quoted(unfinished)}"  # noqa: S608
-                f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
-            ).fetchall()
+            try:
+                rows = _copy(connection, f"FROM ({query}){order}", unfinished)
+            except duckdb.OutOfMemoryException:
+                # Unsorted it takes a row group at a time; of a day, one sorted file after the other is nearly as good.
+                rows = _copy(connection, f"FROM ({query})", unfinished)
             if not rows:
                 unfinished.unlink()
                 return None
@@ -163,6 +162,13 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path) -> int:
+    ((rows,),) = connection.execute(
+        f"COPY ({query}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP})"
+    ).fetchall()
+    return int(rows)
 
 
 def _make_folder(folder: Path, within: Path) -> None:

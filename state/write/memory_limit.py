@@ -15,8 +15,8 @@ from state.schema.table import Kind
 
 ROWS = 122_880
 """Of a row group."""
-LEAST_MB = 500
-NEEDED = 2.5
+LEAST_MB = 600
+NEEDED = 3
 """How many times a row group a checkpoint needs; less than 2 were found."""
 _TEXTS = (Kind.TEXT, Kind.JSON)
 
