@@ -45,14 +45,29 @@ class KeyGroup(StatefulBatchLogic[Input, Output, bytes], Generic[Input, Output])
     def state(self) -> Any:
         """The state, as msgspec can encode it. Called once at the end of an epoch."""
 
+    def go_on(self) -> list[Output]:
+        """Do another piece of what calls have left, as `notify_at` has asked for, and say what comes of it."""
+        return []
+
     def on_batch(self, values: list[Input]) -> tuple[list[Output], bool]:
         """The engine's call."""
         goes_on()
         began = perf_counter()
         out = self.apply(values)
-        if (seconds := perf_counter() - began) >= LEAST_SECONDS:
-            paused(self.CODEC.step, seconds)
+        self._took(perf_counter() - began)
         return out, StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[Output], bool]:
+        """The engine's call, soon after the time that `notify_at` gave."""
+        goes_on()
+        began = perf_counter()
+        out = self.go_on()
+        self._took(perf_counter() - began)
+        return out, StatefulBatchLogic.RETAIN
+
+    def _took(self, seconds: float) -> None:
+        if seconds >= LEAST_SECONDS:
+            paused(self.CODEC.step, seconds)
 
     def snapshot(self) -> bytes:
         """The engine's call, at the end of an epoch."""

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from bytewax.operators import StatefulBatchLogic
-
 from dataflow.monitors.times import NO_MINUTE
 from dataflow.sampling.sampler import Decided, Sampler, SamplerState
 from dataflow.steps.control_rows import control_row
@@ -46,9 +44,9 @@ class Sample(KeyGroup[Chunk, Records]):
             rules.take_all(chunk.items)
         return self._records(rules.advance(max(chunk.clock_minute for chunk in chunks), DECIDED_AT_ONCE))
 
-    def on_notify(self) -> tuple[list[Records], bool]:
-        """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
-        return self._records(self._rules.advance(NO_MINUTE, DECIDED_AT_ONCE)), StatefulBatchLogic.RETAIN
+    def go_on(self) -> list[Records]:
+        """Decide on another piece of what is left."""
+        return self._records(self._rules.advance(NO_MINUTE, DECIDED_AT_ONCE))
 
     def notify_at(self) -> datetime | None:
         """The engine's call: at once, while something is left to be decided on."""

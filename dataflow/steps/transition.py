@@ -98,16 +98,16 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._finish(journal)
         return self._outputs(journal)
 
-    def on_notify(self) -> tuple[list[Output], bool]:
-        """The engine's call, soon after `notify_at` has asked for it: another piece of what is left."""
+    def go_on(self) -> list[Output]:
+        """Work off another piece of what is left."""
         if not self._work.has_room():
-            return [], StatefulBatchLogic.RETAIN
+            return []
         journal = Journal(WORK_AT_ONCE)
         self._is_behind = not self.group.work_off(journal, WORK_AT_ONCE)
         if self._last == _STREAMS:
             self._finish(journal)
         self._work.take(journal.size())
-        return self._outputs(journal), StatefulBatchLogic.RETAIN
+        return self._outputs(journal)
 
     def _outputs(self, journal: Journal) -> list[Output]:
         """What has come of a call; and a piece of the next snapshot is made ready."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataflow.monitors.admission import RuleRequested
 from dataflow.monitors.times import MINUTE_US
+from dataflow.steps import key_group
 from dataflow.steps.sample import DECIDED_AT_ONCE, Sample
 from dataflow.stream.items import Chunk, Item
 
@@ -42,3 +43,13 @@ def test_what_is_left_is_decided_on_after_a_restart():
     while again.notify_at() is not None:
         out += again.on_notify()[0]
     assert rules_of(out) == list(range(1, 2_001))
+
+
+def test_the_later_pieces_are_counted_among_the_pauses_too(monkeypatch):
+    pieces: list[str] = []
+    monkeypatch.setattr(key_group, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(key_group, "paused", lambda cause, _: pieces.append(cause))
+    step = Sample(0.0, lambda: True, None)
+    step.on_batch([asked_for()])
+    step.on_notify()
+    assert pieces == ["sample", "sample"]
