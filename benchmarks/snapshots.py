@@ -64,10 +64,10 @@ class _Nowhere:
 
     execution = 0
 
-    def read(self, name: str) -> bytes:
-        raise ValueError(name)
+    def read(self, key: str) -> bytes:
+        raise ValueError(key)
 
-    def names(self, place: str) -> list[str]:
+    def keys(self, place: str) -> list[str]:
         return []
 
     def release(self) -> None:

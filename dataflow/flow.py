@@ -32,6 +32,8 @@ from dataflow.stream.items import BlockWrite, Chunk, DeadLetter, Message, Record
 from dataflow.stream.key_groups import group_keys
 
 FLOW_ID = "cronwax"
+BLOCKS = f"{FLOW_ID}.{kept_blocks.STEP}"
+"""The step that keeps blocks of snapshots."""
 
 
 def build(settings: Settings, endpoints: Endpoints, store: Path | None = None) -> Dataflow:
@@ -46,7 +48,7 @@ def build(settings: Settings, endpoints: Endpoints, store: Path | None = None) -
         settings.monitor_seats if settings.monitor_seats is not None else UNLIMITED,
     )
 
-    blocks = StoredBlocks(store, f"{FLOW_ID}.{kept_blocks.STEP}") if store is not None else None
+    blocks = StoredBlocks(store, BLOCKS) if store is not None else None
     finishing, work = Finishing(settings.key_groups, endpoints.shared), EpochWork()
 
     def gate(snapshot: bytes | None) -> Gate:
@@ -180,10 +182,10 @@ def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Reco
 
 
 def _kept(step_id: str, stream: Stream[Any]) -> KeyedStream[BlockWrite]:
-    """The blocks of a stream, by their names."""
+    """The blocks of a stream, by their keys."""
 
     def keyed(items: list[Any]) -> list[tuple[str, BlockWrite]]:
-        return [(item.name, item) for item in items if type(item) is BlockWrite]
+        return [(item.key, item) for item in items if type(item) is BlockWrite]
 
     return op.flat_map_batch(step_id, stream, keyed)
 

@@ -53,7 +53,7 @@ def start() -> Dataflow:
     # After that, as they take the better part of a second, in which somebody may think better of it.
     from dataflow.connectors.jsonl_source import SourceError
     from dataflow.endpoints import open_endpoints
-    from dataflow.flow import FLOW_ID, build
+    from dataflow.flow import BLOCKS, FLOW_ID, build
     from dataflow.process.engine_stdout import report_missing
     from dataflow.process.open_files import allow_open_files
     from dataflow.process.preflight import (
@@ -63,7 +63,12 @@ def start() -> Dataflow:
         check_workers,
         read_arguments,
     )
-    from dataflow.process.recovery_store import hold_store
+    from dataflow.process.recovery_store import (
+        drop_broken_off,
+        drop_given_up,
+        hold_store,
+        hold_whole_store,
+    )
     from dataflow.process.unused import said_at_start
     from dataflow.settings import Settings, SettingsError
 
@@ -86,7 +91,12 @@ def start() -> Dataflow:
     parts = {f"source_{name}": source.list_parts() for name, source in endpoints.sources.items()}
     check_recovery_store(arguments.recovery_store, FLOW_ID, settings, parts)
     if arguments.recovery_store is not None:
-        hold_store(arguments.recovery_store, arguments.process_name)
+        if arguments.addresses is None:
+            hold_whole_store(arguments.recovery_store, arguments.process_name)
+            drop_broken_off(arguments.recovery_store)
+        else:  # other processes may be about to end
+            hold_store(arguments.recovery_store, arguments.process_name)
+        drop_given_up(arguments.recovery_store, BLOCKS)
     if arguments.addresses is not None:
         report_missing(arguments.addresses)
     tune_interpreter()

@@ -100,10 +100,65 @@ def forget(folder: Path, step: str) -> None:
             raise StoreError(f"{file}: cannot be changed: {error}") from None
 
 
-def hold_whole_store(folder: Path) -> None:
+def drop_broken_off(folder: Path) -> None:
+    """Delete what the last execution wrote of an epoch that did not end. Nobody may run on the store.
+
+    The engine resumes at that epoch, and leaves such a row there until its key is asked in the very same epoch. If it
+    is not, the start after this one would go on from it: what came in that epoch would count twice. Raises StartError.
+    """
+    epoch = _resume_epoch(folder)
+    for file in part_files(folder):
+        try:
+            with closing(sqlite3.connect(file)) as connection, connection:
+                if connection.execute(
+                    "SELECT 1 FROM snaps WHERE snap_epoch >= ? LIMIT 1", [epoch]
+                ).fetchone():
+                    connection.execute("DELETE FROM snaps WHERE snap_epoch >= ?", [epoch])
+        except sqlite3.Error as error:
+            raise StartError(f"recovery store {folder}: {file.name} cannot be changed: {error}") from None
+
+
+def _resume_epoch(folder: Path) -> int:
+    """Where the engine will go on: the first epoch that not all workers of the last execution have ended."""
+    executions: list[tuple[int, int, int]] = []
+    fronts: dict[tuple[int, int], int] = {}
+    for file in part_files(folder):
+        try:
+            with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+                executions += connection.execute("SELECT ex_num, resume_epoch, worker_count FROM exs")
+                for execution, worker, epoch in connection.execute(
+                    "SELECT ex_num, worker_index, worker_frontier FROM fronts"
+                ):
+                    fronts[execution, worker] = max(epoch, fronts.get((execution, worker), 0))
+        except sqlite3.Error as error:
+            raise StartError(f"recovery store {folder}: {file.name} cannot be read: {error}") from None
+    if not executions:
+        return 0
+    last, begun, workers = max(executions)
+    return min(max(begun, fronts.get((last, worker), 0)) for worker in range(workers))
+
+
+def drop_given_up(folder: Path, step: str) -> None:
+    """Delete the rows that say of a step's keys that they were given up. The engine never does, and looks through all
+    rows in each epoch.
+
+    For a step of which an older row may come back: other steps name the keys that count. Raises StartError.
+    """
+    given_up = "snaps WHERE ser_change IS NULL AND (step_id = ? OR step_id LIKE ?)"
+    for file in part_files(folder):
+        try:
+            with closing(sqlite3.connect(file)) as connection, connection:
+                steps = [step, f"{step}.%"]
+                if connection.execute(f"SELECT 1 FROM {given_up} LIMIT 1", steps).fetchone():  # noqa: S608
+                    connection.execute(f"DELETE FROM {given_up}", steps)  # noqa: S608
+        except sqlite3.Error as error:
+            raise StartError(f"recovery store {folder}: {file.name} cannot be changed: {error}") from None
+
+
+def hold_whole_store(folder: Path, process: str = "0") -> None:
     """The same against all processes of a flow. Raises StartError."""
-    for process in sorted({"0", *(lock.stem.partition("-")[2] for lock in folder.glob(_LOCKS))}):
-        hold_store(folder, process)
+    for each in sorted({process, *(lock.stem.partition("-")[2] for lock in folder.glob(_LOCKS))}):
+        hold_store(folder, each)
 
 
 def make(folder: Path, parts: int) -> None:

@@ -30,30 +30,31 @@ class StoredBlocks:
             try:
                 with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
                     (executions,) = connection.execute("SELECT max(ex_num) FROM exs").fetchone()
+                    # Of the newest row: SQLite takes what is not grouped by from where the maximum is.
                     rows = connection.execute(
-                        "SELECT state_key, snap_epoch, ser_change FROM snaps WHERE ser_change IS NOT NULL "
-                        "AND (step_id = ? OR step_id LIKE ?)",
+                        "SELECT state_key, MAX(snap_epoch), ser_change FROM snaps WHERE ser_change IS NOT NULL "
+                        "AND (step_id = ? OR step_id LIKE ?) GROUP BY state_key",
                         [step, f"{step}.%"],
                     )
-                    for name, epoch, pickled in rows:
-                        if epoch > newest.get(name, -1):
-                            newest[name] = epoch
-                            self._data[name] = _unpickled(pickled)
+                    for key, epoch, pickled in rows:
+                        if epoch > newest.get(key, -1):
+                            newest[key] = epoch
+                            self._data[key] = _unpickled(pickled)
             except (sqlite3.Error, pickle.UnpicklingError, EOFError, ValueError) as error:
                 raise StartError(f"recovery store {store}: {file.name} cannot be read: {error}") from None
             self.execution = max(self.execution, 0 if executions is None else executions + 1)
-        self._names = sorted(newest)
+        self._keys = sorted(newest)
 
-    def read(self, name: str) -> bytes:
-        """A block. Raises ValueError if there is none of this name."""
+    def read(self, key: str) -> bytes:
+        """A block. Raises ValueError if there is none under this key."""
         try:
-            return self._data[name]
+            return self._data[key]
         except KeyError:
-            raise ValueError(f"block {name} is not there") from None
+            raise ValueError(f"block {key} is not there") from None
 
-    def names(self, place: str) -> list[str]:
+    def keys(self, place: str) -> list[str]:
         """Those of one place."""
-        return [name for name in self._names if name.startswith(f"{place}/")]
+        return [key for key in self._keys if key.startswith(f"{place}/")]
 
     def release(self) -> None:
         """All that is needed has been read."""

@@ -15,7 +15,7 @@ from dataflow.monitors.organization import OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCount, SavedCounts
 from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.saved_configs import SavedConfigs
-from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved, never
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, FreeKeys, Saved, key_of, never
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
@@ -94,6 +94,7 @@ class SavedRates:
         self._minutes: dict[int, Blocks[CountKey]] = {}
         self._gone: list[tuple[int, Blocks[CountKey]]] = []
         """Minutes that are not counted any more, until their blocks are thrown away."""
+        self._free = FreeKeys()
         self._is_swept = store is None
         self._ahead = 0
         """Counts that were encoded since the last snapshot."""
@@ -128,10 +129,10 @@ class SavedRates:
         if not self._is_swept:
             assert self._store is not None
             self._is_swept = True
-            named = {name for blocks in self._minutes.values() for name in blocks.names}
-            writes = [BlockWrite(name) for name in self._store.names(place) if name not in named]
-        for minute, blocks in (*self._gone, *self._minutes.items()):
-            writes += blocks.hand_over(f"{place}/{minute}")
+            named = {key_of(name) for blocks in self._minutes.values() for name in blocks.names}
+            writes = [BlockWrite(key) for key in self._store.keys(place) if key not in named]
+        for _, blocks in (*self._gone, *self._minutes.items()):
+            writes += blocks.hand_over(place)
         return writes
 
     def _take(self, limit: RateLimit) -> None:
@@ -147,7 +148,7 @@ class SavedRates:
             self._ahead += len(counts)
 
     def _new(self) -> Blocks[CountKey]:
-        return Blocks(self._store, never, sweeps=False)
+        return Blocks(self._store, never, sweeps=False, free=self._free)
 
 
 def _key_of(saved: _PackedMember) -> MemberKey:

@@ -1,6 +1,7 @@
 """Blocks: parts of the snapshots of other steps, each under a key of its own.
 
-The engine writes a key's state only in an epoch in which something came for it. A block comes once.
+The engine writes a key's state only in an epoch in which something came for it. A block comes once; when it is needed
+no longer, another one takes its key.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ class KeptBlock(StatefulBatchLogic[BlockWrite, BlockWrite, bytes]):
         self._data = snapshot or b""
 
     def on_batch(self, values: list[BlockWrite]) -> tuple[list[BlockWrite], bool]:
-        """Keep the block, or let it go."""
+        """Keep the newest block, or give up the key."""
         data = values[-1].data
         if data is None:
             return [], StatefulBatchLogic.DISCARD

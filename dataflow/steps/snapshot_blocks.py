@@ -24,11 +24,11 @@ SMALL_BLOCK = 128
 """The newest block takes up what changes next until it holds this many entries."""
 _STAGGER = 8
 _DROPPED_AFTER = 3
-"""Snapshots after which a block that none of them names is thrown away: by then the engine resumes from no earlier
+"""Snapshots after which the key of a block that none of them names is free: by then the engine resumes from no earlier
 one."""
 
 _numbers = itertools.count()
-"""Of names: with that of the execution, none is given twice."""
+"""Of keys: with that of the execution, none is made twice."""
 
 Policy = Callable[[int, int, list[int], int], bool]
 """Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the
@@ -39,12 +39,12 @@ class BlockStore(Protocol):
     """The blocks that a recovery store holds beside the snapshots, as of the start."""
 
     execution: int
-    """Differs from start to start: names are given once."""
+    """Differs from start to start: no two make the same key."""
 
-    def read(self, name: str) -> bytes:
-        """A block. Raises ValueError if there is none of this name."""
+    def read(self, key: str) -> bytes:
+        """A block. Raises ValueError if there is none under this key."""
 
-    def names(self, place: str) -> list[str]:
+    def keys(self, place: str) -> list[str]:
         """Those of one place."""
 
     def release(self) -> None:
@@ -76,7 +76,7 @@ class _Block(NamedTuple, Generic[Key]):
     data: bytes
     """Empty, if it has a name."""
     name: str = ""
-    """Where it is kept; empty: in the snapshot."""
+    """The key that it is kept under, and its digest; empty: it is in the snapshot."""
 
 
 class Saved(NamedTuple):
@@ -84,6 +84,27 @@ class Saved(NamedTuple):
 
     names: list[str]
     blocks: list[bytes]
+
+
+class FreeKeys:
+    """Keys of one place that hold no block which is needed: the next blocks take them.
+
+    They are not given up: of each key that is, the engine keeps a row for ever, and looks through all in each epoch.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[str] = []
+
+    def add(self, keys: list[str]) -> None:
+        """These are free from now on."""
+        self._keys += keys
+
+    def take(self, place: str, execution: int) -> str:
+        """One for a block."""
+        return self._keys.pop() if self._keys else f"{place}/{execution}-{next(_numbers)}"
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._keys
 
 
 class Blocks(Generic[Key]):
@@ -97,16 +118,22 @@ class Blocks(Generic[Key]):
     """When that is."""
 
     def __init__(
-        self, store: BlockStore | None = None, policy: Policy | None = None, sweeps: bool = True
+        self,
+        store: BlockStore | None = None,
+        policy: Policy | None = None,
+        sweeps: bool = True,
+        free: FreeKeys | None = None,
     ) -> None:
         """`store`: where blocks can be kept beside the snapshots; None: nowhere. `policy`: instead of the usual.
-        `sweeps`: after a start, throw away what was handed over and had not come into a snapshot."""
+        `sweeps`: after a start, throw away what was handed over and had not come into a snapshot. `free`: shared with
+        others of the same place."""
         if policy is not None:
             self.policy = policy
         self._store = store
         self._blocks: list[_Block[Key]] = []
         self._dropped: list[tuple[int, str]] = []
         """As of which snapshot a kept block is needed no longer, and its name."""
+        self._free = FreeKeys() if free is None else free
         self._snapshots = 0
         self._rewritten_from = -1
         """While all is written again in pieces, the first of the new blocks; -1: it is not."""
@@ -174,8 +201,8 @@ class Blocks(Generic[Key]):
     def _read(self, name: str) -> bytes:
         if self._store is None:
             raise ValueError(f"it names a block, {name}, and no recovery store is known")
-        data = self._store.read(name)
-        if name.rpartition("-")[2] != _digest(data):
+        data = self._store.read(key_of(name))
+        if _digest_in(name) != _digest(data):
             raise ValueError(f"block {name} is damaged")
         return data
 
@@ -249,28 +276,34 @@ class Blocks(Generic[Key]):
         step's and the key group's."""
         if self._store is None:
             return []
-        writes = self._outdated(place)
+        writes = self._unnamed(place)
+        freed = self._freed()
         for at, block in enumerate(self._blocks):
-            if block.keys or block.size < _SMALLEST_KEPT:
+            is_last = at == len(self._blocks) - 1
+            if block.keys or (is_last and block.size < _SMALLEST_KEPT):
                 break  # in order: what the snapshot holds itself is newer
             if not block.name:
-                name = f"{place}/{self._store.execution}-{next(_numbers)}-{_digest(block.data)}"
-                writes.append(BlockWrite(name, block.data))
-                self._blocks[at] = block._replace(data=b"", name=name)
-        return writes
+                key = self._free.take(place, self._store.execution)
+                writes.append(BlockWrite(key, block.data))
+                self._blocks[at] = block._replace(data=b"", name=f"{key}#{_digest(block.data)}")
+        return writes + [BlockWrite(key, b"") for key in freed if key in self._free]
 
-    def _outdated(self, place: str) -> list[BlockWrite]:
-        """What no snapshot names that the engine may resume from. After a start, that is what was handed over and had
-        not come into one."""
-        writes = []
-        if not self._is_swept:
-            assert self._store is not None
-            self._is_swept = True
-            named = set(self.names)
-            writes = [BlockWrite(name) for name in self._store.names(place) if name not in named]
+    def _unnamed(self, place: str) -> list[BlockWrite]:
+        """After a start, what no snapshot names that the engine may resume from: it was handed over and had not come
+        into one, or was needed no longer. These keys are given up."""
+        if self._is_swept or self._store is None:
+            return []
+        self._is_swept = True
+        named = set(map(key_of, self.names))
+        return [BlockWrite(key) for key in self._store.keys(place) if key not in named]
+
+    def _freed(self) -> list[str]:
+        """Keys of which no snapshot names the block any more that the engine may resume from."""
+        freed = []
         while self._dropped and self._dropped[0][0] + _DROPPED_AFTER <= self._snapshots:
-            writes.append(BlockWrite(self._dropped.pop(0)[1]))
-        return writes
+            freed.append(key_of(self._dropped.pop(0)[1]))
+        self._free.add(freed)
+        return freed
 
     def _add(self, keys: list[Key], data: bytes, name: str = "") -> None:
         may_grow = self._blocks and len(keys) < SMALL_BLOCK and not name
@@ -280,7 +313,17 @@ class Blocks(Generic[Key]):
 
 
 _SMALLEST_KEPT = 200
-"""Bytes: what is smaller is not worth a key of its own, and its followers stay with it."""
+"""Bytes: a newest block that is smaller is not worth a key of its own."""
+
+
+def key_of(name: str) -> str:
+    """The key that a block of this name is kept under."""
+    return name.partition("#")[0]
+
+
+def _digest_in(name: str) -> str:
+    """At the end of a name; that of a block which took no key of another has it in the key (golden set v6)."""
+    return name.partition("#")[2] or name.rpartition("-")[2]
 
 
 def _digest(data: bytes) -> str:

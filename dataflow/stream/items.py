@@ -136,10 +136,9 @@ class Message(Sent, array_like=True, gc=False):
 class BlockWrite(Sent, array_like=True, gc=False):
     """A block of a snapshot on its way to a key of its own (`steps.kept_blocks`)."""
 
-    name: str
-    """The key."""
+    key: str
     data: bytes | None = None
-    """None: it is needed no longer."""
+    """Empty: there is no block at the moment; None: nor will there be."""
 
 
 @sent

@@ -70,7 +70,7 @@ def snapshots_are_complete(request):
 
     def noted(self: Blocks[Any], place: str) -> list[Any]:
         writes = hand_over(self, place)
-        store.data |= {write.name: write.data for write in writes if write.data is not None}
+        store.data |= {write.key: write.data for write in writes if write.data is not None}
         return writes
 
     with pytest.MonkeyPatch.context() as patch:

@@ -8,28 +8,32 @@ from dataflow.stream.items import BlockWrite
 
 
 class MemoryBlocks:
-    """What was handed over and not thrown away."""
+    """The blocks as the engine would keep them."""
 
     def __init__(self, execution: int = 0) -> None:
         self.execution = execution
         self.data: dict[str, bytes] = {}
+        self.free: set[str] = set()
+        """Keys whose blocks no snapshot names that is gone on from."""
+        self.seen: set[str] = set()
 
     def take(self, writes: Iterable[BlockWrite]) -> None:
         """As the step of blocks would."""
         for write in writes:
-            if write.data is None:
-                self.data.pop(write.name, None)
+            self.seen.add(write.key)
+            if not write.data:
+                self.data.pop(write.key, None)
             else:
-                assert write.name not in self.data, "a name is given once"
-                self.data[write.name] = write.data
+                assert write.key not in self.data or write.key in self.free, "its block may still be needed"
+                self.data[write.key] = write.data
 
-    def read(self, name: str) -> bytes:
-        if name not in self.data:
-            raise ValueError(f"block {name} is not there")
-        return self.data[name]
+    def read(self, key: str) -> bytes:
+        if key not in self.data:
+            raise ValueError(f"block {key} is not there")
+        return self.data[key]
 
-    def names(self, place: str) -> list[str]:
-        return sorted(name for name in self.data if name.startswith(f"{place}/"))
+    def keys(self, place: str) -> list[str]:
+        return sorted(key for key in self.data if key.startswith(f"{place}/"))
 
     def release(self) -> None:
         """Nothing is dropped: tests read it again."""
