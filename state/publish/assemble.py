@@ -23,17 +23,29 @@ _INFO = """
     FROM partitions"""
 
 
+class MemoryLimitError(StateError):
+    """The limit that was given may be below what a snapshot needs."""
+
+
 @contextmanager
-def opened(copy: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A copy of a writer's file, to make a snapshot of it. Raises StateError for whatever goes wrong meanwhile."""
+def opened(copy: Path, memory_mb: int | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of a writer's file, to make a snapshot of it. Raises StateError for whatever goes wrong meanwhile.
+
+    `memory_mb`: what DuckDB may take for it. A checkpoint takes all that it may have as a cache.
+    """
     try:
         # Of a process that died here with an older copy; it would be applied to this one.
         copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
         with duckdb.connect(copy, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            if memory_mb is not None:
+                connection.execute(f"SET memory_limit = '{memory_mb}MB'")
             yield connection
     except (duckdb.Error, OSError) as error:
-        raise StateError(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
+        # A checkpoint for which it is not enough is a FatalException.
+        is_memory = isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException)
+        kind = MemoryLimitError if is_memory and memory_mb is not None else StateError
+        raise kind(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
 
 
 def assemble(

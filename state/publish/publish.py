@@ -12,7 +12,7 @@ import duckdb
 
 from state.errors import StateError, reason
 from state.history.history_files import sync
-from state.publish.assemble import assemble, opened
+from state.publish.assemble import MemoryLimitError, assemble, opened
 from state.publish.snapshot_views import SNAPSHOT
 from state.schema.catalogue import LEDGER, TABLES
 from state.schema.layout import stored_name
@@ -132,15 +132,21 @@ class Publisher:
             return None
         started = time.perf_counter()
         try:
-            self._writer.copy_to(self._unfinished)
-            with opened(self._unfinished) as copy:
-                size = assemble(copy, self._unfinished, self._snapshot.parent, now, started)
+            try:
+                size = self._assembled(now, started, self._writer.memory_mb)
+            except MemoryLimitError:  # what a checkpoint needs is an estimate
+                size = self._assembled(now, started, None)
             put_in_place(self._unfinished, self._snapshot)
         finally:
             with contextlib.suppress(OSError):
                 remove(self._unfinished)
         self._shown = self._commits
         return Published(time.perf_counter() - started, size)
+
+    def _assembled(self, now: float, started: float, memory_mb: int | None) -> int:
+        self._writer.copy_to(self._unfinished)
+        with opened(self._unfinished, memory_mb) as copy:
+            return assemble(copy, self._unfinished, self._snapshot.parent, now, started)
 
 
 def put_in_place(unfinished: Path, snapshot: Path) -> None:

@@ -82,6 +82,11 @@ class StateWriter:
         return cls(open_database(path, shard, shards), path, shard, shards, key_groups)
 
     @property
+    def memory_mb(self) -> int:
+        """What the database may take: so much a checkpoint of these tables needs."""
+        return self._memory.needed_mb
+
+    @property
     def behind(self) -> bool:
         """The flow is reading again what is in the tables already, and is not yet where it had been."""
         return self._positions.behind or self._worked_off.behind

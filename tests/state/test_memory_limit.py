@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from state.publish import publish
+from state.publish.snapshot import open_snapshot
 from state.write.memory_limit import LEAST_MB, NEEDED, ROWS, MemoryLimit
 from state.write.writer import StateWriter
 from tests.state.state_rows import check_in
@@ -45,3 +47,23 @@ def test_after_a_restart_it_is_known_what_the_file_holds(tmp_path):
         writer.commit()
         assert NEEDED * 300 <= MemoryLimit(writer.connection).needed_mb < NEEDED * 310
         assert before.needed_mb == LEAST_MB
+
+
+def test_a_snapshot_that_needs_more_than_the_limit_is_published_all_the_same(tmp_path, monkeypatch):
+    limits = []
+    opened = publish.opened
+
+    def watched(copy, memory_mb):
+        limits.append(memory_mb)
+        return opened(copy, memory_mb)
+
+    monkeypatch.setattr(publish, "opened", watched)
+    monkeypatch.setattr(StateWriter, "memory_mb", 1)
+    with closing(StateWriter.open(tmp_path)) as writer:
+        writer.write({"check_ins": [check_in(number, slug=f"{number:0200}") for number in range(20_000)]})
+        writer.commit()
+        published = publish.Publisher(writer, tmp_path, 0, lambda: 0.0).publish(force=True)
+    assert published is not None
+    assert limits == [1, None]
+    with open_snapshot(tmp_path) as snapshot:
+        assert snapshot.execute("SELECT count(*) FROM check_ins").fetchone() == (20_000,)
