@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from dataflow.connectors.echo import Echo
 from dataflow.connectors.intake_log import (
     ALIVE,
     CONTROLS,
@@ -175,12 +176,11 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
         self._batch_size = settings.batch_size
         self._clock_delay_us = settings.clock_delay_us
         self._slack_us = settings.clock_delay_us // 2
-        self._echo_seconds = settings.publish_interval
+        self._echo = Echo(settings.publish_interval)
         self._retention_s = settings.intake_retention_hours * 3600
         self._stopping = stopping
         self._observe = observe
         self._observed = self._tidied = 0.0
-        self._news_at: float | None = None
         self._more = self._ended = self._waits = False
         self._newest_us: int = NO_TIME
         self._snapshots: deque[int] = deque(maxlen=SAFE_SNAPSHOTS)
@@ -211,7 +211,7 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
             self._show_life()
         is_news = bool(messages) or self._ended
         is_news = is_news or self._clock != clock_before or self._read_us != read_before_us
-        if not self._is_worth_sending(is_news, now):
+        if not self._echo.is_due(is_news, now):
             return []
         return [
             SourceBatch(
@@ -298,17 +298,6 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
             self._read_us = max(self._read_us, wanted_us + 1, self._wall_clock.allowed_us(asked_us))
         if self._part.origin >= 0:
             self._clock = max(self._clock, minute)
-
-    def _is_worth_sending(self, is_news: bool, now: float) -> bool:
-        """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last, as
-        sinks act only in an epoch that brings them something."""
-        if is_news:
-            self._news_at = now
-        elif self._news_at is None or now - self._news_at < self._echo_seconds:
-            return False
-        else:
-            self._news_at = None
-        return True
 
     def _show_life(self) -> None:
         if self._end_us is not None:

@@ -12,6 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, KafkaError
 from confluent_kafka import Message as KafkaMessage
 
+from dataflow.connectors.echo import Echo
 from dataflow.connectors.host_clock import HostClock, elapsed_us
 from dataflow.connectors.idle_clock import IdleClock
 from dataflow.connectors.kafka_broker import End, PartitionBroker
@@ -211,12 +212,11 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
         self._clock_delay_us = settings.clock_delay_us
-        self._echo_seconds = settings.publish_interval
+        self._echo = Echo(settings.publish_interval)
         self._stopping = stopping
         self._observe = observe
         self._observed = 0.0
         self._at_end = self._more = self._waits = False
-        self._news_at: float | None = None
         self._held: list[KafkaMessage] = []
         """Messages with untrue times that wait for the first true one: the partition has no clock yet."""
 
@@ -235,7 +235,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         if self._observe is not None:
             self._report(self._observe)
         is_news = bool(messages) or clock != clock_before or self._read_us != read_before_us
-        if not self._is_worth_sending(is_news):
+        if not self._echo.is_due(is_news, time.monotonic()):
             return []
         batch = SourceBatch(
             part.origin, part.topic, part.index, part.format, clock_before, messages, clock, self._position
@@ -243,21 +243,6 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         batch.read_us = self._read_us if self._read_us > read_before_us else NO_TIME
         batch.untrue = untrue
         return [batch]
-
-    def _is_worth_sending(self, is_news: bool) -> bool:
-        """Whether the flow gets a batch: of news at once, and an empty one a publishing interval after the last.
-
-        The engine lets a sink act only in an epoch that brings it something. What came too soon after a
-        snapshot for the next one would wait for it until something else comes.
-        """
-        now = time.monotonic()
-        if is_news:
-            self._news_at = now
-        elif self._news_at is None or now - self._news_at < self._echo_seconds:
-            return False
-        else:
-            self._news_at = None
-        return True
 
     def next_awake(self) -> datetime | None:
         """At once after a full batch, else after a short pause."""
