@@ -44,8 +44,9 @@ def opened(copy: Path, memory_mb: int | None = None) -> Iterator[duckdb.DuckDBPy
     except (duckdb.Error, OSError) as error:
         # A checkpoint for which it is not enough is a FatalException.
         is_memory = isinstance(error, duckdb.OutOfMemoryException | duckdb.FatalException)
-        kind = MemoryLimitError if is_memory and memory_mb is not None else StateError
-        raise kind(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
+        if is_memory and memory_mb is not None:
+            raise MemoryLimitError(f"{copy}: {reason(error)}") from None
+        raise StateError(f"{copy}: cannot assemble the snapshot: {reason(error)}") from None
 
 
 def assemble(

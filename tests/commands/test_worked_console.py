@@ -22,7 +22,7 @@ RUNBOOK = (PROJECT / "docs" / "runbook.md").read_text(encoding="utf-8")
 ALERTS = (PROJECT / "docs" / "alerts.yml").read_text(encoding="utf-8")
 ENDING_ERRORS = {
     *("FlowError", "StartError", "LastingError", "KafkaStartError", "KafkaAwayError"),
-    *("StateError", "LogError", "StoreError", "SourceError"),
+    *("StateError", "LogError", "StoreError", "SourceError", "NotHeldError"),
 }
 
 

@@ -78,7 +78,13 @@ def test_messages_are_counted_by_payload_type_and_dead_letters_too(counted):
     assert counted("cronwax_dead_letters_total") == 2
 
 
-def test_open_incidents_are_those_in_the_tables():
+@pytest.fixture
+def no_shards(monkeypatch):
+    """No shard of a test before has said how many incidents are open in it."""
+    monkeypatch.setattr(metrics, "_open_incidents", {})
+
+
+def test_open_incidents_are_those_in_the_tables(no_shards):
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE incidents (resolving_timestamp TIMESTAMPTZ)")
         connection.execute("INSERT INTO incidents VALUES (NULL), ('2025-03-03T00:00:00Z'), (NULL)")
@@ -86,7 +92,7 @@ def test_open_incidents_are_those_in_the_tables():
     assert REGISTRY.get_sample_value("cronwax_incidents_open") == 2
 
 
-def test_what_earlier_processes_left_is_shown_from_the_start(tmp_path):
+def test_what_earlier_processes_left_is_shown_from_the_start(tmp_path, no_shards):
     snapshot = tmp_path / "monitors.duckdb"
     snapshot.write_bytes(b"published")
     os.utime(snapshot, (1_740_960_300, 1_740_960_300))
