@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 
-from state.publish import publish
+from state.publish import assemble, publish
 from state.publish.snapshot import open_snapshot
 from state.write.memory_limit import LEAST_MB, NEEDED, ROWS, MemoryLimit
 from state.write.writer import StateWriter
@@ -51,11 +51,10 @@ def test_after_a_restart_it_is_known_what_the_file_holds(tmp_path):
 
 def test_a_snapshot_that_needs_more_than_the_limit_is_published_all_the_same(tmp_path, monkeypatch):
     limits = []
-    opened = publish.opened
 
     def watched(copy, memory_mb):
         limits.append(memory_mb)
-        return opened(copy, memory_mb)
+        return assemble.opened(copy, memory_mb)
 
     monkeypatch.setattr(publish, "opened", watched)
     monkeypatch.setattr(StateWriter, "memory_mb", 1)
