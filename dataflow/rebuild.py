@@ -94,7 +94,7 @@ def write_what_is_left(settings: Settings, stored: Stored, shards: int) -> None:
     and tables are not of one moment: rows that will be written again must be where they were."""
     places = {_named(settings, key): _place(settings, state)[0] for key, state in stored.positions.items()}
     for shard in range(shards):
-        writer = StateWriter.open(settings.data_dir, shard, shards, settings.key_groups)
+        writer = StateWriter.open(settings.data_dir, shard, shards)
         try:
             if (mark := stored.marks.get(shard)) is not None:
                 check_mark(writer.path, writer.mark, mark, "the recovery store")

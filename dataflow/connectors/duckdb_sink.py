@@ -10,7 +10,6 @@ from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.connectors.background_writer import EpochPartition
 from dataflow.connectors.notify_ledger import NotifyLedger
-from dataflow.monitors.times import MINUTE_US, NO_MINUTE
 from dataflow.operations.metrics import count_open_incidents, count_published, show_what_was_left
 from dataflow.process.engine_output import silence_stdout
 from dataflow.process.exit import FlowError, StartError
@@ -32,12 +31,6 @@ from state.write.writer import StateWriter
 def write_records(writer: StateWriter, records: Records) -> None:
     """Hand records to the writer of their shard."""
     writer.write(records.rows, records.deletes)
-    writer.work_off(
-        {
-            group: None if minute == NO_MINUTE else minute * MINUTE_US
-            for group, minute in records.worked_off.items()
-        }
-    )
 
 
 class _ShardPartition(EpochPartition):
@@ -56,7 +49,7 @@ class _ShardPartition(EpochPartition):
         shards = settings.state_shards
         limits = Limits(max(1, settings.history_hot_rows // shards), settings.retention)
         try:
-            self._writer = StateWriter.open(self._data_dir, shard, shards, settings.key_groups)
+            self._writer = StateWriter.open(self._data_dir, shard, shards)
             self._history = History(self._writer, self._data_dir, limits, time.time)
             self._publisher = _publisher(self._writer, settings)
             if not self._accepts_other_data:

@@ -6,10 +6,6 @@ one would wait for it until something else comes.
 
 from __future__ import annotations
 
-TIMES = 2
-"""After one publishing interval it may still be too early by a moment: rows of the same news come in later epochs than
-the one that was published. After two it is not."""
-
 
 class Echo:
     """Of one partition."""
@@ -22,9 +18,9 @@ class Echo:
 
     def is_due(self, is_news: bool, now: float) -> bool:
         """Whether the flow gets a batch at this time, in seconds of any clock that only goes on: of news at once, and
-        an empty one an interval after it, twice."""
+        an empty one an interval after it."""
         if is_news:
-            self._last_at, self._left = now, TIMES
+            self._last_at, self._left = now, 1
             return True
         if not self._left or now - self._last_at < self._seconds:
             return False

@@ -19,7 +19,7 @@ from state.schema.layout import stored_name
 from state.schema.sql import quoted
 from state.schema.tables.internal import SnapshotInfoRow
 from state.write.data_mark import check_mark, published_mark
-from state.write.worked_off import event_clock_us
+from state.write.event_clock import event_clock_us
 from state.write.writer import StateWriter
 
 HOLD_SECONDS = 600.0
@@ -132,21 +132,20 @@ class Publisher:
             return None
         started = time.perf_counter()
         try:
-            try:
-                size = self._assembled(now, started, self._writer.memory_mb)
-            except MemoryLimitError:  # what a checkpoint needs is an estimate
-                size = self._assembled(now, started, None)
+            for memory_mb in (self._writer.memory_mb, None):  # what a checkpoint needs is an estimate
+                try:
+                    self._writer.copy_to(self._unfinished)
+                    with opened(self._unfinished, memory_mb) as copy:
+                        size = assemble(copy, self._unfinished, self._snapshot.parent, now, started)
+                    break
+                except MemoryLimitError:
+                    continue  # without a limit there is none
             put_in_place(self._unfinished, self._snapshot)
         finally:
             with contextlib.suppress(OSError):
                 remove(self._unfinished)
         self._shown = self._commits
         return Published(time.perf_counter() - started, size)
-
-    def _assembled(self, now: float, started: float, memory_mb: int | None) -> int:
-        self._writer.copy_to(self._unfinished)
-        with opened(self._unfinished, memory_mb) as copy:
-            return assemble(copy, self._unfinished, self._snapshot.parent, now, started)
 
 
 def put_in_place(unfinished: Path, snapshot: Path) -> None:

@@ -26,7 +26,7 @@ from state.publish.assemble import assemble, opened
 from state.publish.publish import Published, Publisher, is_published, put_in_place, remove
 from state.schema.catalogue import LEDGER, TABLES
 from state.schema.sql import quoted
-from state.write.worked_off import event_clock_us
+from state.write.event_clock import event_clock_us
 from state.write.writer import StateWriter
 
 KEPT_COPIES = 8
