@@ -28,11 +28,6 @@ from state.write.data_mark import DataMark, check_mark
 from state.write.writer import StateWriter
 
 
-def write_records(writer: StateWriter, records: Records) -> None:
-    """Hand records to the writer of their shard."""
-    writer.write(records.rows, records.deletes)
-
-
 class _ShardPartition(EpochPartition):
     """One shard: commits, moves history and publishes at the end of each epoch."""
 
@@ -72,7 +67,7 @@ class _ShardPartition(EpochPartition):
     def write_batch(self, items: list[Records]) -> None:
         self._in_epoch = True
         for records in items:
-            write_records(self._writer, records)
+            self._writer.write(records.rows, records.deletes)
             self._sent_at = max(self._sent_at, records.sent_at)
 
     def end_epoch(self, ended_at: float) -> None:
@@ -83,9 +78,8 @@ class _ShardPartition(EpochPartition):
                 self._history.maintain(compacts=False)
             if self._publishes:
                 self._published(self._publisher.publish_epoch(ended_at, self._sent_at))
-            if (
-                is_changed and not stopping()
-            ):  # so that it and the checkpoint before a copy take memory in turn
+            if is_changed and not stopping():
+                # Only now: it and the checkpoint before a copy take their memory in turn.
                 self._history.compact()
         except StateError as error:
             raise FlowError(str(error)) from None

@@ -13,16 +13,15 @@ class Echo:
     def __init__(self, seconds: float) -> None:
         """`seconds`: the publishing interval."""
         self._seconds = seconds
-        self._last_at = 0.0
-        self._left = 0
+        self._news_at: float | None = None
 
     def is_due(self, is_news: bool, now: float) -> bool:
         """Whether the flow gets a batch at this time, in seconds of any clock that only goes on: of news at once, and
         an empty one an interval after it."""
         if is_news:
-            self._last_at, self._left = now, 1
+            self._news_at = now
             return True
-        if not self._left or now - self._last_at < self._seconds:
+        if self._news_at is None or now - self._news_at < self._seconds:
             return False
-        self._last_at, self._left = now, self._left - 1
+        self._news_at = None
         return True

@@ -43,12 +43,7 @@ class StateWriter:
     """
 
     def __init__(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        path: Path,
-        shard: int = 0,
-        shards: int = 1,
-        key_groups: int = 0,
+        self, connection: duckdb.DuckDBPyConnection, path: Path, shard: int = 0, shards: int = 1
     ) -> None:
         self.connection = connection
         self.path = path
