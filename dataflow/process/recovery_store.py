@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bytewax.recovery import init_db_dir
 
-from dataflow.process.exit import StartError
+from dataflow.process.exit import FlowError, StartError
 from state.program import program
 
 Stored = dict[str, set[str]]
@@ -26,6 +26,10 @@ _NEW_PART_BYTES = 1_000_000
 """A part's file and its log take no more when they are new."""
 _LOCKS = "process-*.lock"
 """The lock files of a store, one for each process that ever ran on it."""
+BUSY_SECONDS = 5.0
+"""So long a part is waited for that another process is changing."""
+_PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)
+"""SQLite's errors that may be gone at the next start."""
 _held: list[int] = []
 """Descriptors of lock files, open until the process ends: with them the locks would go."""
 
@@ -104,18 +108,10 @@ def drop_broken_off(folder: Path) -> None:
     """Delete what the last execution wrote of an epoch that did not end. Nobody may run on the store.
 
     The engine resumes at that epoch, and leaves such a row there until its key is asked in the very same epoch. If it
-    is not, the start after this one would go on from it: what came in that epoch would count twice. Raises StartError.
+    is not, the start after this one would go on from it: what came in that epoch would count twice. Raises as `_delete`
+    does.
     """
-    epoch = _resume_epoch(folder)
-    for file in part_files(folder):
-        try:
-            with closing(sqlite3.connect(file)) as connection, connection:
-                if connection.execute(
-                    "SELECT 1 FROM snaps WHERE snap_epoch >= ? LIMIT 1", [epoch]
-                ).fetchone():
-                    connection.execute("DELETE FROM snaps WHERE snap_epoch >= ?", [epoch])
-        except sqlite3.Error as error:
-            raise StartError(f"recovery store {folder}: {file.name} cannot be changed: {error}") from None
+    _delete(folder, "snap_epoch >= ?", [_resume_epoch(folder)])
 
 
 def _resume_epoch(folder: Path) -> int:
@@ -142,17 +138,25 @@ def drop_given_up(folder: Path, step: str) -> None:
     """Delete the rows that say of a step's keys that they were given up. The engine never does, and looks through all
     rows in each epoch.
 
-    For a step of which an older row may come back: other steps name the keys that count. Raises StartError.
+    For a step of which an older row may come back: other steps name the keys that count. Raises as `_delete` does.
     """
-    given_up = "snaps WHERE ser_change IS NULL AND (step_id = ? OR step_id LIKE ?)"
+    _delete(folder, "ser_change IS NULL AND (step_id = ? OR step_id LIKE ?)", [step, f"{step}.%"])
+
+
+def _delete(folder: Path, condition: str, values: list[int] | list[str]) -> None:
+    """Delete rows of snapshots from all parts; a part without any is only read. Raises StartError, or FlowError where a
+    restart may help: the disk is full, say."""
+    rows = f"FROM snaps WHERE {condition}"
     for file in part_files(folder):
         try:
-            with closing(sqlite3.connect(file)) as connection, connection:
-                steps = [step, f"{step}.%"]
-                if connection.execute(f"SELECT 1 FROM {given_up} LIMIT 1", steps).fetchone():  # noqa: S608
-                    connection.execute(f"DELETE FROM {given_up}", steps)  # noqa: S608
+            with closing(sqlite3.connect(file, timeout=BUSY_SECONDS)) as connection, connection:
+                if connection.execute(f"SELECT 1 {rows} LIMIT 1", values).fetchone():
+                    connection.execute(f"DELETE {rows}", values)
         except sqlite3.Error as error:
-            raise StartError(f"recovery store {folder}: {file.name} cannot be changed: {error}") from None
+            text = f"recovery store {folder}: {file.name} cannot be changed: {error}"
+            if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _PASSING:
+                raise FlowError(text) from None
+            raise StartError(text) from None
 
 
 def hold_whole_store(folder: Path, process: str = "0") -> None:

@@ -1,0 +1,61 @@
+"""What a start deletes from a recovery store, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+from bytewax.recovery import init_db_dir
+
+from dataflow.process import recovery_store
+from dataflow.process.exit import FlowError, StartError
+from dataflow.process.recovery_store import drop_broken_off, drop_given_up
+
+EPOCHS = [
+    ("x.gate", "0", 3, b"a"),
+    ("x.gate", "0", 7, b"b"),
+    ("x.blocks", "k", 4, None),
+    ("x.blocks", "l", 4, b"c"),
+]
+
+
+@pytest.fixture
+def part(tmp_path):
+    """The only part of a store whose last execution has ended epoch 6."""
+    init_db_dir(tmp_path, 1)
+    part = tmp_path / "part-0.sqlite3"
+    with closing(sqlite3.connect(part)) as connection, connection:
+        connection.execute("INSERT INTO exs (ex_num, worker_count, resume_epoch) VALUES (0, 1, 1)")
+        connection.execute("INSERT INTO fronts (ex_num, worker_index, worker_frontier) VALUES (0, 0, 7)")
+        connection.executemany(
+            "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change) VALUES (?, ?, ?, ?)", EPOCHS
+        )
+    return part
+
+
+def rows(part):
+    with closing(sqlite3.connect(part)) as connection:
+        return set(connection.execute("SELECT step_id, state_key, snap_epoch, ser_change FROM snaps"))
+
+
+def test_rows_of_an_epoch_that_did_not_end_go_and_keys_that_were_given_up(part):
+    drop_broken_off(part.parent)
+    assert rows(part) == set(EPOCHS) - {EPOCHS[1]}
+    drop_given_up(part.parent, "x.blocks")
+    assert rows(part) == {EPOCHS[0], EPOCHS[3]}
+
+
+def test_what_may_pass_asks_for_a_restart(part, monkeypatch):
+    monkeypatch.setattr(recovery_store, "BUSY_SECONDS", 0.01)
+    with closing(sqlite3.connect(part, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(FlowError, match=r"part-0.sqlite3 cannot be changed: database is locked") as found:
+            drop_broken_off(part.parent)
+    assert found.value.status == 1
+
+
+def test_what_is_no_store_does_not(part):
+    part.write_bytes(b"nonsense" * 1_000)
+    with pytest.raises(StartError, match=r"part-0.sqlite3 cannot be changed"):
+        drop_given_up(part.parent, "x.blocks")
