@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
@@ -35,6 +37,15 @@ class EpochPartition(StatefulSinkPartition[Records, None]):
     @abstractmethod
     def end_epoch(self, ended_at: float) -> None:
         """Write what came in an epoch that ended at this time, in seconds since the epoch."""
+
+    def rest_due_in(self) -> float | None:
+        """In how many seconds `publish_rest` is to be called, unless an epoch ends before; None: nothing is left. It
+        may be called between two epochs only."""
+        return None
+
+    def publish_rest(self) -> None:
+        """Publish what came too soon after a snapshot for the next one. The engine calls a sink only at the end of an
+        epoch that brought it something: in a flow that has fallen quiet that may be never."""
 
     def mark(self) -> DataMark | None:
         """Which file the tables are in, and of what age; any thread may call it. None: not known."""
@@ -108,6 +119,9 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         self._records: list[Records] = []
         self._encoded = Encoded()
         self._unwritten: list[_Epoch] = []
+        self._timer: threading.Timer | None = None
+        """Calls for the rest; only the thread touches it until it has ended."""
+        self._resting: Future[None] | None = None
 
     def write_batch(self, values: list[Records]) -> None:
         """Keep the records until the end of the epoch."""
@@ -116,7 +130,9 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
 
     def snapshot(self) -> bytes:
         """Hand the epoch over; the records that are not on disk yet."""
-        self._unwritten = [epoch for epoch in self._unwritten if not _is_done(epoch)]
+        self._unwritten = [epoch for epoch in self._unwritten if not _is_done(epoch.writing)]
+        if self._resting is not None and _is_done(self._resting):
+            self._resting = None
         if self._records:
             self._encoded.finish()
             self._unwritten.append(
@@ -132,6 +148,8 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         """Wait until everything is written; then the other sink's close, unless the flow broke off."""
         self._wait()
         self._thread.shutdown()
+        if self._timer is not None:
+            self._timer.cancel()
         if not self._records:
             self._part.close()
 
@@ -160,11 +178,29 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         self._part.end_epoch(ended_at)
         if self._written is not None:
             self._written(self._name, time.perf_counter() - started)
+        self._call_for_rest()
+
+    def _call_for_rest(self) -> None:
+        """By the thread: see that what is not published yet will be, even if no epoch brings anything any more."""
+        if self._timer is not None or (seconds := self._part.rest_due_in()) is None:
+            return
+        self._timer = threading.Timer(seconds, self._hand_over_rest)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _hand_over_rest(self) -> None:
+        with suppress(RuntimeError):  # the thread is shut down: whoever closes the tables publishes
+            self._resting = self._thread.submit(at_border(self._publish_rest))
+
+    def _publish_rest(self) -> None:
+        self._timer = None
+        self._part.publish_rest()
+        self._call_for_rest()
 
 
-def _is_done(epoch: _Epoch) -> bool:
-    """Whether an epoch is on disk. Raises what came up while it was written."""
-    if not epoch.writing.done():
+def _is_done(work: Future[None]) -> bool:
+    """Whether the thread has done it. Raises what came up meanwhile."""
+    if not work.done():
         return False
-    epoch.writing.result()
+    work.result()
     return True

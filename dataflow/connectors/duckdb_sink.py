@@ -85,6 +85,15 @@ class _ShardPartition(EpochPartition):
             raise FlowError(str(error)) from None
         self._sent_at = 0.0
 
+    def rest_due_in(self) -> float | None:
+        return self._publisher.rest_due_in() if self._publishes else None
+
+    def publish_rest(self) -> None:
+        try:
+            self._published(self._publisher.publish())
+        except StateError as error:
+            raise FlowError(str(error)) from None
+
     def _take_notifications(self) -> None:
         if self._notified is not None and (rows := self._notified.rows()):
             self._writer.write({NotificationRow.TABLE.name: rows})

@@ -176,7 +176,7 @@ class IntakePartition(StatefulSourcePartition[SourceBatch, State]):
         self._batch_size = settings.batch_size
         self._clock_delay_us = settings.clock_delay_us
         self._slack_us = settings.clock_delay_us // 2
-        self._echo = Echo(settings.publish_interval)
+        self._echo = Echo(settings.publish_interval, settings.state_shards)
         self._retention_s = settings.intake_retention_hours * 3600
         self._stopping = stopping
         self._observe = observe

@@ -212,7 +212,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._wall_clock = wall_clock
         self._batch_size = settings.batch_size
         self._clock_delay_us = settings.clock_delay_us
-        self._echo = Echo(settings.publish_interval)
+        self._echo = Echo(settings.publish_interval, settings.state_shards)
         self._stopping = stopping
         self._observe = observe
         self._observed = 0.0

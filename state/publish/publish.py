@@ -25,6 +25,9 @@ from state.write.writer import StateWriter
 HOLD_SECONDS = 600.0
 """So long at most is publishing put off while the flow reads again what it had written before."""
 
+MIN_REST_SECONDS = 0.5
+"""So long at least the writer waits before it looks whether it may publish what is left: it may be put off for long."""
+
 UNFINISHED = ".monitors.duckdb.unfinished"
 
 
@@ -103,6 +106,13 @@ class Publisher:
         """Publish after an epoch, if it is time: it ended at this time, in seconds since the epoch. `sent_at` is what
         several shards go by (`SharedPublisher`)."""
         return self.publish(asked_at=ended_at)
+
+    def rest_due_in(self) -> float | None:
+        """In how many seconds `publish` may publish what is committed and not published yet; None: there is nothing."""
+        if self._commits == self._writer.commits:
+            return None
+        ago = 0.0 if self._published_at is None else max(0.0, self._clock() - self._published_at)
+        return max(MIN_REST_SECONDS, self._interval_seconds - ago)
 
     def take_shown(self) -> int | None:
         """As of how many commits of the writer its newest copy was that has come into a snapshot since the last time

@@ -72,6 +72,11 @@ class SharedPublisher(Publisher):
         self._sent_at = sent_at
         return self.publish() if sent_at else None
 
+    def rest_due_in(self) -> float | None:
+        """None: the shards copy at the same epochs only, and an epoch without positions is none of those. Sources send
+        positions again (dataflow/connectors/echo.py)."""
+        return None
+
     def _clean_up(self) -> None:
         with self._locked():
             try:

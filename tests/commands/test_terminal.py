@@ -155,7 +155,7 @@ def test_a_signal_in_the_first_seconds_is_no_traceback(data, tmp_path, arguments
 
 
 WHILE_IT_STARTS = """
-import os, signal
+import os, _signal as signal
 change = signal.{name}
 def interrupted(*how):
     signal.{name} = change

@@ -1,4 +1,5 @@
 import threading
+import time
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ class Tables(EpochPartition):
     def __init__(self):
         self.may_write = threading.Event()
         self.taken, self.written, self.closed = [], [], False
+        self.rests, self.seen, self.rested = 0, [], threading.Event()
 
     def write_batch(self, values):
         self.taken += values
@@ -32,6 +34,15 @@ class Tables(EpochPartition):
         assert self.may_write.wait(PATIENCE_SECONDS)
         self.written.append(self.taken)
         self.taken = []
+
+    def rest_due_in(self):
+        return 0.01 if self.rests else None
+
+    def publish_rest(self):
+        self.rests -= 1
+        self.seen.append(list(self.written))
+        if not self.rests:
+            self.rested.set()
 
     def close(self):
         self.closed = True
@@ -241,3 +252,43 @@ def test_an_error_beside_the_flow_ends_the_process_at_once(tables, monkeypatch):
     part.snapshot()
     assert ended.wait(10)
     assert said == [("no room", 1)]
+
+
+def test_what_is_left_to_publish_is_published_though_no_epoch_comes_any_more(tables):
+    part = build(tables)
+    tables.rests = 2
+    part.write_batch(records(1))
+    part.snapshot()
+    until_written(part, tables, 1)
+    assert tables.rested.wait(PATIENCE_SECONDS)
+    assert tables.seen == [[records(1)]] * 2
+    part.write_batch(records(2))
+    part.snapshot()
+    until_written(part, tables, 2)
+
+
+def test_what_fails_while_the_rest_is_published_comes_up_at_the_next_snapshot(tables):
+    def fail():
+        tables.rests = 0
+        raise ZeroDivisionError
+
+    part = build(tables)
+    tables.rests, tables.publish_rest = 1, fail
+    part.write_batch(records(1))
+    part.snapshot()
+    until_written(part, tables, 1)
+    while part._resting is None or not part._resting.done():
+        time.sleep(0.01)
+    with pytest.raises(ZeroDivisionError):
+        part.snapshot()
+
+
+def test_closing_does_not_wait_for_the_time_at_which_the_rest_would_be_published(tables):
+    part = build(tables)
+    tables.rest_due_in = lambda: 3600.0
+    tables.may_write.set()
+    part.write_batch(records(1))
+    part.snapshot()
+    part.close()
+    assert (tables.seen, tables.closed) == ([], True)
+    assert part._timer.finished.is_set()
