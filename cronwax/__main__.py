@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import signal
+# Part of the interpreter: `signal` imports more, and Ctrl-C meanwhile would be a traceback. It has no types.
+import _signal as signal  # type: ignore[import-not-found]
 import sys
 
 
