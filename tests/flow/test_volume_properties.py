@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.builders import check_in, pulse
-from tests.examples import examples
+from tests.examples import IS_FULL, examples
 from tests.flow.memory import Plan, World, run, run_until_crash
 from tests.flow.volume_days import (
     EVERY_FIVE,
@@ -92,7 +92,7 @@ def test_any_interleaving_and_batching_gives_the_same(partitions, sizes):
     assert_same(run(named(partitions), **RULES), run(named(partitions), plans, **RULES))
 
 
-@settings(few, max_examples=examples(6))
+@settings(few, max_examples=examples(6) if IS_FULL else 2)
 @given(bad_days(), st.tuples(batchings(), batchings(), batchings()))
 def test_any_number_of_workers_gives_the_same(partitions, sizes):
     plans = {f"{n}.jsonl": Plan(each) for n, each in enumerate(sizes)}

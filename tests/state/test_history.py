@@ -52,7 +52,7 @@ def test_of_many_rows_an_hour_those_that_are_older_than_some_minutes_move_too(st
     """Else each publishing would copy two hours of them."""
     state = start(hot_rows=100)
     written = 0
-    for minute in range(180):
+    for minute in range(90):
         rows = [check_in(1_000 * minute + number, "ok", minute=minute) for number in range(15)]
         state.write(minute + 1, check_ins=rows)
         written += len(rows)
@@ -270,15 +270,15 @@ def test_the_history_of_another_state_is_left_alone(start, tmp_path):
 
 
 def test_the_writers_file_does_not_grow_with_the_history(start, tmp_path):
-    state = start(hot_rows=2_000)
+    state = start(hot_rows=1_000)
     sizes = []
     for hour in range(20):
-        rows = [check_in(hour * 1_000 + number, minute=hour * 60 + number % 60) for number in range(1_000)]
+        rows = [check_in(hour * 500 + number, minute=hour * 60 + number % 60) for number in range(500)]
         state.write(hour * 60, check_ins=rows)
         state.publisher.publish(force=True)
         sizes.append(shard_path(tmp_path, 0).stat().st_size)
     assert max(sizes[8:]) <= 1.5 * max(sizes[:8])
-    assert state.ask(COUNT) == [(20_000, 20_000)]
+    assert state.ask(COUNT) == [(10_000, 10_000)]
 
 
 def test_a_snapshot_is_not_published_again_when_a_restart_finds_nothing_new(start):
