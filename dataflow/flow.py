@@ -17,6 +17,7 @@ from dataflow.monitors.organization import UNLIMITED, Limits
 from dataflow.process.border import BorderSink, BorderSource
 from dataflow.process.exit import at_border
 from dataflow.process.finishing import Finishing, FinishingSource
+from dataflow.process.recovery_store import hold_running
 from dataflow.process.stored_blocks import StoredBlocks
 from dataflow.settings import Settings
 from dataflow.steps import kept_blocks
@@ -83,9 +84,13 @@ def build(settings: Settings, endpoints: Endpoints, store: Path | None = None) -
             blocks,
         )
 
+    def began() -> None:
+        if store is not None:
+            hold_running(store)
+
     flow = Dataflow(FLOW_ID)
     batches = [
-        op.input(f"source_{name}", flow, BorderSource(FinishingSource(source, finishing)))
+        op.input(f"source_{name}", flow, BorderSource(FinishingSource(source, finishing), began))
         for name, source in endpoints.sources.items()
     ]
     read = op.merge("sources", *batches) if len(batches) > 1 else batches[0]

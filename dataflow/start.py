@@ -65,6 +65,7 @@ def start() -> Dataflow:
     )
     from dataflow.process.recovery_store import (
         drop_broken_off,
+        drop_broken_off_of_cluster,
         drop_given_up,
         hold_store,
         hold_whole_store,
@@ -94,8 +95,9 @@ def start() -> Dataflow:
         if arguments.addresses is None:
             hold_whole_store(arguments.recovery_store, arguments.process_name)
             drop_broken_off(arguments.recovery_store)
-        else:  # other processes may be about to end
+        else:
             hold_store(arguments.recovery_store, arguments.process_name)
+            drop_broken_off_of_cluster(arguments.recovery_store)
         drop_given_up(arguments.recovery_store, BLOCKS)
     if arguments.addresses is not None:
         report_missing(arguments.addresses)

@@ -5,7 +5,7 @@ Inside, errors are exceptions without effects; the engine would make a panic of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -21,13 +21,18 @@ Item = TypeVar("Item")
 class BorderSource(FixedPartitionedSource[Item, Any]):
     """A source as the engine sees it."""
 
-    def __init__(self, source: FixedPartitionedSource[Item, Any]) -> None:
+    def __init__(
+        self, source: FixedPartitionedSource[Item, Any], began: Callable[[], None] = lambda: None
+    ) -> None:
+        """`began` is called when all processes have found each other, and nothing is written yet, by each worker."""
         self._source = source
+        self._began = began
 
     @at_border
     def list_parts(self) -> list[str]:
         """The source's."""
-        flow_began()  # the engine asks when all processes have found each other
+        self._began()  # the engine asks when all processes have found each other
+        flow_began()
         return self._source.list_parts()
 
     @at_border

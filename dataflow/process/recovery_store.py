@@ -8,12 +8,15 @@ import os
 import shutil
 import socket
 import sqlite3
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
 from bytewax.recovery import init_db_dir
 
 from dataflow.process.exit import FlowError, StartError
+from dataflow.process.log import warn
 from state.program import program
 
 Stored = dict[str, set[str]]
@@ -26,12 +29,20 @@ _NEW_PART_BYTES = 1_000_000
 """A part's file and its log take no more when they are new."""
 _LOCKS = "process-*.lock"
 """The lock files of a store, one for each process that ever ran on it."""
+_RUNNING = "running.lock"
+"""Shared by all processes of a flow, from when they have found each other until they end."""
+OTHERS_SECONDS = 60.0
+"""So long a start waits for processes of the last execution that have not ended yet: they end when they miss one."""
+_LOOK_SECONDS = 0.1
 BUSY_SECONDS = 5.0
 """So long a part is waited for that another process is changing."""
 _PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR)
 """SQLite's errors that may be gone at the next start."""
 _held: list[int] = []
 """Descriptors of lock files, open until the process ends: with them the locks would go."""
+_running = threading.Lock()
+_running_on: set[Path] = set()
+"""The lock files that say so for this process; each worker asks."""
 
 
 class StoreError(Exception):
@@ -102,6 +113,63 @@ def forget(folder: Path, step: str) -> None:
                 )
         except sqlite3.Error as error:
             raise StoreError(f"{file}: cannot be changed: {error}") from None
+
+
+def hold_running(folder: Path) -> None:
+    """Say that this process runs on the store, until it ends: all processes of its flow have found each other, and will
+    write. Raises StartError."""
+    path = folder / _RUNNING
+    with _running:
+        if path in _running_on:
+            return
+        try:
+            _held.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
+            fcntl.flock(_held[-1], fcntl.LOCK_SH)
+        except OSError as error:
+            raise StartError(
+                f"recovery store {folder}: {path.name}: cannot be locked: {error.strerror}"
+            ) from None
+        _running_on.add(path)
+
+
+def drop_broken_off_of_cluster(folder: Path) -> None:
+    """The same for a process of a cluster, before it looks for the others: those of the last execution must have ended,
+    as they may still note that an epoch is over, and those of this one cannot have written anything yet. Waits for the
+    former. Raises FlowError if they go on, and as `drop_broken_off` does."""
+    path = folder / _RUNNING
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StartError(
+            f"recovery store {folder}: {path.name}: cannot be locked: {error.strerror}"
+        ) from None
+    try:
+        _wait_until_alone(folder, descriptor)
+        drop_broken_off(folder)
+    finally:
+        os.close(descriptor)
+
+
+def _wait_until_alone(folder: Path, descriptor: int) -> None:
+    deadline, is_said = time.monotonic() + OTHERS_SECONDS, False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise FlowError(
+                    f"recovery store {folder}: processes of an earlier start are still running on it"
+                ) from None
+        except OSError as error:
+            raise StartError(
+                f"recovery store {folder}: {_RUNNING}: cannot be locked: {error.strerror}"
+            ) from None
+        else:
+            return
+        if not is_said:
+            is_said = True
+            warn("peers", text=f"waiting for processes of an earlier start on recovery store {folder} to end")
+        time.sleep(_LOOK_SECONDS)
 
 
 def drop_broken_off(folder: Path) -> None:

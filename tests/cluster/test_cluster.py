@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from dataflow.process.recovery_store import part_files
 from tests.flow.streams import streams
 from tests.processes import (
     assert_same,
     end,
     free_ports,
+    make_store,
     night,
     outcome,
     run_cluster,
@@ -114,6 +118,26 @@ def test_one_process_that_is_killed_ends_the_others_with_one_line(tmp_path):
         assert survivor.status == 1
         assert len(survivor.complaints) == 1
         assert "another process of the cluster has ended" in survivor.complaints[0]
+
+
+def test_what_was_written_of_an_epoch_that_did_not_end_is_gone_when_a_cluster_starts(tmp_path):
+    variables, store = night().settings(tmp_path / "data"), make_store(tmp_path / "recovery")
+    for ended in run_cluster(variables, 2, "-r", store, "-s", 1, "-b", 0):
+        assert (ended.status, ended.complaints) == (0, [])
+    (part,) = part_files(store)
+    of_later = "SELECT step_id, state_key FROM snaps WHERE snap_epoch >= 1000000"
+    with closing(sqlite3.connect(part)) as rows:
+        rows.execute(
+            "INSERT INTO snaps (step_id, state_key, snap_epoch, ser_change)"
+            " SELECT step_id, state_key, 1000000, ser_change FROM snaps"
+            " WHERE step_id LIKE 'cronwax.gate%' AND ser_change IS NOT NULL LIMIT 1"
+        )
+        rows.commit()
+        assert rows.execute(of_later).fetchall()
+        for ended in run_cluster(variables, 2, "-r", store, "-s", 1, "-b", 0):
+            assert (ended.status, ended.complaints) == (0, [])
+        assert rows.execute(of_later).fetchall() == []
+    assert_same(outcome(tmp_path / "data"), night().result)
 
 
 def test_one_process_that_is_killed_leaves_no_part_of_an_epoch_to_analysts(tmp_path):

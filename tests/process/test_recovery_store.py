@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
-from contextlib import closing
+import threading
+import time
+from contextlib import closing, contextmanager
 
 import pytest
 from bytewax.recovery import init_db_dir
 
 from dataflow.process import recovery_store
 from dataflow.process.exit import FlowError, StartError
-from dataflow.process.recovery_store import drop_broken_off, drop_given_up
+from dataflow.process.recovery_store import (
+    drop_broken_off,
+    drop_broken_off_of_cluster,
+    drop_given_up,
+    hold_running,
+)
 
 EPOCHS = [
     ("x.gate", "0", 3, b"a"),
@@ -44,6 +53,50 @@ def test_rows_of_an_epoch_that_did_not_end_go_and_keys_that_were_given_up(part):
     assert rows(part) == set(EPOCHS) - {EPOCHS[1]}
     drop_given_up(part.parent, "x.blocks")
     assert rows(part) == {EPOCHS[0], EPOCHS[3]}
+
+
+@contextmanager
+def running(store):
+    """As another process of an earlier start does it."""
+    descriptor = os.open(store / "running.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def test_a_process_of_a_cluster_waits_until_those_of_the_last_execution_have_ended(part, caplog):
+    with running(part.parent):
+        other = threading.Thread(target=drop_broken_off_of_cluster, args=[part.parent])
+        other.start()
+        while "waiting for processes of an earlier start" not in caplog.text:
+            assert other.is_alive()
+            time.sleep(0.01)
+        assert rows(part) == set(EPOCHS)
+    other.join()
+    assert rows(part) == set(EPOCHS) - {EPOCHS[1]}
+
+
+def test_while_they_go_on_nothing_is_deleted_and_a_restart_is_asked_for(part, monkeypatch):
+    monkeypatch.setattr(recovery_store, "OTHERS_SECONDS", 0.2)
+    with running(part.parent), pytest.raises(FlowError, match="are still running on it") as found:
+        drop_broken_off_of_cluster(part.parent)
+    assert (found.value.status, rows(part)) == (1, set(EPOCHS))
+
+
+def test_processes_that_have_found_each_other_share_the_store(part, monkeypatch):
+    held: list[int] = []
+    monkeypatch.setattr(recovery_store, "_held", held)
+    monkeypatch.setattr(recovery_store, "OTHERS_SECONDS", 0)
+    with running(part.parent):
+        hold_running(part.parent)
+        hold_running(part.parent)
+    with pytest.raises(FlowError, match="are still running on it"):
+        drop_broken_off_of_cluster(part.parent)
+    (descriptor,) = held
+    os.close(descriptor)
+    drop_broken_off_of_cluster(part.parent)
 
 
 def test_what_may_pass_asks_for_a_restart(part, monkeypatch):
