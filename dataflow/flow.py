@@ -163,7 +163,8 @@ def _chunks(step_id: str, stream: Stream[Any], groups: int, kind: type[Any] = Ch
 
 
 def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Records]:
-    """The records of a stream, keyed by state shard. With several, all of them get the inputs' positions."""
+    """The records of a stream, keyed by state shard. With several, all of them get the inputs' positions, and how far
+    key groups have worked off."""
 
     def keyed(items: list[Any]) -> list[tuple[str, Records]]:
         return [(str(item.shard % shards), item) for item in items if type(item) is Records]
@@ -171,10 +172,15 @@ def _records(step_id: str, stream: Stream[Any], shards: int) -> KeyedStream[Reco
     def keyed_with_positions(items: list[Any]) -> list[tuple[str, Records]]:
         out = keyed(items)
         now = time.time()
+        worked_off: dict[int, int] = {}
         for _, item in list(out):
+            worked_off |= item.worked_off
             if positions := item.rows.get("partitions"):
                 everyone = Records(0, {"partitions": positions}, now)
                 out += [(str(shard), everyone) for shard in range(shards)]
+        if worked_off:
+            everyone = Records(0, {}, now, worked_off=worked_off)
+            out += [(str(shard), everyone) for shard in range(shards)]
         return out
 
     return op.flat_map_batch(step_id, stream, keyed if shards == 1 else keyed_with_positions)

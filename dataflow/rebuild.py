@@ -18,7 +18,7 @@ from bytewax.testing import run_main
 
 from dataflow.connectors.background_writer import DeferredSink
 from dataflow.connectors.demo_source import DEMO_PROJECTS, STORIES, DemoSource
-from dataflow.connectors.duckdb_sink import TablesSink
+from dataflow.connectors.duckdb_sink import TablesSink, write_records
 from dataflow.connectors.intake_log import FOLDER as INTAKE
 from dataflow.connectors.intake_log import LogError, partition_name, segments_of
 from dataflow.connectors.intake_source import TOPIC as INTAKE_TOPIC
@@ -94,12 +94,12 @@ def write_what_is_left(settings: Settings, stored: Stored, shards: int) -> None:
     and tables are not of one moment: rows that will be written again must be where they were."""
     places = {_named(settings, key): _place(settings, state)[0] for key, state in stored.positions.items()}
     for shard in range(shards):
-        writer = StateWriter.open(settings.data_dir, shard, shards)
+        writer = StateWriter.open(settings.data_dir, shard, shards, settings.key_groups)
         try:
             if (mark := stored.marks.get(shard)) is not None:
                 check_mark(writer.path, writer.mark, mark, "the recovery store")
             for records in stored.left.get(shard, ()):
-                writer.write(records.rows, records.deletes)
+                write_records(writer, records)
             writer.commit()
         finally:
             writer.close()

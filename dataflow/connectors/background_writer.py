@@ -171,8 +171,9 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
 
     def _write(self, records: list[Records], ended_at: float) -> None:
         started = time.perf_counter()
-        while records:
-            # Bit by bit: whoever lets go of a whole epoch at once holds the worker up meanwhile.
+        while (
+            records
+        ):  # bit by bit, as whoever lets go of all of an epoch at once holds the worker up meanwhile
             self._part.write_batch(records[:_WRITTEN_AT_ONCE])
             del records[:_WRITTEN_AT_ONCE]
         self._part.end_epoch(ended_at)

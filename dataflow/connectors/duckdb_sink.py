@@ -10,6 +10,7 @@ from bytewax.outputs import FixedPartitionedSink
 
 from dataflow.connectors.background_writer import EpochPartition
 from dataflow.connectors.notify_ledger import NotifyLedger
+from dataflow.monitors.times import MINUTE_US, NO_MINUTE
 from dataflow.operations.metrics import count_open_incidents, count_published, show_what_was_left
 from dataflow.process.engine_output import silence_stdout
 from dataflow.process.exit import FlowError, StartError
@@ -28,6 +29,17 @@ from state.write.data_mark import DataMark, check_mark
 from state.write.writer import StateWriter
 
 
+def write_records(writer: StateWriter, records: Records) -> None:
+    """Hand records to the writer of their shard."""
+    writer.write(records.rows, records.deletes)
+    writer.work_off(
+        {
+            group: None if minute == NO_MINUTE else minute * MINUTE_US
+            for group, minute in records.worked_off.items()
+        }
+    )
+
+
 class _ShardPartition(EpochPartition):
     """One shard: commits, moves history and publishes at the end of each epoch."""
 
@@ -44,7 +56,7 @@ class _ShardPartition(EpochPartition):
         shards = settings.state_shards
         limits = Limits(max(1, settings.history_hot_rows // shards), settings.retention)
         try:
-            self._writer = StateWriter.open(self._data_dir, shard, shards)
+            self._writer = StateWriter.open(self._data_dir, shard, shards, settings.key_groups)
             self._history = History(self._writer, self._data_dir, limits, time.time)
             self._publisher = _publisher(self._writer, settings)
             if not self._accepts_other_data:
@@ -67,7 +79,7 @@ class _ShardPartition(EpochPartition):
     def write_batch(self, items: list[Records]) -> None:
         self._in_epoch = True
         for records in items:
-            self._writer.write(records.rows, records.deletes)
+            write_records(self._writer, records)
             self._sent_at = max(self._sent_at, records.sent_at)
 
     def end_epoch(self, ended_at: float) -> None:
@@ -78,8 +90,9 @@ class _ShardPartition(EpochPartition):
                 self._history.maintain(compacts=False)
             if self._publishes:
                 self._published(self._publisher.publish_epoch(ended_at, self._sent_at))
-            if is_changed and not stopping():
-                # Only now: it and the checkpoint before a copy take their memory in turn.
+            if (
+                is_changed and not stopping()
+            ):  # so that it and the checkpoint before a copy take memory in turn
                 self._history.compact()
         except StateError as error:
             raise FlowError(str(error)) from None

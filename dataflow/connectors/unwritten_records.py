@@ -113,7 +113,7 @@ def _unpacked(packed: PackedRecords) -> Records:
             name: [_padded(TABLES[name], values) for values in _decode_values(some)]
             for name, some in packed.rows.items()
         }
-        return Records(packed.shard, rows, packed.sent_at, packed.deletes)
+        return Records(packed.shard, rows, packed.sent_at, packed.deletes, packed.worked_off)
 
 
 def _padded(table: Table, values: list[Any]) -> Row:

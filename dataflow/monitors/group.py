@@ -119,6 +119,13 @@ class MonitorGroup:
             begun=self._waiting.begun_state(),
         )
 
+    @property
+    def worked_off(self) -> Minute:
+        """All that ticks up to this one bring about is done; NO_MINUTE: nothing is."""
+        done = min(self._decisions.minute, self._waiting.least_clock_minute)
+        left = self._deadlines.first_minute - 1 if self._is_unfinished else done
+        return max(Minute(min(done - self._is_unfinished, left)), NO_MINUTE)
+
     def take_ticks(self, events: list[TickEvent], clock_minute: Minute, clear_until: Minute) -> None:
         """What has been decided about the ticks up to `clock_minute`."""
         self._events += events

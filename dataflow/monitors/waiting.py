@@ -51,6 +51,11 @@ class WaitingItems:
                 clock = min(clock, item.clock_minute)
         return clock
 
+    @property
+    def least_clock_minute(self) -> Minute:
+        """The clock before all items: what monitors missed later is only found when their items are applied."""
+        return min(map(self.clock_minute, self.items), default=FAR_MINUTE)
+
     def wait(self, key: Key, items: list[MonitorItem], tick: Minute) -> None:
         """Keep all that there is of a monitor until the tick that the first of it waits for."""
         self.items[key] = items

@@ -25,7 +25,7 @@ from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.snapshot_blocks import BlockStore
 from dataflow.steps.transition_output import Output, outputs_of
 from dataflow.steps.transition_state import SNAPSHOTS, SavedMonitors, TransitionState
-from dataflow.stream.items import Chunk, Ticks
+from dataflow.stream.items import Chunk, Records, Ticks
 
 _STREAMS = 2
 """Items come in one, decisions about ticks in the other."""
@@ -62,6 +62,8 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """Ticks are left to be worked off. After a start that is found out with the first chunk."""
         self._is_shown = False
         """As the metric has it."""
+        self._worked_off: Minute | None = None
+        """As the tables have it; None: nothing has come since the start."""
         self._saved = SavedMonitors(store)
         state = restored(self.CODEC, snapshot) or TransitionState(NO_MINUTE, [])
         self.group = MonitorGroup(judges, tuning, state.group(), self._saved.restore(state))
@@ -111,9 +113,7 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         """What has come of a call; and a piece of the next snapshot is made ready."""
         self._saved.work(self.group.monitors, self.group.noted)
         self._show()
-        return outputs_of(self.group, journal, self._target) + self._saved.hand_over(
-            f"transition/{self._target}"
-        )
+        return self._brought(journal) + self._saved.hand_over(f"transition/{self._target}")
 
     def _finish(self, journal: Journal) -> None:
         """The inputs have ended: once all ticks are worked off, nothing waits any longer. Sources wait for that with
@@ -129,6 +129,18 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
             self._is_shown = self._is_behind
             KEY_GROUPS_BEHIND.inc(1 if self._is_shown else -1)
 
+    def _brought(self, journal: Journal) -> list[Output]:
+        """Records and messages; and for the tables, how far the ticks have been worked off."""
+        out = outputs_of(self.group, journal, self._target)
+        if self.group.worked_off != self._worked_off:
+            self._worked_off = self.group.worked_off
+            records = next((each for each in out if isinstance(each, Records)), None)
+            if records is None:
+                records = Records(self._target, {})
+                out.append(records)
+            records.worked_off = {self._target: self._worked_off}
+        return out
+
     def notify_at(self) -> datetime | None:
         """The engine's call: at once, while ticks are left, or when the next epoch may have begun. In between it ends
         epochs, and hears of a stop."""
@@ -143,7 +155,9 @@ class Transition(KeyGroup[Chunk | Ticks, Output]):
         if self._is_at_end():
             self.group.work_off(journal)
             self.group.end(journal)
-        return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
+        if self._worked_off is None:  # nothing has come, not even which key group this is
+            return outputs_of(self.group, journal, self._target), StatefulBatchLogic.RETAIN
+        return self._brought(journal), StatefulBatchLogic.RETAIN
 
 
 def _warn_of(monitor: Monitor) -> None:

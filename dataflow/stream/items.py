@@ -97,6 +97,9 @@ class Records(msgspec.Struct, array_like=True):
     sent_at: float = 0.0
     """With several shards, of what goes to all of them: the machine's time, in seconds since the epoch; 0: unknown."""
     deletes: Deletes = msgspec.field(default_factory=dict)
+    worked_off: dict[int, int] = msgspec.field(default_factory=dict)
+    """By key group of monitors: with this the tables hold all that ticks up to this minute have brought; NO_MINUTE:
+    none yet. With several shards it goes to all of them, as the inputs' positions do."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _decode_records, (msgspec.msgpack.encode(self),)
@@ -109,12 +112,13 @@ class PackedRecords(msgspec.Struct, array_like=True):
     rows: dict[str, msgspec.Raw]
     sent_at: float = 0.0
     deletes: dict[str, list[tuple[Any, ...]]] = msgspec.field(default_factory=dict)
+    worked_off: dict[int, int] = msgspec.field(default_factory=dict)
 
 
 def unpacked(packed: PackedRecords) -> Records:
     """Records that were packed. Raises msgspec.DecodeError."""
     rows: Rows = {name: _row_decoders[name].decode(some) for name, some in packed.rows.items()}
-    return Records(packed.shard, rows, packed.sent_at, packed.deletes)
+    return Records(packed.shard, rows, packed.sent_at, packed.deletes, packed.worked_off)
 
 
 @sent

@@ -23,7 +23,7 @@ from state.history.moved_rows import MovedRows
 from state.history.retention import drop_old
 from state.schema.catalogue import COLD_TABLES, TABLES
 from state.schema.sql import column_list, without_late
-from state.write.event_clock import event_clock_us
+from state.write.worked_off import event_clock_us
 from state.write.writer import StateWriter
 
 KEEP_SUPERSEDED = timedelta(hours=24)

@@ -13,7 +13,7 @@ import duckdb
 from state.errors import StateError, reason
 from state.publish.snapshot_views import add_history, put_away
 from state.schema.database import STORAGE_VERSION
-from state.write.event_clock import event_clock_us
+from state.write.worked_off import event_clock_us
 
 _INFO = """
     INSERT INTO snapshot_info (published_at, event_clock, positions)

@@ -19,7 +19,7 @@ from state.schema.layout import stored_name
 from state.schema.sql import quoted
 from state.schema.tables.internal import SnapshotInfoRow
 from state.write.data_mark import check_mark, published_mark
-from state.write.event_clock import event_clock_us
+from state.write.worked_off import event_clock_us
 from state.write.writer import StateWriter
 
 HOLD_SECONDS = 600.0

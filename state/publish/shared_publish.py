@@ -1,7 +1,7 @@
 """The snapshot of several shards: each hands in a copy of its file, and the last one makes one file of them.
 
-The input positions of copies show which of them fit together. Every shard gets all positions
-(dataflow/flow.py), and commits at the ends of epochs only: two shards with the same positions have worked off the
+The input positions of copies, and how far key groups have worked off, show which of them fit together. Every shard gets
+all of that (dataflow/flow.py), and commits at the ends of epochs only: two shards with the same positions have read the
 same messages, and nothing else. So copies wait in `state/copies/POSITIONS/`, a folder for each set of
 positions, and a folder that holds all shards is a complete state as of one epoch.
 """
@@ -26,6 +26,7 @@ from state.publish.assemble import assemble, opened
 from state.publish.publish import Published, Publisher, is_published, put_in_place, remove
 from state.schema.catalogue import LEDGER, TABLES
 from state.schema.sql import quoted
+from state.write.worked_off import event_clock_us
 from state.write.writer import StateWriter
 
 KEPT_COPIES = 8
@@ -198,10 +199,11 @@ class SharedPublisher(Publisher):
 
 
 def _positions(connection: duckdb.DuckDBPyConnection) -> str:
-    """A name for how far all inputs have been written."""
+    """A name for how far all inputs have been written, and key groups have worked off."""
     rows = connection.execute(
         'SELECT topic, "partition", "position", epoch_us(clock) FROM partitions ORDER BY ALL'
     ).fetchall()
+    rows.append((event_clock_us(connection),))
     return blake2b(repr(rows).encode(), digest_size=16).hexdigest()
 
 

@@ -23,6 +23,7 @@ from state.write.input_positions import Positions
 from state.write.late_rows import LateRows
 from state.write.memory_limit import MemoryLimit
 from state.write.statements import DELETE_REPLACED, INSERT, delete_starting_with
+from state.write.worked_off import Clock, WorkedOff
 
 _COPY_BYTES = 16 * 1024 * 1024
 _PARTITIONS = PartitionRow.TABLE.name
@@ -43,7 +44,12 @@ class StateWriter:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, path: Path, shard: int = 0, shards: int = 1
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: Path,
+        shard: int = 0,
+        shards: int = 1,
+        key_groups: int = 0,
     ) -> None:
         self.connection = connection
         self.path = path
@@ -51,7 +57,9 @@ class StateWriter:
         self.shards = shards
         self._late = LateRows(connection, shard)
         self._changes = {name: Changes(table) for name, table in TABLES.items()}
-        self._positions = Positions(_reached(connection))
+        reached = _reached(connection)
+        self._positions = Positions(reached)
+        self._worked_off = WorkedOff(connection, key_groups, not reached)
         self._memory = MemoryLimit(connection)
         self.mark = read_mark(connection, shard)
         """Which file this is, and how often records were committed to it."""
@@ -67,10 +75,11 @@ class StateWriter:
             raise StateError(f"{path}: cannot read: {reason(error)}") from None
 
     @classmethod
-    def open(cls, data_dir: Path, shard: int = 0, shards: int = 1) -> StateWriter:
-        """Open or create the file of `shard`, 0 to `shards` - 1, below `data_dir`. Raises StateError."""
+    def open(cls, data_dir: Path, shard: int = 0, shards: int = 1, key_groups: int = 0) -> StateWriter:
+        """Open or create the file of `shard`, 0 to `shards` - 1, below `data_dir`. `key_groups`: how many there are
+        that say how far they have worked off (`work_off`); 0: none does. Raises StateError."""
         path = shard_path(data_dir, shard)
-        return cls(open_database(path, shard, shards), path, shard, shards)
+        return cls(open_database(path, shard, shards), path, shard, shards, key_groups)
 
     @property
     def memory_mb(self) -> int:
@@ -80,7 +89,7 @@ class StateWriter:
     @property
     def behind(self) -> bool:
         """The flow is reading again what is in the tables already, and is not yet where it had been."""
-        return self._positions.behind
+        return self._positions.behind or self._worked_off.behind
 
     def write(
         self, rows: Mapping[str, Sequence[Row]], deletes: Mapping[str, Sequence[Prefix]] | None = None
@@ -94,13 +103,20 @@ class StateWriter:
             else:
                 self._changes[name].add(changes)
 
+    def work_off(self, clocks: Mapping[int, Clock]) -> None:
+        """By key group, up to which tick everything is in the tables, with what the shards have written since the last
+        commit."""
+        self._worked_off.take(clocks)
+
     def commit(self) -> int:
         """Apply everything taken since the last commit, all or nothing; returns the number of changes."""
-        if not any(self._changes.values()):
+        if not any(self._changes.values()) and not self._worked_off.is_changed:
             return 0
         try:
             self.connection.begin()
             written = sum(self._apply(name, changes) for name, changes in self._changes.items() if changes)
+            written += self._worked_off.is_changed
+            self._worked_off.write(self.connection)
             self._memory.apply()
             self.connection.execute("UPDATE data_info SET commits = commits + 1")
             self.connection.commit()
@@ -124,6 +140,7 @@ class StateWriter:
     def accept_positions(self) -> None:
         """Commit, taking positions that are behind for the true ones: the flow will not catch up."""
         self._changes[_PARTITIONS].add(self._positions.accept())
+        self._worked_off.accept()
         self.commit()
 
     def copy_to(self, target: Path) -> int:

@@ -102,7 +102,7 @@ NEVER_AT_A_STOP = {
     },
     "Held": {"counts"},
     "OrganizationState": {"monitors"},  # of version 1
-    "PackedRecords": {"shard", "rows", "sent_at", "deletes"},  # of a flow that broke off
+    "PackedRecords": {"shard", "rows", "sent_at", "deletes", "worked_off"},  # of a flow that broke off
     "Rule": {"is_active"},
     "SinkSnapshot": {"version", "ends", "expected"},  # with Kafka
     "SystemIncident": {"end_minute", "ended_tick"},

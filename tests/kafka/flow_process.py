@@ -9,7 +9,6 @@ import json
 import signal
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +38,6 @@ class FlowProcess:
 
     popen: subprocess.Popen[bytes]
     log: Path
-    probes: str
-    """Where it answers `/metrics`."""
 
     def said(self) -> list[str]:
         """Its lines so far."""
@@ -93,16 +90,15 @@ class Deployment:
 
     def _start(self, number: int, arguments: list[str], changes: dict[str, Any]) -> FlowProcess:
         log = self.folder / f"{self.starts:03d}-{number}.log"
-        probes = f"127.0.0.1:{free_ports(1)[0]}"
         with log.open("wb") as out:
             popen = subprocess.Popen(
                 [*FLOW, *arguments],
                 cwd=PROJECT,
-                env={"CRONWAX_PROBE_ADDRESS": probes, **self._environment(changes)},
+                env=self._environment(changes),
                 stdout=out,
                 stderr=subprocess.STDOUT,
             )
-        return FlowProcess(popen, log, probes)
+        return FlowProcess(popen, log)
 
     def _environment(self, changes: dict[str, Any]) -> dict[str, str]:
         given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set} | changes
@@ -142,22 +138,10 @@ class Deployment:
         return sum(end[1] for end in ends if end is not None)
 
     def run_to(self, minute: int, processes: int = 1, **changes: Any) -> None:
-        """Start, wait until the published event clock is at this minute and what is due by then is worked off, and stop
-        in good order."""
+        """Start, wait until the published event clock is at this minute, and stop in good order."""
         self.start(processes, **changes)
         self.wait_for(lambda: self.clock_minute() == minute)
-        self.wait_for(lambda: not any(map(self.key_groups_behind, self.running)))
         assert self.stop() == [0] * processes
-
-    def key_groups_behind(self, process: FlowProcess) -> float:
-        """In how many key groups of a process something is due that is not worked off yet."""
-        with urllib.request.urlopen(f"http://{process.probes}/metrics", timeout=PATIENCE_SECONDS) as answer:
-            text = answer.read().decode()
-        return next(
-            float(line.split()[1])
-            for line in text.splitlines()
-            if line.startswith("cronwax_key_groups_behind ")
-        )
 
     def kill(self, *numbers: int) -> None:
         """kill -9 for some of the processes (all, if none is named); the others must end by themselves."""

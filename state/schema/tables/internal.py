@@ -47,8 +47,9 @@ class SnapshotInfoRow(Row, frozen=True, kw_only=True):
     event_clock: Annotated[
         TimeUs | None,
         "The event clock: every check-in that was received before this minute is in here, and every "
-        "deadline up to it has fired. The slowest input partition's clock; NULL as long as no partition "
-        "has one.",
+        "deadline up to it has fired. The slowest input partition's clock, or an earlier time while misses "
+        "and time-outs that came due at once are still being worked off; NULL as long as no partition has "
+        "a clock, or nothing has been worked off.",
     ]
     positions: Annotated[
         Positions,
