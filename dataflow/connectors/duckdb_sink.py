@@ -18,7 +18,6 @@ from dataflow.process.log import warn
 from dataflow.process.stopping import stopping
 from dataflow.settings import Settings
 from dataflow.stream.items import Records
-from state.ask.summary import first_unreadable, print_summary, summarize
 from state.errors import StateError
 from state.history.history import History, Limits
 from state.publish.publish import Published, Publisher
@@ -135,6 +134,9 @@ class _ShardPartition(EpochPartition):
 
 def _show_summary(data_dir: Path) -> None:
     """All is published: a full disk behind stdout, or a reader that left, changes nothing about that."""
+    # Here, as it takes a tenth of a start, and a flow that goes on for ever needs nothing of it.
+    from state.ask.summary import first_unreadable, print_summary, summarize
+
     try:
         print_summary(summarize(data_dir), data_dir, first_unreadable(data_dir))
         sys.stdout.flush()

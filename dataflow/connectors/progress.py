@@ -7,14 +7,14 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
 
 from dataflow.monitors.check_in import NO_MINUTE
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
 _BAR_INTERVAL_S = 0.2
 _LOG_INTERVAL_S = 5.0
@@ -110,20 +110,9 @@ class Progress:
         return f"{text}, at {datetime.fromtimestamp(slowest * 60, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-class _Terminal(Console):
-    """A console that leaves the cursor alone: a process that fails ends at once and could not bring it
-    back."""
-
-    def show_cursor(self, show: bool = True) -> bool:
-        return False
-
-
 def _new_bar(stream: TextIO) -> Bar:
-    return Bar(
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
-        console=_Terminal(file=stream),
-        auto_refresh=False,
-    )
+    from dataflow.connectors.progress_bar import (
+        new_bar,
+    )  # rich takes a tenth of a start, and only a terminal needs it
+
+    return new_bar(stream)

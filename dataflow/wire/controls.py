@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -112,7 +113,11 @@ _AnyControl = Annotated[
     | AcknowledgeIncident,
     Field(discriminator="type"),
 ]
-_adapter: TypeAdapter[Any] = TypeAdapter(_AnyControl)
+
+
+@cache
+def _adapter() -> TypeAdapter[Any]:
+    return TypeAdapter(_AnyControl)
 
 
 class _Configured(msgspec.Struct, gc=False):
@@ -134,7 +139,7 @@ class ControlDecoder:
             raise InvalidControl(reason=f"must not be longer than {Limit.CONTROL_BYTES} bytes")
         try:
             value = msgspec.json.decode(text)
-            body = _adapter.validate_python(value)
+            body = _adapter().validate_python(value)
         except ValidationError as error:
             raise InvalidControl(errors=_reasons(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
