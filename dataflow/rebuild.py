@@ -18,7 +18,7 @@ from bytewax.testing import run_main
 
 from dataflow.connectors.background_writer import DeferredSink
 from dataflow.connectors.demo_source import DEMO_PROJECTS, STORIES, DemoSource
-from dataflow.connectors.duckdb_sink import TablesSink, write_records
+from dataflow.connectors.duckdb_sink import TablesSink, work_off, write_records
 from dataflow.connectors.intake_log import FOLDER as INTAKE
 from dataflow.connectors.intake_log import LogError, partition_name, segments_of
 from dataflow.connectors.intake_source import TOPIC as INTAKE_TOPIC
@@ -26,7 +26,7 @@ from dataflow.connectors.intake_source import IntakeSource
 from dataflow.connectors.jsonl_source import FileSource, SourceError
 from dataflow.connectors.kafka_source import KafkaSource
 from dataflow.connectors.progress import Progress
-from dataflow.connectors.unwritten_records import decoded
+from dataflow.connectors.unwritten_records import Left, decoded
 from dataflow.connectors.up_to import UpToSource
 from dataflow.endpoints import Endpoints
 from dataflow.flow import FLOW_ID, build
@@ -43,7 +43,6 @@ from dataflow.steps.gate import Gate
 from dataflow.steps.transition_state import SNAPSHOTS
 from dataflow.stream.batch import Format, SourceBatch
 from dataflow.stream.inputs import Inputs
-from dataflow.stream.items import Records
 from dataflow.stream.key_groups import monitor_group, organization_group
 from state.publish.remade import positions_of
 from state.write.data_mark import DataMark, check_mark
@@ -63,10 +62,13 @@ class Stored(NamedTuple):
     """What the tables have to come to."""
 
     states: States
-    marks: dict[int, DataMark]
-    """By shard, the file that the store belongs to, as far as it says."""
-    left: dict[int, list[Records]]
+    left: dict[int, Left]
     """By shard, rows that may not be in its file yet."""
+
+    @property
+    def marks(self) -> dict[int, DataMark]:
+        """By shard, the file that the store belongs to, as far as it says."""
+        return {shard: left.mark for shard, left in self.left.items() if left.mark is not None}
 
     @property
     def positions(self) -> dict[str, Any]:
@@ -81,12 +83,7 @@ class Stored(NamedTuple):
 def read_stored(store: Path, copy: Path) -> Stored:
     """What a recovery store says; `copy` is a folder that may be made for a while. Raises StartError."""
     states = read_states(store, copy, FLOW_ID, "tables", ("gate", "transition"))
-    marks, left = {}, {}
-    for shard, state in states["tables"].items():
-        left[int(shard)], mark = decoded(state)
-        if mark is not None:
-            marks[int(shard)] = mark
-    return Stored(states, marks, left)
+    return Stored(states, {int(shard): decoded(state) for shard, state in states["tables"].items()})
 
 
 def write_what_is_left(settings: Settings, stored: Stored, shards: int) -> None:
@@ -96,10 +93,12 @@ def write_what_is_left(settings: Settings, stored: Stored, shards: int) -> None:
     for shard in range(shards):
         writer = StateWriter.open(settings.data_dir, shard, shards, settings.key_groups)
         try:
-            if (mark := stored.marks.get(shard)) is not None:
-                check_mark(writer.path, writer.mark, mark, "the recovery store")
-            for records in stored.left.get(shard, ()):
-                write_records(writer, records)
+            if (left := stored.left.get(shard)) is not None:
+                if left.mark is not None:
+                    check_mark(writer.path, writer.mark, left.mark, "the recovery store")
+                work_off(writer, left.worked_off)
+                for records in left.records:
+                    write_records(writer, records)
             writer.commit()
         finally:
             writer.close()

@@ -47,6 +47,9 @@ class EpochPartition(StatefulSinkPartition[Records, None]):
         """Publish what came too soon after a snapshot for the next one. The engine calls a sink only at the end of an
         epoch that brought it something: in a flow that has fallen quiet that may be never."""
 
+    def work_off(self, worked_off: dict[int, int]) -> None:
+        """How far key groups had come (`Records.worked_off`) when the flow was stopped; with the next epoch."""
+
     def mark(self) -> DataMark | None:
         """Which file the tables are in, and of what age; any thread may call it. None: not known."""
         return None
@@ -90,14 +93,17 @@ class DeferredSink(FixedPartitionedSink[Records, bytes]):
         """The partition, once what its predecessor may not have written is written."""
         part = self._sink.build_part(step_id, for_part, None)
         assert isinstance(part, EpochPartition)
+        worked_off: dict[int, int] = {}
         if resume_state:
-            records, mark = decoded(resume_state)
-            if mark is not None:
-                part.check(mark)
-            if records:
-                part.write_batch(records)
+            left = decoded(resume_state)
+            if left.mark is not None:
+                part.check(left.mark)
+            part.work_off(left.worked_off)
+            if left.records:
+                part.write_batch(left.records)
                 part.snapshot()
-        self._parts.append(DeferredPartition(for_part, part, self._written))
+            worked_off = left.worked_off
+        self._parts.append(DeferredPartition(for_part, part, self._written, worked_off))
         return self._parts[-1]
 
 
@@ -111,7 +117,11 @@ class _Epoch(NamedTuple):
 class DeferredPartition(StatefulSinkPartition[Records, bytes]):
     """One partition; see `DeferredSink`."""
 
-    def __init__(self, name: str, part: EpochPartition, written: Written | None) -> None:
+    def __init__(
+        self, name: str, part: EpochPartition, written: Written | None, worked_off: dict[int, int]
+    ) -> None:
+        self._worked_off = dict(worked_off)
+        """By key group, with all that was taken."""
         self._name = name
         self._part = part
         self._written = written
@@ -127,6 +137,8 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         """Keep the records until the end of the epoch."""
         self._records += values
         self._encoded.add(values)
+        for each in values:
+            self._worked_off |= each.worked_off
 
     def snapshot(self) -> bytes:
         """Hand the epoch over; the records that are not on disk yet."""
@@ -142,7 +154,7 @@ class DeferredPartition(StatefulSinkPartition[Records, bytes]):
         if stopping() or self._is_full():
             self._wait()
         blocks = [block for epoch in self._unwritten for block in epoch.encoded.blocks]
-        return encoded_blocks(blocks, self._part.mark())
+        return encoded_blocks(blocks, self._part.mark(), self._worked_off)
 
     def close(self) -> None:
         """Wait until everything is written; then the other sink's close, unless the flow broke off."""

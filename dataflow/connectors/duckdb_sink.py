@@ -31,11 +31,14 @@ from state.write.writer import StateWriter
 def write_records(writer: StateWriter, records: Records) -> None:
     """Hand records to the writer of their shard."""
     writer.write(records.rows, records.deletes)
+    if records.worked_off:
+        work_off(writer, records.worked_off)
+
+
+def work_off(writer: StateWriter, worked_off: dict[int, int]) -> None:
+    """Tell a writer how far key groups are (`Records.worked_off`)."""
     writer.work_off(
-        {
-            group: None if minute == NO_MINUTE else minute * MINUTE_US
-            for group, minute in records.worked_off.items()
-        }
+        {group: None if minute == NO_MINUTE else minute * MINUTE_US for group, minute in worked_off.items()}
     )
 
 
@@ -67,6 +70,9 @@ class _ShardPartition(EpochPartition):
 
     def mark(self) -> DataMark:
         return self._writer.mark
+
+    def work_off(self, worked_off: dict[int, int]) -> None:
+        work_off(self._writer, worked_off)
 
     def check(self, mark: DataMark) -> None:
         if not self._accepts_other_data:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import zstandard
@@ -58,16 +58,27 @@ class Unwritten(msgspec.Struct, array_like=True):
     """Each with its size before it was compressed."""
     mark: DataMark | None = None
     """Of the file that everything else is in."""
+    worked_off: dict[int, int] = msgspec.field(default_factory=dict)
+    """By key group, as of these records (`Records.worked_off`): the file has the slowest alone."""
 
 
-def encoded_blocks(blocks: list[tuple[int, bytes]], mark: DataMark | None) -> bytes:
-    """Blocks as one snapshot, with the mark of the file that everything else is in."""
-    return _encode((VERSION, Unwritten(blocks, mark)))
+class Left(NamedTuple):
+    """What an execution has left to be written."""
+
+    records: list[Records]
+    mark: DataMark | None
+    worked_off: dict[int, int]
 
 
-def decoded(snapshot: bytes) -> tuple[list[Records], DataMark | None]:
-    """The records in a snapshot of this or an earlier release, and the mark. Raises LastingError if it is of a later
-    one."""
+def encoded_blocks(
+    blocks: list[tuple[int, bytes]], mark: DataMark | None, worked_off: dict[int, int]
+) -> bytes:
+    """Blocks as one snapshot, with the mark of the file that everything else is in, and how far key groups are."""
+    return _encode((VERSION, Unwritten(blocks, mark, dict(sorted(worked_off.items())))))
+
+
+def decoded(snapshot: bytes) -> Left:
+    """What is in a snapshot of this or an earlier release. Raises LastingError if it is of a later one."""
     version, raw = _decode_version(snapshot)
     if version > VERSION:
         raise LastingError(
@@ -79,7 +90,7 @@ def decoded(snapshot: bytes) -> tuple[list[Records], DataMark | None]:
     records = [
         each for size, block in unwritten.blocks for each in decode(decompress(block, max_output_size=size))
     ]
-    return records, unwritten.mark
+    return Left(records, unwritten.mark, unwritten.worked_off)
 
 
 class _Version1(msgspec.Struct, array_like=True):

@@ -35,6 +35,9 @@ class Tables(EpochPartition):
         self.written.append(self.taken)
         self.taken = []
 
+    def work_off(self, worked_off):
+        self.worked_off = worked_off
+
     def rest_due_in(self):
         return 0.01 if self.rests else None
 
@@ -252,6 +255,22 @@ def test_an_error_beside_the_flow_ends_the_process_at_once(tables, monkeypatch):
     part.snapshot()
     assert ended.wait(10)
     assert said == [("no room", 1)]
+
+
+def test_how_far_each_key_group_is_is_known_again_whichever_epoch_said_it(tables):
+    tables.may_write.set()
+    part = build(tables)
+    for worked_off in ({7: 100, 3: 90}, {3: 100, 5: -1}):
+        part.write_batch([Records(0, {}, worked_off=worked_off)])
+        state = part.snapshot()
+        part.settle()
+    for _ in range(2):  # also if nothing comes after the start
+        again = Tables()
+        again.may_write.set()
+        part = build(again, state)
+        assert again.worked_off == {3: 100, 5: -1, 7: 100}
+        state = part.snapshot()
+    assert [*again.worked_off] == sorted(again.worked_off)
 
 
 def test_what_is_left_to_publish_is_published_though_no_epoch_comes_any_more(tables):

@@ -86,7 +86,7 @@ def record(partition, records):
 def save():
     kept.finish()
     with open(path, "wb") as file:
-        file.write(unwritten_records.encoded_blocks(kept.blocks, None))
+        file.write(unwritten_records.encoded_blocks(kept.blocks, None, {}))
 background_writer.DeferredPartition.write_batch = record
 background_writer.DeferredPartition.close = lambda partition, close=background_writer.DeferredPartition.close: (
     save(), close(partition))
