@@ -85,16 +85,20 @@ class Sampler:
         rules = {key: rules.to_state() for key, rules in self._rules.items()}
         return SamplerState(self._minute, rules, self._waiting)
 
-    def take_all(self, items: Iterable[object]) -> None:
-        """Take in check-ins and requests for rules, in order. Of most check-ins the organization says enough."""
+    def take_all(self, items: Iterable[object]) -> int:
+        """Take in check-ins and requests for rules, in order. Of most check-ins the organization says enough; of how
+        many it does not."""
+        offered = 0
         configured, keeps_any = self._configured, self._base_rate > 0
         watched = self._watched
         for item in items:
             if type(item) is CheckIn:
                 if keeps_any or configured or item.organization_id in watched:
                     self.offer(item)
+                    offered += 1
             elif isinstance(item, Control | RuleRequested):
                 self.request(item)
+        return offered
 
     def offer(self, item: CheckIn) -> None:
         """Take in a check-in if any rule might want it."""
@@ -189,8 +193,9 @@ class Sampler:
             else:
                 decided.applied.append(item)
         del self._waiting[:count]
-        if is_done:  # not before: rules end in event time
-            self._take_changed_rules(before_us, decided.rules)
+        # Rules end in event time, as far as it is decided on. One that has all it asked for would want check-ins for as
+        # long as more of them come than one call decides on.
+        self._take_changed_rules(before_us if is_done else self._waiting[0].received_us, decided.rules)
         return decided
 
     def _upsert(self, item: Control | RuleRequested) -> Errors | None:

@@ -18,7 +18,8 @@ from state.schema.catalogue import by_table
 
 DECIDED_AT_ONCE = 1_000
 """Requests and check-ins that one call decides on: some ten ms. Where many monitors are made in one minute, each asks
-for a rule, and the next minute would decide on all of them in one go."""
+for a rule, and the next minute would decide on all of them in one go. If twice as many check-ins as have come is more,
+then so many: what waits must become less."""
 
 
 class Sample(KeyGroup[Chunk, Records]):
@@ -40,9 +41,9 @@ class Sample(KeyGroup[Chunk, Records]):
         """Take in what might matter; decide on what the watermark has passed."""
         self._group = chunks[0].target
         rules = self._rules
-        for chunk in chunks:
-            rules.take_all(chunk.items)
-        return self._records(rules.advance(max(chunk.clock_minute for chunk in chunks), DECIDED_AT_ONCE))
+        offered = sum(rules.take_all(chunk.items) for chunk in chunks)
+        at_most = max(DECIDED_AT_ONCE, 2 * offered)
+        return self._records(rules.advance(max(chunk.clock_minute for chunk in chunks), at_most))
 
     def go_on(self) -> list[Records]:
         """Decide on another piece of what is left."""

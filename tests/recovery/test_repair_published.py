@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cronwax.commands.repair import lack
+from dataflow.connectors.unwritten_records import Left
 from dataflow.process.stored_states import States
 from dataflow.rebuild import Stored
 from state.publish.publish import Publisher
@@ -28,7 +29,7 @@ def published(folder: Path, commits: int) -> DataMark:
 def stored(mark: DataMark | None) -> Stored:
     """What a recovery store says that takes this for written."""
     states: States = {}
-    return Stored(states, {} if mark is None else {0: mark}, {})
+    return Stored(states, {} if mark is None else {0: Left([], mark, {})})
 
 
 def test_one_that_is_as_far_as_the_store_or_further_is_enough(tmp_path):

@@ -151,3 +151,17 @@ def test_it_is_behind_until_the_last_piece_is_decided_on():
     assert rules.is_behind
     assert kept(rules.advance(NO_MINUTE, 2)) == [3]
     assert not rules.is_behind
+
+
+def test_rules_end_as_far_as_it_is_decided_though_something_is_left():
+    rules = sampler()
+    rules.request(requested(0))
+    for number, minute in ((1, 0), (2, 30), (3, 61), (4, 62)):
+        rules.offer(sent(minute, number))
+    rules.advance(100, 2)  # the rule, and what called for it
+    assert rules.state().rules
+    rules.advance(NO_MINUTE, 1)
+    assert rules.is_behind
+    assert not rules.state().rules
+    rules.take_all([sent(99, 5)])
+    assert [item.offset for item in rules.state().waiting] == [3, 4]

@@ -7,6 +7,7 @@ from dataflow.monitors.times import MINUTE_US
 from dataflow.steps import key_group
 from dataflow.steps.sample import DECIDED_AT_ONCE, Sample
 from dataflow.stream.items import Chunk, Item
+from tests.sampling.test_sampler import requested, sent
 
 MONITORS = 3 * DECIDED_AT_ONCE + 1
 
@@ -53,3 +54,15 @@ def test_the_later_pieces_are_counted_among_the_pauses_too(monkeypatch):
     step.on_batch([asked_for()])
     step.on_notify()
     assert pieces == ["sample", "sample"]
+
+
+def test_what_waits_becomes_less_however_many_check_ins_come():
+    """Else rules that have ended, or have what they asked for, would be asked about all that comes."""
+    step = Sample(0.0, lambda: True, None)
+    step.on_batch([Chunk(0, 0, [requested(1)], 2)])
+    for minute in range(2, 70):  # a new monitor's rule holds for an hour
+        runs: list[Item] = [sent(minute, number % 200 + 1) for number in range(2 * DECIDED_AT_ONCE)]
+        step.on_batch([Chunk(0, 0, runs, minute + 1)])
+        assert len(step.state().waiting) <= 2 * DECIDED_AT_ONCE
+    assert not step.state().rules
+    assert not step.state().waiting
