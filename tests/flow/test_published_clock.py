@@ -116,7 +116,7 @@ def no_summary(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_clock_of_a_snapshot_waits_for_what_a_silence_has_left(
     tmp_path: Path, shards: int, judges: bool
 ) -> None:
-    run, lines = Run(tmp_path, shards, volume_anomalies=judges), silence(6, 1)
+    run, lines = Run(tmp_path, shards, volume_anomalies=judges), silence(6, 0.5)
     with small_pieces(5, 40):
         run(lines, Plan([len(lines) - 1, *IDLE]))
     run.check()
@@ -136,7 +136,7 @@ def test_a_restart_in_the_middle_does_not_move_the_clock_ahead_of_the_tables(tmp
     (tmp_path / "store").mkdir()
     init_db_dir(tmp_path / "store", 1)
     recovery = RecoveryConfig(str(tmp_path / "store"))
-    run, lines = Run(tmp_path, volume_anomalies=False), silence(6, 1)
+    run, lines = Run(tmp_path, volume_anomalies=False), silence(6, 0.5)
     with small_pieces(5, 40):
         for plan in (Plan([len(lines) - 1, *IDLE], crash_at=5), Plan(IDLE, crash_at=4)):
             with pytest.raises((Stopped, RuntimeError)):
@@ -149,8 +149,7 @@ def test_a_restart_in_the_middle_does_not_move_the_clock_ahead_of_the_tables(tmp
 
 
 @settings(deadline=None, max_examples=examples(4), suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-@pytest.mark.parametrize("judges", [False, True])
+@given(judges=st.booleans(), data=st.data())
 def test_any_stream_in_small_pieces_is_shown_no_further_than_it_was_worked_off(
     judges: bool, data: st.DataObject
 ) -> None:
