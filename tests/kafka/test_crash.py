@@ -1,9 +1,10 @@
 """Processes that are killed again and again come to what an undisturbed one comes to.
 
 A short form by default, 5 kills; with CRONWAX_TEST_FULL=1 at full length: 200,000 check-ins, 24 kills of each
-deployment.
+deployment. CRONWAX_TEST_SEED=N takes other check-ins and other moments.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,8 @@ from tests.kafka.results import assert_same, result_of, sent_twice
 pytestmark = pytest.mark.kafka
 
 MONITORS, MINUTES, KILLS = (400, 1000, 24) if IS_FULL else (100, 250, 5)
-SEED = 20250303
+SEED = int(os.environ.get("CRONWAX_TEST_SEED") or 20250303)
+"""Another one gives other check-ins, and other moments of dying."""
 BROKER_RESTARTS = {1, 9, 17}
 """With which kills the broker stops and starts too, before the flow dies."""
 BUSY = {"batch_size": 100, "publish_interval": 0}
