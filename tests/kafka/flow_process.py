@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cronwax.devtools.kafka_broker import Silent
 from dataflow.connectors.kafka_client import patiently
@@ -27,6 +27,7 @@ from tests.processes import settings as environment
 
 PATIENCE_SECONDS = 300.0
 """After this long without what a test waits for, it fails."""
+ASK_SECONDS = 20.0
 GLANCE_SECONDS = 0.002
 SNAPSHOT_SECONDS = 1
 """The shortest epoch that the engine's command line takes."""
@@ -70,11 +71,14 @@ class Deployment:
     starts: int = 0
 
     def __post_init__(self) -> None:
-        options = {"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": "test"}
-        self._consumer = Consumer(options, logger=Silent())
+        self._consumer = self._client()
         self.data, self.store = self.folder / "data", self.folder / "recovery"
         self.data.mkdir(parents=True, exist_ok=True)
         make(self.store, 4)
+
+    def _client(self) -> Consumer:
+        options = {"bootstrap.servers": self.settings.kafka_bootstrap_servers, "group.id": "test"}
+        return Consumer(options, logger=Silent())
 
     def start(self, processes: int = 1, **changes: Any) -> list[FlowProcess]:
         """Start so many processes, with changed settings; those before them must have ended."""
@@ -131,7 +135,13 @@ class Deployment:
         parts = [TopicPartition(self.settings.occurrences_topic, number) for number in range(4)]
 
         def ask() -> list[tuple[int, int] | None]:
-            return [self._consumer.get_watermark_offsets(part, timeout=PATIENCE_SECONDS) for part in parts]
+            try:
+                return [self._consumer.get_watermark_offsets(part, timeout=ASK_SECONDS) for part in parts]
+            except KafkaException:
+                # A client that has asked a broker while it started may believe for minutes that nobody leads.
+                self._consumer.close()
+                self._consumer = self._client()
+                raise
 
         # A broker that has just restarted may not lead them yet, nor know of them.
         ends = patiently(ask, PATIENCE_SECONDS, knows_partition=True)
