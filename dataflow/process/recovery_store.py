@@ -10,7 +10,8 @@ import socket
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from bytewax.recovery import init_db_dir
@@ -86,20 +87,28 @@ def hold_store(folder: Path, process: str) -> None:
     StartError if there is one.
     """
     path = folder / f"process-{process}.lock"
-    try:
+    with _locking(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         _held.append(descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 300).decode(errors="replace").strip()
+            raise StartError(
+                f"recovery store {folder}: another flow ({holder or 'an unknown process'}) is running on it"
+            ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-    except BlockingIOError:
-        holder = os.read(descriptor, 300).decode(errors="replace").strip()
-        raise StartError(
-            f"recovery store {folder}: another flow ({holder or 'an unknown process'}) is running on it"
-        ) from None
+
+
+@contextmanager
+def _locking(path: Path) -> Iterator[None]:
+    """Around what is done with a lock file. Raises StartError where the file system does not do it."""
+    try:
+        yield
     except OSError as error:
         raise StartError(
-            f"recovery store {folder}: {path.name}: cannot be locked: {error.strerror}"
+            f"recovery store {path.parent}: {path.name}: cannot be locked: {error.strerror}"
         ) from None
 
 
@@ -122,14 +131,20 @@ def hold_running(folder: Path) -> None:
     with _running:
         if path in _running_on:
             return
-        try:
+        with _locking(path):
             _held.append(os.open(path, os.O_RDWR | os.O_CREAT, 0o644))
             fcntl.flock(_held[-1], fcntl.LOCK_SH)
-        except OSError as error:
-            raise StartError(
-                f"recovery store {folder}: {path.name}: cannot be locked: {error.strerror}"
-            ) from None
         _running_on.add(path)
+
+
+def drop_broken_off(folder: Path) -> None:
+    """Delete what the last execution wrote of an epoch that did not end. Nobody may run on the store.
+
+    The engine resumes at that epoch, and leaves such a row there until its key is asked in the very same epoch. If it
+    is not, the start after this one would go on from it: what came in that epoch would count twice. Raises as `_delete`
+    does.
+    """
+    _delete(folder, "snap_epoch >= ?", [_resume_epoch(folder)])
 
 
 def drop_broken_off_of_cluster(folder: Path) -> None:
@@ -137,14 +152,11 @@ def drop_broken_off_of_cluster(folder: Path) -> None:
     as they may still note that an epoch is over, and those of this one cannot have written anything yet. Waits for the
     former. Raises FlowError if they go on, and as `drop_broken_off` does."""
     path = folder / _RUNNING
-    try:
+    with _locking(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StartError(
-            f"recovery store {folder}: {path.name}: cannot be locked: {error.strerror}"
-        ) from None
     try:
-        _wait_until_alone(folder, descriptor)
+        with _locking(path):
+            _wait_until_alone(folder, descriptor)
         drop_broken_off(folder)
     finally:
         os.close(descriptor)
@@ -160,26 +172,12 @@ def _wait_until_alone(folder: Path, descriptor: int) -> None:
                 raise FlowError(
                     f"recovery store {folder}: processes of an earlier start are still running on it"
                 ) from None
-        except OSError as error:
-            raise StartError(
-                f"recovery store {folder}: {_RUNNING}: cannot be locked: {error.strerror}"
-            ) from None
         else:
             return
         if not is_said:
             is_said = True
             warn("peers", text=f"waiting for processes of an earlier start on recovery store {folder} to end")
         time.sleep(_LOOK_SECONDS)
-
-
-def drop_broken_off(folder: Path) -> None:
-    """Delete what the last execution wrote of an epoch that did not end. Nobody may run on the store.
-
-    The engine resumes at that epoch, and leaves such a row there until its key is asked in the very same epoch. If it
-    is not, the start after this one would go on from it: what came in that epoch would count twice. Raises as `_delete`
-    does.
-    """
-    _delete(folder, "snap_epoch >= ?", [_resume_epoch(folder)])
 
 
 def _resume_epoch(folder: Path) -> int:

@@ -193,8 +193,8 @@ class Sampler:
             else:
                 decided.applied.append(item)
         del self._waiting[:count]
-        # Rules end in event time, as far as it is decided on. One that has all it asked for would want check-ins for as
-        # long as more of them come than one call decides on.
+        # Rules end in event time, as far as it is decided on: if they waited for the last piece, then with more
+        # check-ins than one call decides on they would be asked for ever.
         self._take_changed_rules(before_us if is_done else self._waiting[0].received_us, decided.rules)
         return decided
 

@@ -28,6 +28,7 @@ from tests.processes import settings as environment
 PATIENCE_SECONDS = 300.0
 """After this long without what a test waits for, it fails."""
 ASK_SECONDS = 20.0
+"""So long one question to a broker may take."""
 GLANCE_SECONDS = 0.002
 SNAPSHOT_SECONDS = 1
 """The shortest epoch that the engine's command line takes."""
