@@ -32,6 +32,9 @@ _LOCKS = "process-*.lock"
 """The lock files of a store, one for each process that ever ran on it."""
 _RUNNING = "running.lock"
 """Shared by all processes of a flow, from when they have found each other until they end."""
+_DROPPING = "dropping.lock"
+"""Held by the process of a flow that looks for those of the last execution: its peers wait for their turn, and are not
+taken for them."""
 OTHERS_SECONDS = 60.0
 """So long a start waits for processes of the last execution that have not ended yet: they end when they miss one."""
 _LOOK_SECONDS = 0.1
@@ -151,33 +154,40 @@ def drop_broken_off_of_cluster(folder: Path) -> None:
     """The same for a process of a cluster, before it looks for the others: those of the last execution must have ended,
     as they may still note that an epoch is over, and those of this one cannot have written anything yet. Waits for the
     former. Raises FlowError if they go on, and as `drop_broken_off` does."""
-    path = folder / _RUNNING
+    deadline = time.monotonic() + OTHERS_SECONDS
+    waiting = f"waiting for processes of an earlier start on recovery store {folder} to end"
+    with _alone(folder / _DROPPING, deadline), _alone(folder / _RUNNING, deadline, waiting):
+        drop_broken_off(folder)
+
+
+@contextmanager
+def _alone(path: Path, deadline: float, waiting: str | None = None) -> Iterator[None]:
+    """Hold a lock file that nobody else holds, not even shared. Says that it waits, if it does. Raises FlowError where
+    it does in vain, and StartError."""
     with _locking(path):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        with _locking(path):
-            _wait_until_alone(folder, descriptor)
-        drop_broken_off(folder)
+        while not _locked(path, descriptor):
+            if time.monotonic() > deadline:
+                raise FlowError(
+                    f"recovery store {path.parent}: processes of an earlier start are still running on it"
+                )
+            if waiting is not None:
+                warn("peers", text=waiting)
+                waiting = None
+            time.sleep(_LOOK_SECONDS)
+        yield
     finally:
         os.close(descriptor)
 
 
-def _wait_until_alone(folder: Path, descriptor: int) -> None:
-    deadline, is_said = time.monotonic() + OTHERS_SECONDS, False
-    while True:
+def _locked(path: Path, descriptor: int) -> bool:
+    with _locking(path):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise FlowError(
-                    f"recovery store {folder}: processes of an earlier start are still running on it"
-                ) from None
-        else:
-            return
-        if not is_said:
-            is_said = True
-            warn("peers", text=f"waiting for processes of an earlier start on recovery store {folder} to end")
-        time.sleep(_LOOK_SECONDS)
+            return False
+    return True
 
 
 def _resume_epoch(folder: Path) -> int:

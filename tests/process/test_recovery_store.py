@@ -78,6 +78,28 @@ def test_a_process_of_a_cluster_waits_until_those_of_the_last_execution_have_end
     assert rows(part) == set(EPOCHS) - {EPOCHS[1]}
 
 
+def test_processes_that_start_together_are_not_taken_for_those_of_an_earlier_start(part, caplog, monkeypatch):
+    both, turns = threading.Barrier(2), []
+
+    def drop_slowly(folder):
+        turns.append("begins")
+        time.sleep(0.3)  # in which the other one looks
+        turns.append("ends")
+
+    def start():
+        both.wait()
+        drop_broken_off_of_cluster(part.parent)
+
+    monkeypatch.setattr(recovery_store, "drop_broken_off", drop_slowly)
+    peers = [threading.Thread(target=start) for _ in range(2)]
+    for each in peers:
+        each.start()
+    for each in peers:
+        each.join()
+    assert turns == ["begins", "ends"] * 2
+    assert caplog.text == ""
+
+
 def test_while_they_go_on_nothing_is_deleted_and_a_restart_is_asked_for(part, monkeypatch):
     monkeypatch.setattr(recovery_store, "OTHERS_SECONDS", 0.2)
     with running(part.parent), pytest.raises(FlowError, match="are still running on it") as found:
