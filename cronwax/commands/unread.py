@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cronwax.commands.arguments import complain
 from dataflow.connectors.intake_log import (
@@ -19,7 +19,13 @@ from dataflow.connectors.intake_log import (
 from dataflow.process.exit import StartError
 from dataflow.settings import Settings, SettingsError
 
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
 _PATIENCE_SECONDS = 3.0
+"""For one answer."""
+_ENDS_PATIENCE_SECONDS = 10.0
+"""For the ends of partitions, from a cluster that has answered: one that is busy, or chooses a leader, takes longer."""
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -62,24 +68,50 @@ def _left(end: int | None, position: int) -> int | None:
 
 
 def _ends(settings: Settings, places: list[Place]) -> dict[Place, int]:
-    from confluent_kafka import KafkaException, TopicPartition
-
-    from dataflow.connectors.kafka_client import Kafka, ask_offset
+    from dataflow.connectors.kafka_client import Kafka
 
     kafka = Kafka(settings)
     topics = sorted({topic for topic, _ in places})
     known = kafka.partitions(*topics, patience_seconds=_PATIENCE_SECONDS) if topics else {}
     admin = kafka.admin(kafka.reports())
-    asked: dict[Place, Any] = {
-        (topic, number): ask_offset(admin, TopicPartition(topic, number), "latest", _PATIENCE_SECONDS)
-        for topic, number in places
-        if number in known.get(topic, ())
-    }
-    ends = {}
-    for place, answer in asked.items():
-        with suppress(KafkaException, TimeoutError):  # a partition without a leader
-            ends[place] = answer.result(_PATIENCE_SECONDS + 1).offset
+    asked = [place for place in places if place[1] in known.get(place[0], ())]
+    ends: dict[Place, int] = {}
+    failed: dict[Place, str] = {}
+    deadline = time.monotonic() + _ENDS_PATIENCE_SECONDS
+    while asked and time.monotonic() < deadline:
+        asked = _ask_once(admin, asked, ends, failed)
+    for (topic, number), reason in sorted(failed.items()):
+        complain(f"Kafka at {kafka.bootstrap} does not say where {topic}/{number} ends: {reason}")
     return ends
+
+
+def _ask_once(
+    admin: AdminClient, places: list[Place], ends: dict[Place, int], failed: dict[Place, str]
+) -> list[Place]:
+    """Ask for all ends at once, and note the answers. Returns the places to ask for again: a partition without a
+    leader gets one, mostly."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    from dataflow.connectors.kafka_client import RETRY_SECONDS, ask_offset, is_transient
+
+    answers = {
+        place: ask_offset(admin, TopicPartition(*place), "latest", _PATIENCE_SECONDS) for place in places
+    }
+    again = []
+    for place, answer in answers.items():
+        try:
+            ends[place] = answer.result(_PATIENCE_SECONDS + 1).offset
+            failed.pop(place, None)
+        except TimeoutError:
+            failed[place] = f"no answer within {_PATIENCE_SECONDS:g} s"
+            again.append(place)
+        except KafkaException as error:
+            failed[place] = error.args[0].str()
+            if is_transient(error.args[0]):
+                again.append(place)
+    if again:
+        time.sleep(RETRY_SECONDS)
+    return again
 
 
 def _bytes_left(log: Path, controls: str, place: Place, position: Position) -> int | None:
