@@ -36,7 +36,12 @@ def main(arguments: list[str]) -> int:
     """Run what was asked for, one after the other; 1 if one of them failed."""
     parser = argparse.ArgumentParser(prog=f"{program()} bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES + ONLY_BY_NAME)}")
-    parser.add_argument("--runs", type=int, default=3, help="each figure is the median of this many runs")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        default=3,
+        help="each figure is the median of this many runs; fuzz takes another seed for each",
+    )
     parser.add_argument(
         "--size", type=int, help="messages or monitors; else what each benchmark is meant for"
     )

@@ -28,7 +28,8 @@ from benchmarks import live
 from benchmarks.contender import Failed
 from benchmarks.fuzz_traffic import CALM, ORGANIZATIONS, PARTITIONS, Traffic
 from benchmarks.fuzz_verdict import Ledger, Letter, Rows, calm_rows, differences
-from benchmarks.report import Figures, Report
+from benchmarks.inputs import SEED
+from benchmarks.report import Figures, Report, interleaved
 from cronwax.devtools.kafka_broker import admin, create_topic
 from state.errors import StateError
 from state.publish.snapshot import open_snapshot
@@ -55,17 +56,26 @@ class Outcome(NamedTuple):
 
 
 def run(size: int, runs: int) -> Report:
-    """Raises Failed with what differs, or does not add up."""
-    del runs  # the second would send the same
-    report = Report("fuzz", size, 1)
-    with TemporaryDirectory(prefix="cronwax-fuzz-") as folder, live.broker() as bootstrap:
-        traffic = Traffic(size, large_one_in=max(2_000, size // 100))
-        wild = compare(bootstrap, Path(folder), traffic, publish_interval="1" if size < _LONG else "30")
-    report.figures["flow"] = wild.figures
+    """So many messages in each run, of another seed each time. Raises Failed with what differs, or does not add up."""
+    report = Report("fuzz", size, runs)
+    seeds = iter(range(SEED, SEED + runs))
+    figures = interleaved(report, {"flow": lambda: _fuzz(size, next(seeds))})["flow"]
+    mutated, sent = (sum(run[name] for run in figures) for name in ("mutated", "messages"))
     report.notes.append(
-        "0 ends; calm monitors as without mutated messages; every mutated message accounted for"
+        f"{sent:,.0f} messages, {mutated:,.0f} of them mutated: 0 ends; calm monitors as without mutated messages; "
+        "every mutated message accounted for"
     )
     return report
+
+
+def _fuzz(size: int, seed: int) -> Figures:
+    with TemporaryDirectory(prefix="cronwax-fuzz-") as folder, live.broker() as bootstrap:
+        traffic = Traffic(size, seed, large_one_in=max(2_000, size // 100))
+        try:
+            wild = compare(bootstrap, Path(folder), traffic, publish_interval="1" if size < _LONG else "30")
+        except Failed as failed:
+            raise Failed(f"seed {seed}: {failed}") from None
+    return wild.figures
 
 
 def compare(bootstrap: str, folder: Path, traffic: Traffic, **settings: str) -> Outcome:
