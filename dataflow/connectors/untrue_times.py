@@ -83,4 +83,7 @@ def times_of(path: Path, offset: int = 0) -> Iterator[int]:
 
 
 def _spelled(at_us: int) -> str:
-    return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%d %H:%M:%S} UTC"
+    try:
+        return f"{_EPOCH + timedelta(microseconds=at_us):%Y-%m-%d %H:%M:%S} UTC"
+    except OverflowError:  # no calendar has it: Kafka takes any number of a producer
+        return f"{at_us // 1_000} ms after 1970"

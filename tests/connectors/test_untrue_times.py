@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dataflow.connectors.jsonl_source import FileSource
+from dataflow.connectors.untrue_times import UntrueTimes
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn
 from dataflow.steps.decode import Decode
 from dataflow.stream.batch import SourceBatch
@@ -64,6 +67,11 @@ def test_at_the_start_it_counts_as_of_the_first_true_one(tmp_path, size, untrue_
     assert counted(batches)[:2] == [pytest.approx(119.999999)] * 2
     assert batches[0].clock_after in {MINUTE + 1, MINUTE + 2}
     assert batches[-1].clock_after == MINUTE + 2
+
+
+@given(at_us=st.integers())
+def test_whatever_the_time_it_can_be_said(at_us):
+    UntrueTimes("t/0").note(at_us, 5, "its producer's clock")
 
 
 def test_a_file_of_nothing_else_has_no_clock(tmp_path):

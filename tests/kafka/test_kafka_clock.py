@@ -128,6 +128,19 @@ def test_a_time_long_past_moves_no_clock_and_counts_as_of_the_clock(
     assert counted == [2_000_000, -1, -30 * 86_400_000_000, 3_000_000]
 
 
+@pytest.mark.parametrize("untrue_ms", [253_402_300_800_000, 2**61, 2**63 - 1])
+def test_a_time_that_no_calendar_has_counts_as_of_the_clock(
+    broker, settings_for, new_topic, untrue_ms, caplog
+):
+    topic = new_topic(broker, message_timestamp_after_max_ms=str(2**63 - 1))
+    settings = settings_for(broker, checkins_topic=topic)
+    times = [T0 + 2_000, untrue_ms, T0 + 60_000]
+    send(broker.bootstrap, topic, 0, [(at_ms, b"x") for at_ms in times])
+    batches = read_until(part_of(settings), lambda got: len(messages_of(got)) >= len(times))
+    assert [at_us - T0 * 1000 for _, at_us, _ in messages_of(batches)] == [2_000_000, 59_999_999, 60_000_000]
+    assert f"the time of message 1, {untrue_ms} ms after 1970, cannot be true" in caplog.text
+
+
 def test_times_long_past_before_all_others_wait_for_the_first_true_one(broker, settings_for):
     settings = settings_for(broker, batch_size=10)
     send(broker.bootstrap, settings.checkins_topic, 0, [(1, b"a"), (2, b"b"), (T0, b"c")])
