@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 HERE = Path(__file__).resolve().parent
@@ -34,6 +34,8 @@ CACHE = (
 """Where the jars are kept between runs: in the checkout, or in the user's cache."""
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+_CLIENTS = 3
+"""So many ask for a topic, one after the other, until one is heard."""
 TOPICS = ("ingest-monitors:8", "monitor-controls:1", "ingest-occurrences:4", "ingest-monitors-dlq:1")
 """What `run` creates: NAME:PARTITIONS."""
 USER = "cronwax"
@@ -215,13 +217,29 @@ def admin(bootstrap: str) -> AdminClient:
 
 def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) -> str:
     """Create a topic, and wait until every client sees it; its name."""
-    client = admin(bootstrap)
     settings: dict[str, Any] = {option.replace("_", "."): value for option, value in config.items()}
     topic = NewTopic(name, partitions, 1, config=settings)
-    client.create_topics([topic], operation_timeout=30)[name].result()
+    client = _create(bootstrap, topic)
     while name not in client.list_topics(timeout=10).topics:
         pass
     return name
+
+
+def _create(bootstrap: str, topic: NewTopic) -> AdminClient:
+    """Ask for a topic; the client that did. One that finds a busy broker may wait for its controller in vain: then
+    another one asks, and may find that the first was heard after all."""
+    for number in range(_CLIENTS):
+        client = admin(bootstrap)
+        try:
+            client.create_topics([topic], operation_timeout=30, request_timeout=30)[topic.topic].result()
+            break
+        except KafkaException as error:
+            code = error.args[0].code()
+            if number > 0 and code == KafkaError.TOPIC_ALREADY_EXISTS:
+                break
+            if number == _CLIENTS - 1 or code not in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
+                raise
+    return client
 
 
 def _free_ports(wanted: int | None) -> tuple[int, int, int]:

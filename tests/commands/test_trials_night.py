@@ -244,7 +244,7 @@ def probe(port, path):
         connection.request("GET", path)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
-    except OSError:
+    except (OSError, http.client.HTTPException):  # it may end while it answers
         return None, ""
 
 

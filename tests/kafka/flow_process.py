@@ -30,6 +30,10 @@ PATIENCE_SECONDS = 300.0
 ASK_SECONDS = 20.0
 """So long one question to a broker may take."""
 GLANCE_SECONDS = 0.002
+_PASSING = ("does not answer", "has not answered", "another process of the cluster has ended")
+"""Reasons to end that a restart mends."""
+_RESTARTS = 3
+"""Of one process, at most."""
 SNAPSHOT_SECONDS = 1
 """The shortest epoch that the engine's command line takes."""
 
@@ -40,6 +44,9 @@ class FlowProcess:
 
     popen: subprocess.Popen[bytes]
     log: Path
+    arguments: tuple[str, ...]
+    environment: dict[str, str]
+    restarts: int = 0
 
     def said(self) -> list[str]:
         """Its lines so far."""
@@ -59,6 +66,16 @@ class FlowProcess:
         return self.popen.wait(PATIENCE_SECONDS)
 
 
+def _start(
+    log: Path, arguments: tuple[str, ...], environment: dict[str, str], restarts: int = 0
+) -> FlowProcess:
+    with log.open("wb") as out:
+        popen = subprocess.Popen(
+            [*FLOW, *arguments], cwd=PROJECT, env=environment, stdout=out, stderr=subprocess.STDOUT
+        )
+    return FlowProcess(popen, log, arguments, environment, restarts)
+
+
 @dataclass
 class Deployment:
     """A data folder and a recovery store, and the processes that work on them, if any."""
@@ -70,6 +87,8 @@ class Deployment:
     store: Path = field(init=False)
     running: list[FlowProcess] = field(default_factory=list)
     starts: int = 0
+    is_supervised: bool = False
+    """Whether a process that ended as its broker was away is started again, as a supervisor would."""
 
     def __post_init__(self) -> None:
         self._consumer = self._client()
@@ -87,23 +106,12 @@ class Deployment:
         self.starts += 1
         self.running = []
         addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(processes))
-        own = ["-r", self.store, "-s", SNAPSHOT_SECONDS, "-b", 0]
+        own = ("-r", str(self.store), "-s", str(SNAPSHOT_SECONDS), "-b", "0")
         for number in range(processes):
-            cluster = ["-i", number, "-a", addresses] if processes > 1 else []
-            self.running.append(self._start(number, [*map(str, own + cluster)], changes))
+            cluster = ["-i", str(number), "-a", addresses] if processes > 1 else []
+            log = self.folder / f"{self.starts:03d}-{number}.log"
+            self.running.append(_start(log, (*own, *cluster), self._environment(changes)))
         return self.running
-
-    def _start(self, number: int, arguments: list[str], changes: dict[str, Any]) -> FlowProcess:
-        log = self.folder / f"{self.starts:03d}-{number}.log"
-        with log.open("wb") as out:
-            popen = subprocess.Popen(
-                [*FLOW, *arguments],
-                cwd=PROJECT,
-                env=self._environment(changes),
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-        return FlowProcess(popen, log)
 
     def _environment(self, changes: dict[str, Any]) -> dict[str, str]:
         given = {name: getattr(self.settings, name) for name in self.settings.model_fields_set} | changes
@@ -130,6 +138,10 @@ class Deployment:
         found = self.query(f"""SELECT "position" FROM partitions
             WHERE topic = '{self.settings.checkins_topic}' ORDER BY "partition" """)
         return [position for (position,) in found]
+
+    def is_ready(self) -> bool:
+        """Whether all processes have begun to work."""
+        return all(any("event=ready" in line for line in process.said()) for process in self.running)
 
     def sent(self) -> int:
         """How many messages the occurrences topic holds."""
@@ -171,12 +183,24 @@ class Deployment:
         """Wait until something holds while the processes run; fails with what one said that ended."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not what():
-            for process in self.running:
-                assert not process.ended(), f"ended by itself: {process.said()[-20:]}"
+            for number, process in enumerate(self.running):
+                if process.ended():
+                    self.running[number] = self._again(process)
             assert time.monotonic() < deadline, (
                 f"waited in vain at {self.read()}: {self.running[0].said()[-20:]}"
             )
             time.sleep(pause)
+
+    def _again(self, process: FlowProcess) -> FlowProcess:
+        """The process, started again, if it ended as the broker was away, or as a peer did."""
+        passes = process.status() == 1 and any(
+            why in line for line in process.last_words() for why in _PASSING
+        )
+        can_go_on = self.is_supervised and passes and process.restarts < _RESTARTS
+        assert can_go_on, f"ended by itself: {process.said()[-20:]}"
+        restarts = process.restarts + 1
+        log = process.log.with_name(f"{process.log.name}-{restarts}")
+        return _start(log, process.arguments, process.environment, restarts)
 
     def end(self) -> None:
         """Leave no process behind."""

@@ -96,6 +96,7 @@ class Trial:
 
     def __init__(self, flow: Deployment, processes: int) -> None:
         self.flow = flow
+        flow.is_supervised = True
         self.processes = processes
         self._chance = Random(SEED + processes)
 
@@ -103,7 +104,8 @@ class Trial:
         """Start, let messages come in until so many are left, and end at the moment, or some time after."""
         self.flow.start(self.processes)
         come = watch_for(moment, self.flow, self._chance)
-        late = _later(lambda: feed.left <= left, QUIET_SECONDS)
+        # A process that still waits for the broker, or for a peer, does not notice that the peer is killed.
+        late = _later(lambda: feed.left <= left and self.flow.is_ready(), QUIET_SECONDS)
 
         def is_there() -> bool:
             feed.give(max(0, min(PACE, feed.left - left)))
