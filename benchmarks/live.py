@@ -83,6 +83,8 @@ def partition_of(slug: str) -> int:
 class Processes:
     """The flow in one or more processes, from start to an orderly stop."""
 
+    epoch_seconds = EPOCH_SECONDS
+
     def __init__(
         self, folder: Path, bootstrap: str, topics: dict[str, str], count: int, **settings: str
     ) -> None:
@@ -95,7 +97,7 @@ class Processes:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CRONWAX_")}
         environment |= {f"CRONWAX_{name.upper()}": value for name, value in settings.items()}
         command = [sys.executable, "-m", "bytewax.run", "dataflow:flow", "-r", str(store)]
-        command += ["-s", str(EPOCH_SECONDS), "-b", "0"]
+        command += ["-s", str(self.epoch_seconds), "-b", "0"]
         addresses = ";".join(f"127.0.0.1:{port}" for port in _free_ports(count))
         self._logs = [folder / f"process-{number}.log" for number in range(count)]
         self._processes = []
