@@ -137,7 +137,11 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
 
     def remember(self, guid: bytes) -> None:
         """Know the guid of a check-in that the job has finished for good."""
-        fresh = self.fresh_prints + fingerprint(guid)
+        self.remember_print(fingerprint(guid))
+
+    def remember_print(self, known: bytes) -> None:
+        """The same, by the guid's fingerprint."""
+        fresh = self.fresh_prints + known
         over = len(self.finished_prints) + len(fresh) - _ALL_PRINTS_BYTES
         if over > 0:
             if self.finished_prints:
@@ -181,12 +185,14 @@ class Environment(msgspec.Struct, array_like=True, gc=False):
 
         Fingerprints of 8 bytes say so wrongly of one new guid in 1e17.
         """
-        known = fingerprint(guid)
-        return (
-            _holds(self.finished_prints, known)
-            or (self.fresh_prints != b"" and _holds(self.fresh_prints, known))
-            or (self.missed_prints != b"" and _holds(self.missed_prints, known))
-        )
+        return self.has_print(fingerprint(guid))
+
+    def has_print(self, known: bytes) -> bool:
+        """The same, by the guid's fingerprint."""
+        for prints in (self.finished_prints, self.fresh_prints, self.missed_prints):
+            if known in prints and _holds(prints, known):
+                return True
+        return False
 
     def end(self, run: Run) -> None:
         """The check-in is no longer in progress."""

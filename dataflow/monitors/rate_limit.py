@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from itertools import islice
 
-from dataflow.monitors.check_in import MINUTE_US, CheckIn
+from dataflow.monitors.check_in import CheckIn
 
 KEPT_MINUTES = 2
 """Counts are kept this many minutes after the event clock has passed, for broker timestamps that are out of order."""
@@ -35,21 +35,21 @@ class RateLimit:
         self._saved = {minute: len(counts) for minute, counts in self._counts.items() if minute not in fresh}
         """By minute, how many of the counts, which are in the order of their first check-ins, have been saved."""
         self._repeated: set[tuple[int, tuple[int, str, str]]] = set()
-        """Counts of more than one, which may have been saved as less."""
+        """Counts of more than one that may have been saved as less."""
         self._forgotten: list[int] = []
 
-    def is_exceeded_by(self, check_in: CheckIn) -> bool:
-        """Count a check-in; whether it is one too many. One without a usable slug belongs to no monitor."""
+    def is_exceeded_by(self, check_in: CheckIn, minute: int) -> bool:
+        """Count a check-in that was received in this minute; whether it is one too many. One without a usable slug
+        belongs to no monitor."""
         if not check_in.slug:
             return False
-        minute = check_in.received_us // MINUTE_US
         counts = self._counts.get(minute)
         if counts is None:
             counts = self._counts[minute] = {}
         key = (check_in.project_id, check_in.slug, check_in.environment)
         count = counts.get(key, 0) + 1
         counts[key] = count
-        if count > 1:
+        if count > 1 and minute in self._saved:
             self._repeated.add((minute, key))
         return count > self._limit
 

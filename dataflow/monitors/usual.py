@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataflow.monitors.check_in import IN_PROGRESS, MAX_DURATION_MS, NIL_GUID, OK, CheckIn, first_tick_after
 from dataflow.monitors.counting import SEES_EVERY_SUCCESS
-from dataflow.monitors.environment import Environment, EnvironmentStatus
+from dataflow.monitors.environment import Environment, EnvironmentStatus, fingerprint
 from dataflow.monitors.journal import Journal
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.run import Run
@@ -57,7 +57,8 @@ def _begin(
     """A new run; one that is over already, if its message says so. See `results.begin`."""
     guid, duration_ms, status = item.guid, item.duration_ms, item.status
     added_us = start_us - duration_ms * 1000 if duration_ms else start_us
-    if added_us < 0 or environment.failed_us > added_us or environment.is_finished(guid):
+    known = fingerprint(guid)
+    if added_us < 0 or environment.failed_us > added_us or environment.has_print(known):
         return False
     first_tick = first_tick_after(item, monitor.tuning.clock_delay_us)
     timeout = due = FAR_MINUTE
@@ -80,7 +81,7 @@ def _begin(
     if status == IN_PROGRESS:
         environment.runs = {guid: run}
     else:
-        environment.remember(guid)
+        environment.remember_print(known)
     monitor.learn(guid)
     journal.run(monitor, environment, run)
     if environment.last_checkin_us <= start_us:

@@ -30,7 +30,7 @@ _decode_counts = block_decoder(COUNTS)
 COUNTS_AT_ONCE = 2_048
 """So many counts that have changed are encoded before the end of the epoch: a millisecond or two."""
 _MOST_AHEAD = 100_000
-"""No more than these in an epoch: in a backlog most minutes are over before it ends."""
+"""No more than these in an epoch."""
 
 
 class GateState(msgspec.Struct, array_like=True):
@@ -96,8 +96,10 @@ class SavedRates:
         """Minutes that are not counted any more, until their blocks are thrown away."""
         self._free = FreeKeys()
         self._is_swept = store is None
-        self._ahead = 0
-        """Counts that were encoded since the last snapshot."""
+        self._ahead: dict[int, int] = {}
+        """Counts that were encoded since the last snapshot, by minute."""
+        self._wasted = 0
+        """So many of those were of minutes that are not counted any more: this is a backlog."""
 
     def restore(self, state: GateState) -> SavedCounts:
         """The counts of a snapshot, of this or an earlier version."""
@@ -111,13 +113,15 @@ class SavedRates:
 
     def work(self, limit: RateLimit) -> None:
         """Encode what has changed, if there is enough of it."""
-        if self._ahead < _MOST_AHEAD and limit.count_fresh() >= COUNTS_AT_ONCE:
+        if self._wasted >= COUNTS_AT_ONCE or sum(self._ahead.values()) >= _MOST_AHEAD:
+            return
+        if limit.count_fresh() >= COUNTS_AT_ONCE:
             self._take(limit)
 
     def saved(self, limit: RateLimit) -> dict[int, Saved]:
         """The counts as of now. Called once at the end of an epoch."""
         self._take(limit)
-        self._ahead = 0
+        self._ahead, self._wasted = {}, 0
         for _, blocks in self._gone:
             blocks.saved()
         self._gone = [each for each in self._gone if not each[1].is_empty]
@@ -141,11 +145,12 @@ class SavedRates:
                 blocks.begin()
                 blocks.finish()
                 self._gone.append((minute, blocks))
+            self._wasted += self._ahead.pop(minute, 0)
         for minute, counts in limit.take_fresh().items():
             if minute not in self._minutes:
                 self._minutes[minute] = self._new()
             self._minutes[minute].rewrite(counts)
-            self._ahead += len(counts)
+            self._ahead[minute] = self._ahead.get(minute, 0) + len(counts)
 
     def _new(self) -> Blocks[CountKey]:
         return Blocks(self._store, never, sweeps=False, free=self._free)

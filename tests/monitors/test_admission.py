@@ -87,26 +87,26 @@ def test_a_check_in_out_of_order_counts_in_the_minute_that_its_partition_has_rea
 
 def test_each_environment_and_minute_has_a_limit_of_its_own():
     limit = RateLimit(1)
-    assert not limit.is_exceeded_by(received(5))
-    assert not limit.is_exceeded_by(replace(received(5), environment="dev"))
-    assert not limit.is_exceeded_by(received(6))
-    assert limit.is_exceeded_by(received(5))
+    assert not limit.is_exceeded_by(received(5), 5)
+    assert not limit.is_exceeded_by(replace(received(5), environment="dev"), 5)
+    assert not limit.is_exceeded_by(received(6), 6)
+    assert limit.is_exceeded_by(received(5), 5)
 
 
 def test_without_a_slug_there_is_nothing_to_limit():
     limit = RateLimit(0)
-    assert not limit.is_exceeded_by(received(5, slug=""))
+    assert not limit.is_exceeded_by(received(5, slug=""), 5)
 
 
 def test_counts_are_kept_for_late_check_ins_and_survive_a_snapshot():
     limit = RateLimit(1)
-    limit.is_exceeded_by(received(5))
+    limit.is_exceeded_by(received(5), 5)
     limit.forget_before(5 + KEPT_MINUTES)
     again = RateLimit(1, limit.state())
-    assert again.is_exceeded_by(received(5))
+    assert again.is_exceeded_by(received(5), 5)
     again.forget_before(6 + KEPT_MINUTES)
     assert again.state() == {}
-    assert not again.is_exceeded_by(received(5))
+    assert not again.is_exceeded_by(received(5), 5)
 
 
 def test_a_control_that_is_rejected_goes_nowhere():

@@ -15,12 +15,12 @@ from dataflow.monitors.environment import Environment
 from dataflow.monitors.group_state import GroupState
 from dataflow.monitors.monitor import Monitor, MonitorState
 from dataflow.monitors.noted import Noted
-from dataflow.monitors.rate_limit import RateLimit
+from dataflow.monitors.rate_limit import KEPT_MINUTES, RateLimit
 from dataflow.monitors.times import NO_MINUTE
 from dataflow.process.exit import LastingError
 from dataflow.steps import gate_state, snapshot_blocks, transition_state
 from dataflow.steps.gate import Gate
-from dataflow.steps.gate_state import GateState, SavedRates
+from dataflow.steps.gate_state import COUNTS_AT_ONCE, GateState, SavedRates
 from dataflow.steps.snapshot_blocks import Saved, key_of
 from dataflow.steps.transition_state import SavedMonitors, TransitionState
 from tests.examples import examples
@@ -269,7 +269,7 @@ def test_the_rate_limits_counts_are_those_of_now_in_every_snapshot(pieces, behin
     committed, counts = {}, {}
     for check_ins, then in pieces:
         for minute, slug in check_ins:
-            limit.is_exceeded_by(received(minute, slug=slug))
+            limit.is_exceeded_by(received(minute, slug=slug), minute)
             clock = max(clock, minute - behind)
         limit.forget_before(clock)
         if then == "hand over":
@@ -295,9 +295,25 @@ def test_the_rate_limits_counts_are_those_of_now_in_every_snapshot(pieces, behin
     assert store.data == {}
 
 
+def test_in_a_backlog_counts_are_not_encoded_for_minutes_that_are_over_before_the_epoch_is():
+    limit, saved = RateLimit(6), SavedRates(MemoryBlocks())
+    for minute in range(100):
+        for number in range(COUNTS_AT_ONCE):
+            limit.is_exceeded_by(received(minute, slug=str(number)), minute)
+        limit.forget_before(minute)
+        saved.work(limit)
+    assert limit.count_fresh() == (KEPT_MINUTES + 1) * COUNTS_AT_ONCE
+    saved.saved(limit)  # another epoch
+    limit.is_exceeded_by(received(100, slug="a"), 100)
+    for number in range(COUNTS_AT_ONCE):
+        limit.is_exceeded_by(received(100, slug=str(number)), 100)
+    saved.work(limit)
+    assert limit.count_fresh() == 0
+
+
 def test_counts_of_earlier_snapshots_come_into_the_next_one():
     gate = gate_of()
-    gate.rate_limit.is_exceeded_by(received(3, slug="a"))
+    gate.rate_limit.is_exceeded_by(received(3, slug="a"), 3)
     counts = gate.rate_limit.state()
     state = gate.state()
     state.counts, state.rates = counts, {}
