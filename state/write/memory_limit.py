@@ -1,7 +1,8 @@
 """How much memory the writer's database may take.
 
 What a checkpoint needs goes by the widest row group, as it writes some all over, and without that it fails for good.
-All that it may have beside it takes as a cache. So the limit is what is needed, and no less than a usual amount.
+All that it may have beside it takes as a cache. So the limit is what is needed, and no less than a usual amount; and
+while nothing is written, less: the snapshot that is made meanwhile needs as much again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from state.schema.table import Kind
 ROWS = 122_880
 """Of a row group."""
 LEAST_MB = 600
+AT_REST_MB = 200
+"""What it keeps as a cache from one transaction to the next."""
 NEEDED = 3
 """How many times a row group a checkpoint needs; less than 2 were found."""
 _TEXTS = (Kind.TEXT, Kind.JSON)
@@ -47,11 +50,18 @@ class MemoryLimit:
 
     def apply(self) -> None:
         """Let it be that."""
-        if self.needed_mb != self._set_mb:
+        self._set(self.needed_mb)
+
+    def rest(self) -> None:
+        """Nothing is written for now: give back what is only kept as a cache."""
+        self._set(AT_REST_MB)
+
+    def _set(self, size_mb: int) -> None:
+        if size_mb != self._set_mb:
             # Lowered while more is in use, it would be refused: the next time, then.
             with contextlib.suppress(duckdb.OutOfMemoryException):
-                self._connection.execute(f"SET memory_limit = '{self.needed_mb}MB'")
-                self._set_mb = self.needed_mb
+                self._connection.execute(f"SET memory_limit = '{size_mb}MB'")
+                self._set_mb = size_mb
 
     def _stored(self, name: str) -> int:
         """Bytes of text in the widest row group of a table, about: rows that are gone leave gaps."""

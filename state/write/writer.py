@@ -113,6 +113,7 @@ class StateWriter:
         if not any(self._changes.values()) and not self._worked_off.is_changed:
             return 0
         try:
+            self._memory.apply()
             self.connection.begin()
             written = sum(self._apply(name, changes) for name, changes in self._changes.items() if changes)
             written += self._worked_off.is_changed
@@ -146,7 +147,9 @@ class StateWriter:
     def copy_to(self, target: Path) -> int:
         """Copy the committed tables into a new file, complete and on disk; returns its size in bytes."""
         try:
+            self._memory.apply()
             self.connection.execute("CHECKPOINT")
+            self._memory.rest()
         except duckdb.Error as error:
             raise self._error(error) from None
         try:

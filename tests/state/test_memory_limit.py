@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from contextlib import closing
 
 from state.publish import assemble, publish
 from state.publish.snapshot import open_snapshot
-from state.write.memory_limit import LEAST_MB, NEEDED, ROWS, MemoryLimit
+from state.write.memory_limit import AT_REST_MB, LEAST_MB, NEEDED, ROWS, MemoryLimit
 from state.write.writer import StateWriter
 from tests.state.state_rows import check_in
 
@@ -38,6 +39,36 @@ def test_it_goes_by_the_widest_row_group(tmp_path):
         assert limit.needed_mb == NEEDED * 400
         limit.apply()
         assert limit_of(writer.connection) == "1.1 GiB"  # 1,200 MB
+
+
+def test_while_a_snapshot_is_made_the_writer_gives_back_what_it_only_keeps_as_a_cache(tmp_path):
+    def in_use_mb():
+        sizes = writer.connection.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()
+        return sizes[0][0] / MB
+
+    def write(first, count):
+        texts = random.Random(first)
+        writer.write(
+            {
+                "check_ins": [
+                    check_in(number, slug=texts.randbytes(10_000).hex())
+                    for number in range(first, first + count)
+                ]
+            }
+        )
+        writer.commit()
+
+    with closing(StateWriter.open(tmp_path)) as writer:
+        write(0, 15_000)
+        writer.copy_to(tmp_path / "copy")
+        writer.connection.execute("SELECT sum(length(slug)) FROM check_ins").fetchall()
+        assert in_use_mb() <= AT_REST_MB
+        write(15_000, 1)
+        assert limit_of(writer.connection) != f"{AT_REST_MB / 1.048576:.1f} MiB"
+        writer.connection.execute("SELECT sum(length(slug)) FROM check_ins").fetchall()
+        assert in_use_mb() > AT_REST_MB
+        writer.copy_to(tmp_path / "copy")
+        assert in_use_mb() <= AT_REST_MB
 
 
 def test_after_a_restart_it_is_known_what_the_file_holds(tmp_path):
