@@ -30,9 +30,10 @@ from dataflow.stream.batch import Format, Message, SourceBatch
 from dataflow.stream.inputs import Inputs
 from dataflow.stream.partition_clock import EARLIEST_US, PartitionClock
 
-Position = tuple[int, int, str]
-"""A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), and the topic's
-identity (`Topic.identity`), which older stores lack."""
+Position = tuple[int, int, str, int]
+"""A partition's resume state: the offset that is read next, its clock (minutes; NO_MINUTE: none yet), the topic's
+identity (`Topic.identity`), and the time of its newest message (µs; NO_TIME: none yet). Older stores lack the last, or
+the last two."""
 Observe = Callable[[str, int, int, int], None]
 """Called about once a second for each partition with topic, partition, lag (messages), clock (minutes)."""
 
@@ -128,16 +129,13 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         topic = self._topics[part.topic]
         if resume_state is not None and not self._is_of(topic, resume_state):
             resume_state = self._refuse(part, topic, resume_state)
-        position, clock = (
-            resume_state[:2]
-            if resume_state is not None
-            else (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
-        )
+        position, clock, *_ = resume_state or (broker.first_offset(self._settings.kafka_start), NO_MINUTE)
         begins = "resumes" if resume_state else "begins"
         log("kafka", text=f"{part.key} {begins} at offset {position}, {_clock_text(clock)}")
         broker.read_from(position)
         wall_clock = IdleClock(self._host_clock, self._watch, self._settings.idle_allowance_us)
-        start, settings = (position, clock, topic.identity), self._settings
+        newest_us = resume_state[3] if resume_state is not None and len(resume_state) > 3 else int(NO_TIME)
+        start, settings = (position, clock, topic.identity, newest_us), self._settings
         resumes = resume_state is not None
         return KafkaPartition(
             part, broker, start, resumes, wall_clock, settings, self._stopping, self._observe, self._pace
@@ -157,14 +155,14 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
     @staticmethod
     def _is_of(topic: Topic, position: Position) -> bool:
         """Whether a position is of this very topic; one of an earlier release does not say, and is believed."""
-        return all(topic.is_same(identity) for identity in position[2:])
+        return all(topic.is_same(identity) for identity in position[2:3])
 
     def _refuse(self, part: _Partition, topic: Topic, position: Position) -> Position | None:
         """What to do with a position in another topic of that name. Raises KafkaStartError unless it is accepted."""
         if not self._settings.kafka_accept_replaced_topic:
             raise KafkaStartError(
                 f"Kafka: {part.key}: the recovery store's position, offset {position[0]}, is of another topic of that "
-                f"name: it was deleted and created again, or the store is of another cluster ({position[-1]}, here "
+                f"name: it was deleted and created again, or the store is of another cluster ({position[2]}, here "
                 f"{topic.identity}). What the store knows does not fit: start with a new recovery store, or set "
                 "CRONWAX_KAFKA_ACCEPT_REPLACED_TOPIC=true to keep its state and read this topic from "
                 "CRONWAX_KAFKA_START"
@@ -175,7 +173,7 @@ class KafkaSource(FixedPartitionedSource[SourceBatch, Position]):
         finally:
             broker.close()
         warn("kafka", text=f"{part.key}: another topic than before, read from offset {offset} as accepted")
-        return offset, position[1], topic.identity
+        return offset, position[1], topic.identity, int(NO_TIME)
 
 
 class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
@@ -185,7 +183,7 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self,
         part: _Partition,
         broker: PartitionBroker,
-        start: tuple[int, int, str],
+        start: Position,
         resumes: bool,
         wall_clock: IdleClock,
         settings: Settings,
@@ -195,13 +193,14 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
     ) -> None:
         self._part = part
         self._broker = broker
-        self._position, clock_minute, self._identity = start
+        self._position, clock_minute, self._identity, self._newest_us = start
         self._clock = PartitionClock(clock_minute, settings.clock_delay_us)
         self._pace = pace
         pace.begin(part.origin)
-        self._newest_us = self._read_us = self._wanted_us = int(NO_TIME)
-        """In event time: of the newest message, how far the partition has been read, and, when its end was last asked
-        for, how far those of the other kind had been."""
+        self._read_us, self._wanted_us = self._newest_us, int(NO_TIME)
+        """In event time: how far the partition has been read, and, when its end was last asked for, how far those of
+        the other kind had been. `_newest_us` is the time of the newest message: what waits in a snapshot is no newer,
+        and partitions of the other kind, once they are read to their ends, are not waited for any longer."""
         self._resumes = resumes
         """Something may wait that only a snapshot knows of."""
         self._is_waited_for = False
@@ -251,8 +250,8 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         return None if self._more else datetime.now(UTC) + POLL
 
     def snapshot(self) -> Position:
-        """The offset that is read next, the clock, and which topic that is."""
-        return self._position, self._clock.minute, self._identity
+        """The offset that is read next, the clock, which topic that is, and the time of the newest message."""
+        return self._position, self._clock.minute, self._identity, self._newest_us
 
     def close(self) -> None:
         """Leave the broker."""

@@ -54,7 +54,7 @@ STORED: dict[str, tuple[int, dict[str, Any]]] = {
     "volume": (volume.Judge.CODEC.version, {"state": volume.Judge.CODEC.layout}),
     "source_file": (jsonl_source._STATE_VERSION, {"state": jsonl_source.FileState}),
     "source_demo": (demo_day.DAY_VERSION, {"state": demo_source.DemoState}),
-    "source_kafka": (1, {"state": kafka_source.Position}),
+    "source_kafka": (2, {"state": kafka_source.Position}),
     "tables": (unwritten_records.VERSION, {"block of records": list[PackedRecords]}),
     "topic sinks": (kafka_sinks.SinkSnapshot().version, {"state": kafka_sinks.SinkSnapshot}),
 }

@@ -157,6 +157,37 @@ def test_a_control_from_the_future_counts_as_of_now(broker, settings_for):
     assert messages_of([batch]) == [(0, LATER_US + 59_999_999, b"{}")]
 
 
+def test_after_a_restart_what_waits_for_controls_waits_no_longer_than_until_they_have_been_read(
+    broker, settings_for
+):
+    """Nothing new comes, and the wall clock has no say: the time of what waits is known from the positions alone."""
+    settings = settings_for(broker)
+    names = [f"{settings.checkins_topic}/0", f"{settings.controls_topic}/0"]
+    send(broker.bootstrap, settings.checkins_topic, 0, [(T0 + 7_500, b"x")])
+    source = source_of(settings, now_us=None)
+    check_ins, controls = (source.build_part("input", name, None) for name in names)
+    read_until(check_ins, lambda got: len(messages_of(got)) == 1)
+    states = [check_ins.snapshot(), controls.snapshot()]
+    source = source_of(settings, now_us=None)
+    check_ins, controls = (
+        source.build_part("input", name, state) for name, state in zip(names, states, strict=True)
+    )
+    check_ins.next_batch()
+    (batch, *_) = read_until(controls, bool)
+    assert batch.read_us == (T0 + 7_500) * 1_000 + 1
+
+
+def test_a_store_that_does_not_know_the_newest_time_is_resumed(broker, settings_for):
+    settings = settings_for(broker)
+    send(broker.bootstrap, settings.checkins_topic, 0, [(T0, b"a"), (T0 + 60_000, b"b")])
+    part = part_of(settings, now_us=None)
+    read_until(part, lambda got: len(messages_of(got)) == 2)
+    for length in (2, 3):
+        part = part_of(settings, now_us=None, state=(1, *part.snapshot()[1:length]))
+        (batch, *_) = read_until(part, bool)
+        assert messages_of([batch]) == [(1, (T0 + 60_000) * 1_000, b"b")]
+
+
 def test_an_empty_partition_follows_the_wall_clock(broker, settings_for):
     part = part_of(settings_for(broker))
     (batch,) = read_until(part, bool)
