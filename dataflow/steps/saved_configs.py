@@ -20,12 +20,15 @@ class SavedConfigs:
 
     def of(self, saved: Raw) -> MonitorConfig:
         """The one object for all configs that are equal. Raises msgspec.DecodeError."""
+        return self._of(bytes(saved))
+
+    def of_any(self, saved: Raw) -> MonitorConfig | None:
+        """The same, where there may be none."""
         data = bytes(saved)
+        return None if data == _NONE else self._of(data)
+
+    def _of(self, data: bytes) -> MonitorConfig:
         config = self._known.get(data)
         if config is None:
             config = self._known[data] = shared(_decode(data))
         return config
-
-    def of_any(self, saved: Raw) -> MonitorConfig | None:
-        """The same, where there may be none."""
-        return self.of(saved) if bytes(saved) != _NONE else None

@@ -30,9 +30,9 @@ one."""
 _numbers = itertools.count()
 """Of keys: with that of the execution, none is made twice."""
 
-Policy = Callable[[int, int, list[int], int], bool]
-"""Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the
-blocks' sizes in bytes, and the number of entries in all blocks."""
+Policy = Callable[[int, int, int, int], bool]
+"""Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the first
+block's size in bytes, and the number of entries in all blocks."""
 
 
 class BlockStore(Protocol):
@@ -51,19 +51,19 @@ class BlockStore(Protocol):
         """All that is needed has been read."""
 
 
-def never(changed: int, count: int, sizes: list[int], held: int) -> bool:
+def never(changed: int, count: int, first_bytes: int, held: int) -> bool:
     """Never at once: in pieces, or not at all."""
     return False
 
 
-def half_outdated(changed: int, count: int, sizes: list[int], held: int) -> bool:
+def half_outdated(changed: int, count: int, first_bytes: int, held: int) -> bool:
     """When half as many entries are outdated as there are, or up to one and a half times as many.
 
     That differs from group to group, so that they do not all do it in the same epoch.
     """
     if 2 * changed >= count:
         return True
-    stagger = sizes[0] % _STAGGER / _STAGGER  # any number that differs between groups will do
+    stagger = first_bytes % _STAGGER / _STAGGER  # any number that differs between groups will do
     return held + changed > count * (1.5 + stagger)
 
 
@@ -131,6 +131,12 @@ class Blocks(Generic[Key]):
             self.policy = policy
         self._store = store
         self._blocks: list[_Block[Key]] = []
+        self._named = 0
+        """So many of them, the first ones, are kept elsewhere."""
+        self.held = 0
+        """Entries in all blocks."""
+        self.size_bytes = 0
+        """Of all blocks."""
         self._dropped: list[tuple[int, str]] = []
         """As of which snapshot a kept block is needed no longer, and its name."""
         self._free = FreeKeys() if free is None else free
@@ -140,14 +146,9 @@ class Blocks(Generic[Key]):
         self._is_swept = store is None or not sweeps
 
     @property
-    def held(self) -> int:
-        """Entries in all blocks."""
-        return sum(block.entries for block in self._blocks)
-
-    @property
-    def sizes(self) -> list[int]:
-        """The blocks' sizes in bytes."""
-        return [block.size for block in self._blocks]
+    def first_bytes(self) -> int:
+        """The size of the oldest block; 0: there is none."""
+        return self._blocks[0].size if self._blocks else 0
 
     @property
     def is_empty(self) -> bool:
@@ -157,7 +158,7 @@ class Blocks(Generic[Key]):
     @property
     def names(self) -> list[str]:
         """Those of the blocks that are kept elsewhere."""
-        return [block.name for block in self._blocks if block.name]
+        return [block.name for block in self._blocks[: self._named]]
 
     @property
     def is_rewriting(self) -> bool:
@@ -174,7 +175,8 @@ class Blocks(Generic[Key]):
         """Take over the blocks of a snapshot, and read them: the entries, in no order to rely on.
 
         `decode` makes of a block a pair: the keys that are gone, and the entries. `join` makes one of what earlier
-        blocks say of a key, and a later one; None: the later one holds. Raises ValueError if they cannot be read.
+        blocks say of a key, and a later one; None: the later one holds. No block has a key twice. Raises ValueError if
+        they cannot be read.
         """
         decompress = zstandard.ZstdDecompressor().decompress
         entries: dict[Key, Entry] = {}
@@ -188,14 +190,14 @@ class Blocks(Generic[Key]):
                 raise ValueError(str(error)) from None
             for key in gone:
                 entries.pop(key, None)
-            keys = [*gone]
-            for entry in there:
-                key = key_of(entry)
-                keys.append(key)
-                if join is not None and (before := entries.get(key)) is not None:
-                    entry = join(before, entry)
-                entries[key] = entry
-            self._add(keys, data, name)
+            keys = list(map(key_of, there))
+            if join is not None and not entries.keys().isdisjoint(keys):
+                there = [
+                    entry if (before := entries.get(key)) is None else join(before, entry)
+                    for key, entry in zip(keys, there, strict=True)
+                ]
+            entries.update(zip(keys, there, strict=True))
+            self._add([*gone, *keys], data, name)
         return list(entries.values())
 
     def _read(self, name: str) -> bytes:
@@ -223,7 +225,7 @@ class Blocks(Generic[Key]):
         others. `count` is how many entries there are; `everything` gives them as they are encoded, and `find` one
         of them, or None if it is not there.
         """
-        if not self._blocks or self.policy(len(changed), count, self.sizes, self.held):
+        if not self._blocks or self.policy(len(changed), count, self.first_bytes, self.held):
             self.begin()
             if count:
                 self.rewrite(everything())
@@ -231,7 +233,7 @@ class Blocks(Generic[Key]):
         elif changed:
             keys = list(changed)
             if open_keys := self.open_keys():
-                self._blocks.pop()
+                self._note(self._blocks.pop(), -1)
                 keys = list(dict.fromkeys([*open_keys, *keys]))
             found = [find(key) for key in keys]
             gone = [key for key, entry in zip(keys, found, strict=True) if entry is None]
@@ -250,15 +252,16 @@ class Blocks(Generic[Key]):
         if self._blocks:
             self._blocks[-1] = self._blocks[-1]._replace(keys=[])  # what is in it comes before these
         data = _encoded([], entries)
-        self._blocks.append(_Block([], len(entries), len(data), data))
+        self._append(_Block([], len(entries), len(data), data))
         return len(data)
 
     def finish(self) -> None:
         """All entries have been written again: throw away what was before."""
-        self._dropped += [
-            (self._snapshots, block.name) for block in self._blocks[: self._rewritten_from] if block.name
-        ]
-        del self._blocks[: self._rewritten_from]
+        gone, self._blocks = self._blocks[: self._rewritten_from], self._blocks[self._rewritten_from :]
+        for block in gone:
+            self._note(block, -1)
+        self._dropped += [(self._snapshots, block.name) for block in gone if block.name]
+        self._named = max(0, self._named - len(gone))
         self._rewritten_from = -1
 
     def saved(self) -> Saved:
@@ -268,7 +271,7 @@ class Blocks(Generic[Key]):
             self._store.release()
         return Saved(
             self.names,
-            [block.data for block in self._blocks if not block.name],
+            [block.data for block in self._blocks[self._named :]],
         )
 
     def hand_over(self, place: str) -> list[BlockWrite]:
@@ -278,14 +281,14 @@ class Blocks(Generic[Key]):
             return []
         writes = self._unnamed(place)
         freed = self._freed()
-        for at, block in enumerate(self._blocks):
-            is_last = at == len(self._blocks) - 1
+        for at in range(self._named, len(self._blocks)):
+            block, is_last = self._blocks[at], at == len(self._blocks) - 1
             if block.keys or (is_last and block.size < _SMALLEST_KEPT):
                 break  # in order: what the snapshot holds itself is newer
-            if not block.name:
-                key = self._free.take(place, self._store.execution)
-                writes.append(BlockWrite(key, block.data))
-                self._blocks[at] = block._replace(data=b"", name=f"{key}#{_digest(block.data)}")
+            key = self._free.take(place, self._store.execution)
+            writes.append(BlockWrite(key, block.data))
+            self._blocks[at] = block._replace(data=b"", name=f"{key}#{_digest(block.data)}")
+            self._named += 1
         return writes + [BlockWrite(key, b"") for key in freed if key in self._free]
 
     def _unnamed(self, place: str) -> list[BlockWrite]:
@@ -307,9 +310,17 @@ class Blocks(Generic[Key]):
 
     def _add(self, keys: list[Key], data: bytes, name: str = "") -> None:
         may_grow = self._blocks and len(keys) < SMALL_BLOCK and not name
-        self._blocks.append(
-            _Block(keys if may_grow else [], len(keys), len(data), b"" if name else data, name)
-        )
+        self._append(_Block(keys if may_grow else [], len(keys), len(data), b"" if name else data, name))
+        self._named += bool(name)
+
+    def _append(self, block: _Block[Key]) -> None:
+        self._blocks.append(block)
+        self._note(block, 1)
+
+    def _note(self, block: _Block[Key], sign: int) -> None:
+        """Count a block that comes (1), or goes (-1)."""
+        self.held += sign * block.entries
+        self.size_bytes += sign * block.size
 
 
 _SMALLEST_KEPT = 200

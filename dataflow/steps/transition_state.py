@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -42,6 +44,8 @@ class _PackedMonitor(msgspec.Struct, array_like=True, gc=False):
 
 
 _decode_block = block_decoder(tuple[list[Key], list[_PackedMonitor]])
+_key_of: Callable[[_PackedMonitor], Key] = attrgetter("project_id", "slug")
+"""Not written out: a start calls it for every monitor."""
 _encode = msgspec.msgpack.encode
 _Saved = tuple[int, str, str, bool, bool, Raw, dict[str, Environment], int, str | None]
 """A MonitorState as a tuple, which costs a fifth, with its config encoded."""
@@ -126,7 +130,7 @@ class SavedMonitors:
         """Monitors that were encoded since the last snapshot."""
         self._whole_bytes = 0
         self._left: list[Key] = []
-        """What is still to be written again."""
+        """What is to be written again, in pieces from the end on."""
         self._shortened: list[tuple[Environment, bytes]] = []
         """Environments that are being encoded without their fingerprints, and these."""
         self._configs: dict[int, tuple[MonitorConfig, Raw]] = {}
@@ -184,22 +188,23 @@ class SavedMonitors:
     def _is_outdated(self, count: int) -> bool:
         """Whether all is to be written again. The bounds differ from group to group, so that they do not all do it in
         the same epoch."""
-        sizes = self._blocks.sizes
-        if not sizes:
+        blocks = self._blocks
+        if not blocks.first_bytes:
             return False
-        stagger = 1 + sizes[0] % _STAGGER / _STAGGER
-        outdated_bytes = sum(sizes) - self._whole_bytes
+        stagger = 1 + blocks.first_bytes % _STAGGER / _STAGGER
+        outdated_bytes = blocks.size_bytes - self._whole_bytes
         return (
             outdated_bytes > self._whole_bytes * stagger + _LEAST_BYTES
-            or self._blocks.held > count * (_OUTDATED_TIMES + stagger) + _OUTDATED_MORE
+            or blocks.held > count * (_OUTDATED_TIMES + stagger) + _OUTDATED_MORE
         )
 
     def _rewrite(self, monitors: dict[Key, Monitor]) -> None:
         if not self._blocks.is_rewriting:
             self._blocks.begin()
-            self._left = list(monitors)
+            self._left = list(reversed(monitors))
             self._whole_bytes = 0
-        piece, self._left = self._left[:REWRITTEN_AT_ONCE], self._left[REWRITTEN_AT_ONCE:]
+        piece = self._left[: -REWRITTEN_AT_ONCE - 1 : -1]
+        del self._left[-REWRITTEN_AT_ONCE:]
         there = [self._saved(monitor, True) for key in piece if (monitor := monitors.get(key)) is not None]
         if there:
             self._whole_bytes += self._blocks.rewrite(there)
@@ -217,10 +222,10 @@ class SavedMonitors:
             return [self._saved(monitor, True) for monitor in monitors.values()]
 
         changed = dict.fromkeys(monitor.key for monitor in noted)
-        is_first = not self._blocks.sizes
+        is_first = not self._blocks.first_bytes
         self._blocks.update(changed, len(monitors), find, everything)
         if is_first:
-            self._whole_bytes = sum(self._blocks.sizes)
+            self._whole_bytes = self._blocks.size_bytes
         for environment, prints in self._shortened:
             environment.finished_prints = prints
             environment.fold()
@@ -255,10 +260,6 @@ class SavedMonitors:
             monitor.organization_id,
             monitor.owner,
         )
-
-
-def _key_of(saved: _PackedMonitor) -> Key:
-    return saved.project_id, saved.slug
 
 
 def _joined(before: _PackedMonitor, saved: _PackedMonitor) -> _PackedMonitor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+
 import msgspec
 
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
@@ -21,6 +24,8 @@ from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
 BLOCK = tuple[list[Key], list[KnownMonitor]]
 _decode_block = block_decoder(BLOCK)
+_key_of: Callable[[KnownMonitor], Key] = attrgetter("project_id", "slug")
+"""Not written out: a start calls it for every monitor."""
 _OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
 """Of what goes with its monitor."""
 
@@ -106,7 +111,3 @@ def monitors_of(state: UpsertState, blocks: Blocks[Key]) -> list[KnownMonitor]:
     """The monitors that are in a snapshot's blocks, which `blocks` takes over. Raises LastingError."""
     saved = Saved(state.kept, state.blocks)
     return restored_blocks(Upsert.CODEC, blocks, saved, _decode_block, _key_of)
-
-
-def _key_of(monitor: KnownMonitor) -> Key:
-    return monitor.project_id, monitor.slug
