@@ -196,7 +196,9 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._position, clock_minute, self._identity, self._newest_us = start
         self._clock = PartitionClock(clock_minute, settings.clock_delay_us)
         self._pace = pace
-        pace.begin(part.origin)
+        pace.begin(part.origin, self._newest_us)
+        self._has_begun = False
+        """A partition whose leader is away has not, and holds nobody up."""
         self._read_us, self._wanted_us = self._newest_us, int(NO_TIME)
         """In event time: how far the partition has been read, and, when its end was last asked for, how far those of
         the other kind had been. `_newest_us` is the time of the newest message: what waits in a snapshot is no newer,
@@ -230,7 +232,9 @@ class KafkaPartition(StatefulSourcePartition[SourceBatch, Position]):
         self._ask_for_the_end()
         clock = self._clock.minute
         moved_us = clock * MINUTE_US + self._clock_delay_us if clock > clock_before else NO_TIME
-        self._pace.read(part.origin, max(self._newest_us, moved_us), self._at_end)
+        self._has_begun |= bool(messages) or self._at_end or moved_us != NO_TIME
+        if self._has_begun:
+            self._pace.read(part.origin, max(self._newest_us, moved_us), self._at_end)
         if self._observe is not None:
             self._report(self._observe)
         is_news = bool(messages) or clock != clock_before or self._read_us != read_before_us

@@ -50,14 +50,15 @@ class Pace:
         self._looked = 0.0
         self._lock = threading.Lock()
 
-    def begin(self, origin: int) -> None:
-        """A partition is read in this process."""
+    def begin(self, origin: int, newest_us: int = NO_TIME) -> None:
+        """A partition is read in this process. `newest_us`: the newest time that it brought before a restart; nobody
+        is held up by that."""
         index = self._index(origin)
         with self._lock:
             self._is_own[index] = True
             if self._shared is not None and self._file < 0:
                 self._open(self._shared / FILE)
-        self._slots[index] = int(NO_TIME)
+        self._slots[index], self._newest_us[index] = int(NO_TIME), newest_us
         self._tell(index)
 
     def read(self, origin: int, newest_us: int, rests: bool = False) -> None:

@@ -93,3 +93,14 @@ def test_a_file_that_cannot_be_written_is_said_and_nothing_ends(tmp_path, caplog
     assert pace.may_read(0)
     (record,) = caplog.records
     assert "readers of other processes are not waited for" in record.getMessage()
+
+
+def test_what_was_read_before_a_restart_is_known_and_holds_nobody_up():
+    pace = Pace(["a", "b"], ["controls"])
+    for origin, newest_us in {0: T0, 1: T0 + 10 * AHEAD_US, -1: T0 - 1}.items():
+        pace.begin(origin, newest_us)
+    assert pace.newest_beside(-1) == T0 + 10 * AHEAD_US
+    assert pace.newest_beside(0) == T0 - 1
+    assert pace.may_read(1)
+    pace.read(0, T0)
+    assert not pace.may_read(1)
