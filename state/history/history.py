@@ -302,6 +302,7 @@ class History:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._writer.take_memory()  # after publishing the database has less
         self._connection.begin()
         try:
             yield

@@ -86,6 +86,13 @@ class StateWriter:
         """What the database may take: so much a checkpoint of these tables needs."""
         return self._memory.needed_mb
 
+    def take_memory(self) -> None:
+        """Before a transaction: the database may have what it needs, until a copy is made. Raises StateError."""
+        try:
+            self._memory.apply()
+        except duckdb.Error as error:
+            raise self._error(error) from None
+
     @property
     def behind(self) -> bool:
         """The flow is reading again what is in the tables already, and is not yet where it had been."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from contextlib import closing
 
+from state.history.history import History, Limits
 from state.publish import assemble, publish
 from state.publish.snapshot import open_snapshot
 from state.write.memory_limit import AT_REST_MB, LEAST_MB, NEEDED, ROWS, MemoryLimit
@@ -69,6 +70,16 @@ def test_while_a_snapshot_is_made_the_writer_gives_back_what_it_only_keeps_as_a_
         assert in_use_mb() > AT_REST_MB
         writer.copy_to(tmp_path / "copy")
         assert in_use_mb() <= AT_REST_MB
+
+
+def test_the_history_has_what_a_transaction_needs_after_a_snapshot_too(tmp_path):
+    with closing(StateWriter.open(tmp_path)) as writer:
+        writer.write({"check_ins": [check_in(1)]})
+        writer.commit()
+        writer.copy_to(tmp_path / "copy")
+        assert limit_of(writer.connection) == "190.7 MiB"  # 200 MB
+        with History(writer, tmp_path, Limits(), lambda: 0.0)._transaction():
+            assert limit_of(writer.connection) == "572.2 MiB"
 
 
 def test_after_a_restart_it_is_known_what_the_file_holds(tmp_path):
