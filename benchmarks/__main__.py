@@ -25,6 +25,7 @@ NAMES = (
     "intake",
     "silence",
     "snapshots",
+    "columns",
     "storm",
     "hour",
 )

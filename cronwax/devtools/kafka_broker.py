@@ -32,10 +32,12 @@ CACHE = (
     else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cronwax" / "kafka"
 )
 """Where the jars are kept between runs: in the checkout, or in the user's cache."""
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 30.0
-_CLIENTS = 3
-"""So many ask for a topic, one after the other, until one is heard."""
+_CREATE_SECONDS = 120.0
+"""So long clients ask for a topic, one after the other, until one is heard."""
+_BUSY = (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError.INVALID_REPLICATION_FACTOR)
+"""What a broker that cannot keep up says about a topic; the last, of a single replica, that it is fenced itself."""
 TOPICS = ("ingest-monitors:8", "monitor-controls:1", "ingest-occurrences:4", "ingest-monitors-dlq:1")
 """What `run` creates: NAME:PARTITIONS."""
 USER = "cronwax"
@@ -226,20 +228,24 @@ def create_topic(bootstrap: str, name: str, partitions: int = 1, **config: str) 
 
 
 def _create(bootstrap: str, topic: NewTopic) -> AdminClient:
-    """Ask for a topic; the client that did. One that finds a busy broker may wait for its controller in vain: then
-    another one asks, and may find that the first was heard after all."""
-    for number in range(_CLIENTS):
+    """Ask for a topic; the client that did. A busy broker may let a client wait for its controller in vain, or be
+    fenced for a moment, as it was not heard of in time: then another client asks, and may find that an earlier one was
+    heard after all."""
+    deadline = time.monotonic() + _CREATE_SECONDS
+    asked_before = False
+    while True:
         client = admin(bootstrap)
         try:
             client.create_topics([topic], operation_timeout=30, request_timeout=30)[topic.topic].result()
-            break
+            return client
         except KafkaException as error:
             code = error.args[0].code()
-            if number > 0 and code == KafkaError.TOPIC_ALREADY_EXISTS:
-                break
-            if number == _CLIENTS - 1 or code not in (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT):
+            if asked_before and code == KafkaError.TOPIC_ALREADY_EXISTS:
+                return client
+            if code not in _BUSY or time.monotonic() > deadline:
                 raise
-    return client
+            asked_before = True
+            time.sleep(0.2)
 
 
 def _free_ports(wanted: int | None) -> tuple[int, int, int]:

@@ -72,6 +72,7 @@ REPORTS = [
     ("clock", 1_000, "1,000 monitors"),
     ("restart", 50, "50 environments"),
     ("sampling", 400, "2,000 rules"),
+    ("columns", 640, "records"),
 ]
 if IS_FULL:
     REPORTS.append(("scale", 1_000, "1,000 monitors"))  # which starts ten processes
