@@ -26,7 +26,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from benchmarks import live
 from benchmarks.contender import Failed
-from benchmarks.fuzz_traffic import CALM, ORGANIZATIONS, PARTITIONS, Traffic
+from benchmarks.fuzz_traffic import CALM, MINUTE_WILD, ORGANIZATIONS, PARTITIONS, Traffic
 from benchmarks.fuzz_verdict import Ledger, Letter, Rows, calm_rows, differences
 from benchmarks.inputs import SEED
 from benchmarks.report import Figures, Report, interleaved
@@ -37,6 +37,8 @@ from state.publish.snapshot import open_snapshot
 SIZE = 1_000_000
 MAX_MESSAGE_BYTES = 60_000_000
 """What the topics of check-ins and controls take."""
+_LONGEST_MINUTES = 500
+"""Of a stream, about: in days, most of the work would be misses of monitors that mutated messages have made."""
 FAR_AWAY_SECONDS = 10 * 365 * 86_400
 """An allowance with which no idle partition's clock reaches the stream's, and the year 9999 is still the future."""
 _LONG = 100_000
@@ -45,7 +47,7 @@ _PATIENCE_SECONDS = 300.0
 
 
 _PUBLISH_SECONDS = 60
-"""Two million misses within two hours, large messages: each snapshot is gigabytes."""
+"""With large messages, a snapshot has gigabytes."""
 
 
 class _Processes(live.Processes):
@@ -80,7 +82,12 @@ def run(size: int, runs: int) -> Report:
 
 def _fuzz(size: int, seed: int) -> Figures:
     with TemporaryDirectory(prefix="cronwax-fuzz-") as folder, live.broker() as bootstrap:
-        traffic = Traffic(size, seed, large_one_in=max(2_000, size // 100))
+        traffic = Traffic(
+            size,
+            seed,
+            large_one_in=max(2_000, size // 100),
+            wild_a_minute=max(MINUTE_WILD, size // _LONGEST_MINUTES),
+        )
         try:
             wild = compare(bootstrap, Path(folder), traffic, publish_interval="1" if size < _LONG else "30")
         except Failed as failed:

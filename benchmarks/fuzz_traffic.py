@@ -23,7 +23,7 @@ CALM = "calm-"
 CALM_PROJECT = 77
 CALM_ORGANIZATION = 314_159_265
 MINUTE_WILD = 180
-"""Mutated messages a minute."""
+"""Mutated messages a minute, of a short stream."""
 CONTROLS_EVERY = 20
 """One mutated control for so many mutated messages."""
 UNTRUE_TIMES_ONE_IN = 500
@@ -65,6 +65,8 @@ class Traffic:
     messages: int
     seed: int = SEED
     large_one_in: int = 2_000
+    wild_a_minute: int = MINUTE_WILD
+    """Mutated messages: the more, the shorter the stream, and the fewer the misses of the monitors that they make."""
     is_calm: bool = False
     """Send a pulse in the place of whatever is mutated, and no control."""
     controls: list[tuple[int, bytes]] = field(default_factory=list)
@@ -73,7 +75,7 @@ class Traffic:
     @property
     def minutes(self) -> int:
         """How long it goes on."""
-        return max(3, self.messages // (MINUTE_WILD + CALM_MONITORS))
+        return max(3, self.messages // (self.wild_a_minute + CALM_MONITORS))
 
     @property
     def end_minute(self) -> int:
@@ -112,7 +114,9 @@ class Traffic:
         chance: Random,
     ) -> Iterator[Sent]:
         # Not in the first minute: the calm monitors are there before anything else goes wrong.
-        times = sorted(begin_ms + chance.randrange(60_000) for _ in range(MINUTE_WILD if minute else 0))
+        times = sorted(
+            begin_ms + chance.randrange(60_000) for _ in range(self.wild_a_minute if minute else 0)
+        )
         for number, at_ms in enumerate(times):
             while due and due[0][0] <= at_ms:
                 calm_ms, partition, value = due.pop(0)
