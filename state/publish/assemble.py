@@ -38,6 +38,8 @@ def opened(copy: Path, memory_mb: int | None = None) -> Iterator[duckdb.DuckDBPy
         copy.with_name(f"{copy.name}.wal").unlink(missing_ok=True)
         with duckdb.connect(copy, config={"storage_compatibility_version": STORAGE_VERSION}) as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            # Row groups stay as the writer has them: each checkpoint here would merge some of them.
+            connection.execute("SET max_vacuum_tasks = 0")
             if memory_mb is not None:
                 connection.execute(f"SET memory_limit = '{memory_mb}MB'")
             yield connection

@@ -12,18 +12,21 @@ import duckdb
 
 from state.errors import StateError, reason
 from state.schema.catalogue import FILES, INFO, SCHEMA_VERSION, TABLES
-from state.schema.sql import comment_on_column, table_statements
+from state.schema.sql import comment_on_column, quoted, table_statements
 from state.schema.views import apply_answers
 
 STORAGE_VERSION = "v1.0.0"
 """The file format: analysts' tools of DuckDB 1.x read it; the newest format only DuckDB 2 does."""
+ROW_GROUP = 30_720
+"""Rows of a row group, a quarter of DuckDB's own: a checkpoint has some in memory, and writes again what is in one that
+is not full."""
+_NAME = "shard"
 _HEADERS_BYTES = 3 * 4096
 """The least that a DuckDB file has."""
 _MAKING_SECONDS = 1.0
 """Longer than it takes to write them."""
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "storage_compatibility_version": STORAGE_VERSION,
     "threads": 2,
     "memory_limit": "1GB",
     # Publishing checkpoints often enough; checkpoints between are only needed when nothing is published.
@@ -52,7 +55,7 @@ def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnect
         ) from None
     try:
         _remove_half_made(path)
-        connection = duckdb.connect(path, config=_CONFIG)
+        connection = _attached(path)
     except OSError as error:
         raise StateError(f"{path}: cannot open: {reason(error)}") from None
     except duckdb.Error as error:
@@ -67,6 +70,19 @@ def open_database(path: Path, shard: int, shards: int) -> duckdb.DuckDBPyConnect
         connection.close()
         raise StateError(f"{path}: {reason(error)}") from None
     except StateError:
+        connection.close()
+        raise
+    return connection
+
+
+def _attached(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection whose own tables are those of the file. It is attached, as row groups have another size only so."""
+    connection = duckdb.connect(config={**_CONFIG, "temp_directory": f"{path}.tmp"})
+    version = "" if path.exists() else f", STORAGE_VERSION '{STORAGE_VERSION}'"
+    try:
+        connection.execute(f"ATTACH {quoted(path)} AS {_NAME} (ROW_GROUP_SIZE {ROW_GROUP}{version})")
+        connection.execute(f"USE {_NAME}")
+    except duckdb.Error:
         connection.close()
         raise
     return connection

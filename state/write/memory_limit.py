@@ -12,11 +12,10 @@ import contextlib
 import duckdb
 
 from state.schema.catalogue import COLD_TABLES, TABLES
+from state.schema.database import ROW_GROUP
 from state.schema.table import Kind
 
-ROWS = 122_880
-"""Of a row group."""
-LEAST_MB = 600
+LEAST_MB = 400
 AT_REST_MB = 200
 """What it keeps as a cache from one transaction to the next."""
 NEEDED = 3
@@ -40,7 +39,7 @@ class MemoryLimit:
         self._rows[name] += rows
         self._bytes[name] += size_bytes
         self._widest = max(self._widest, self._bytes[name])
-        if self._rows[name] >= ROWS:
+        if self._rows[name] >= ROW_GROUP:
             self._rows[name] = self._bytes[name] = 0
 
     @property
@@ -68,6 +67,16 @@ class MemoryLimit:
         texts = [f'strlen("{column.name}")' for column in TABLES[name].columns if column.kind in _TEXTS]
         row = " + ".join(f"coalesce({text}, 0)" for text in texts)
         found = self._connection.execute(
-            f"SELECT max(bytes) FROM (SELECT sum({row}) AS bytes FROM {name} GROUP BY rowid // {ROWS})"  # noqa: S608
+            f"SELECT max(bytes) FROM (SELECT sum({row}) AS bytes FROM {name}"  # noqa: S608
+            f" GROUP BY rowid // {self._rows_of_group(name)})"
         ).fetchone()
         return int(found[0]) if found is not None and found[0] is not None else 0
+
+    def _rows_of_group(self, name: str) -> int:
+        """Of a table's largest row group: those of older files are as large as DuckDB makes them by itself."""
+        found = self._connection.execute(
+            "SELECT max(rows) FROM (SELECT sum(count) AS rows FROM pragma_storage_info(?)"
+            " WHERE column_id = 0 AND segment_type <> 'VALIDITY' GROUP BY row_group_id)",
+            [name],
+        ).fetchone()
+        return max(ROW_GROUP, int(found[0])) if found is not None and found[0] is not None else ROW_GROUP

@@ -8,7 +8,8 @@ from contextlib import closing
 from state.history.history import History, Limits
 from state.publish import assemble, publish
 from state.publish.snapshot import open_snapshot
-from state.write.memory_limit import AT_REST_MB, LEAST_MB, NEEDED, ROWS, MemoryLimit
+from state.schema.database import ROW_GROUP
+from state.write.memory_limit import AT_REST_MB, LEAST_MB, NEEDED, MemoryLimit
 from state.write.writer import StateWriter
 from tests.state.state_rows import check_in
 
@@ -24,17 +25,17 @@ def test_of_usual_rows_it_is_a_usual_amount(tmp_path):
     with closing(StateWriter.open(tmp_path)) as writer:
         writer.write({"check_ins": [check_in(number) for number in range(100)]})
         writer.commit()
-        assert limit_of(writer.connection) == "572.2 MiB"  # 600 MB
+        assert limit_of(writer.connection) == "381.4 MiB"  # 400 MB
 
 
 def test_it_goes_by_the_widest_row_group(tmp_path):
     with closing(StateWriter.open(tmp_path)) as writer:
         limit = MemoryLimit(writer.connection)
         for _ in range(3):  # of each table by itself, and no longer than a row group
-            limit.add("status_changes", ROWS // 2, 40 * MB)
-            limit.add("check_ins", ROWS // 2, 30 * MB)
+            limit.add("status_changes", ROW_GROUP // 2, 40 * MB)
+            limit.add("check_ins", ROW_GROUP // 2, 30 * MB)
         assert limit.needed_mb == LEAST_MB
-        limit.add("status_changes", ROWS // 2, 360 * MB)
+        limit.add("status_changes", ROW_GROUP // 2, 360 * MB)
         assert limit.needed_mb == NEEDED * 400
         limit.add("status_changes", 1, MB)
         assert limit.needed_mb == NEEDED * 400
@@ -79,7 +80,7 @@ def test_the_history_has_what_a_transaction_needs_after_a_snapshot_too(tmp_path)
         writer.copy_to(tmp_path / "copy")
         assert limit_of(writer.connection) == "190.7 MiB"  # 200 MB
         with History(writer, tmp_path, Limits(), lambda: 0.0)._transaction():
-            assert limit_of(writer.connection) == "572.2 MiB"
+            assert limit_of(writer.connection) == "381.4 MiB"
 
 
 def test_after_a_restart_it_is_known_what_the_file_holds(tmp_path):

@@ -50,6 +50,8 @@ def start(tmp_path):
     flows = []
 
     def start_flow(**settings):
+        for flow in flows:
+            flow.writer.close()
         flows.append(Flow(tmp_path, **settings))
         return flows[-1]
 

@@ -14,7 +14,7 @@ from tests.state.state_rows import answer
 from tests.state.test_writer import in_another_process
 
 FULL_DISK = """
-import resource, signal, sys
+import hashlib, resource, signal, sys
 from pathlib import Path
 from tests.state.state_rows import check_in
 from state.errors import StateError
@@ -24,7 +24,8 @@ writer.write({"check_ins": [check_in(1)]})
 writer.commit()
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
-writer.write({"check_ins": [check_in(number, slug=f"monitor {number * 7919}") for number in range(100_000)]})
+slugs = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(100_000)]  # hardly compressible
+writer.write({"check_ins": [check_in(number, slug=slug) for number, slug in enumerate(slugs)]})
 try:
     writer.commit()
     print("committed")
