@@ -47,7 +47,7 @@ class Flow:
 
 @pytest.fixture
 def start(tmp_path):
-    flows = []
+    flows: list[Flow] = []
 
     def start_flow(**settings):
         for flow in flows:
