@@ -35,8 +35,8 @@ from state.schema.sql import column_list, late_columns, only_late, quoted
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # One thread, as the flow needs the others.
     "threads": 1,
-    # Sorting needs that for a day of 300,000 messages; beyond it, it spills, or is left out.
-    "memory_limit": "400MB",
+    # Sorting takes that for a day of some 60,000 messages, or millions of check-ins; beyond it, it is left out.
+    "memory_limit": "250MB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
