@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import duckdb
 import pytest
@@ -22,6 +23,7 @@ from dataflow.steps import transition
 from dataflow.steps.epoch_work import EpochWork
 from state.publish.publish import Publisher
 from state.publish.snapshot_views import SNAPSHOT
+from state.write.writer import StateWriter
 from tests.builders import check_in, pulse
 from tests.examples import examples
 from tests.flow.memory import Plan, Stopped, World, flow_of
@@ -54,6 +56,24 @@ def small_pieces(at_once: int, in_an_epoch: int) -> Iterator[None]:
         yield
     finally:
         transition.WORK_AT_ONCE, EpochWork.__init__.__defaults__ = before
+
+
+@contextmanager
+def files_given_back() -> Iterator[None]:
+    """What a flow that crashes meanwhile has opened is closed, as by the end of its process: a file is open once."""
+    opened: list[StateWriter] = []
+    make = StateWriter.__init__
+
+    def noted(writer: StateWriter, *arguments: Any, **options: Any) -> None:
+        make(writer, *arguments, **options)
+        opened.append(writer)
+
+    with patch.object(StateWriter, "__init__", noted):
+        try:
+            yield
+        finally:
+            for writer in opened:
+                writer.close()
 
 
 class Run:
@@ -89,7 +109,8 @@ class Run:
 
         Publisher.publish = watched  # type: ignore[method-assign,assignment]
         try:
-            run_main(flow, recovery_config=recovery, epoch_interval=timedelta(0))
+            with files_given_back():
+                run_main(flow, recovery_config=recovery, epoch_interval=timedelta(0))
         finally:
             Publisher.publish = show  # type: ignore[method-assign]
 
