@@ -62,6 +62,27 @@ class Units(LoadScopeScheduling):  # type: ignore[misc]  # of a library without 
         return unit_of(nodeid)
 
     def _reschedule(self, node: WorkerController) -> None:
-        # xdist would queue two units for a worker: short ones would wait for a long one while other workers end.
-        if not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+        # xdist would queue two units for a worker: short ones would wait for a long one while other workers end. And it
+        # would queue but one for a worker that takes the place of one that died: a worker runs a test when it has the
+        # next one, or knows that there is none.
+        while not self.workqueue or self._pending_of(self.assigned_work[node]) < 2:
+            is_last = not self.workqueue
             super()._reschedule(node)
+            if is_last or node.shutting_down:
+                return
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """A worker is gone: the test that it died of, if it was at one. Others run what it had left.
+
+        xdist would have that test run again, and end one worker after the other.
+        """
+        workload = self.assigned_work.pop(node)
+        left = [(unit, test) for unit in workload.values() for test, is_done in unit.items() if not is_done]
+        if not left:
+            return None
+        unit, died_of = left[0]
+        unit[died_of] = True
+        self.workqueue.update({scope: unit for scope, unit in workload.items() if not all(unit.values())})
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return str(died_of)
