@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-WORK_IN_AN_EPOCH = 60_000
+WORK_IN_AN_EPOCH = 30_000
 """Check-ins and messages: what an epoch brings is in memory until it is written, and is written in one transaction."""
 PAUSE = timedelta(milliseconds=100)
 """How long a key group waits before it looks whether the next epoch has begun."""
