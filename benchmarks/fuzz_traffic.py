@@ -195,8 +195,10 @@ def reading(value: bytes) -> Reading:
         wrapper: Any = msgpack.unpackb(
             value, unicode_errors="surrogateescape", strict_map_key=False, object_pairs_hook=list
         )
-    except (ValueError, msgpack.UnpackException):
-        return Reading.UNREADABLE
+    except (ValueError, msgpack.UnpackException) as error:
+        # A timestamp that cannot be one: to whoever passes over the field that it is in, it is no fault.
+        is_timestamp = any(word in str(error) for word in ("timestamp", "nanoseconds"))
+        return Reading.UNSURE if is_timestamp else Reading.UNREADABLE
     except (RecursionError, TypeError):
         return Reading.UNSURE
     if (
