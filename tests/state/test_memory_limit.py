@@ -14,6 +14,8 @@ from state.write.writer import StateWriter
 from tests.state.state_rows import check_in
 
 MB = 1_000_000
+BLOCKS_MB = 1
+"""Some blocks, of 256 KiB, may be in use beyond the limit for a moment."""
 
 
 def limit_of(connection):
@@ -64,13 +66,13 @@ def test_while_a_snapshot_is_made_the_writer_gives_back_what_it_only_keeps_as_a_
         write(0, 15_000)
         writer.copy_to(tmp_path / "copy")
         writer.connection.execute("SELECT sum(length(slug)) FROM check_ins").fetchall()
-        assert in_use_mb() <= AT_REST_MB
+        assert in_use_mb() <= AT_REST_MB + BLOCKS_MB
         write(15_000, 1)
         assert limit_of(writer.connection) != f"{AT_REST_MB / 1.048576:.1f} MiB"
         writer.connection.execute("SELECT sum(length(slug)) FROM check_ins").fetchall()
-        assert in_use_mb() > AT_REST_MB
+        assert in_use_mb() > AT_REST_MB + BLOCKS_MB
         writer.copy_to(tmp_path / "copy")
-        assert in_use_mb() <= AT_REST_MB
+        assert in_use_mb() <= AT_REST_MB + BLOCKS_MB
 
 
 def test_the_history_has_what_a_transaction_needs_after_a_snapshot_too(tmp_path):
