@@ -32,9 +32,9 @@ CACHE = (
     else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cronwax" / "kafka"
 )
 """Where the jars are kept between runs: in the checkout, or in the user's cache."""
-START_SECONDS = 120.0
+START_SECONDS = 60.0
 STOP_SECONDS = 30.0
-_CREATE_SECONDS = 120.0
+_CREATE_SECONDS = 90.0
 """So long clients ask for a topic, one after the other, until one is heard."""
 _BUSY = (KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT, KafkaError.INVALID_REPLICATION_FACTOR)
 """What a broker that cannot keep up says about a topic; the last, of a single replica, that it is fenced itself."""

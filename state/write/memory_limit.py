@@ -19,7 +19,7 @@ LEAST_MB = 400
 AT_REST_MB = 200
 """What it keeps as a cache from one transaction to the next."""
 NEEDED = 3
-"""How many times a row group a checkpoint needs; less than 2 were found."""
+"""How many times a row group a checkpoint may take: with 2 some fail."""
 _TEXTS = (Kind.TEXT, Kind.JSON)
 
 
