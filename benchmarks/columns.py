@@ -89,7 +89,7 @@ class _Objects(_Group):
             monitor = self._monitors[item.project_id, item.slug]
             environment = monitor.first
             assert environment is not None
-            assert take_usual(monitor, environment, item, journal)
+            assert take_usual(monitor, environment, item, journal) is not None
             self._noted.add(monitor)
         self._saved.work(self._monitors, self._noted)
 
@@ -119,7 +119,7 @@ class _Records(_Group):
         for _, item in items:
             place = self._places[item.project_id, item.slug]
             monitor, environment = self._monitors[place], self._load(place)
-            assert take_usual(monitor, environment, item, journal)
+            assert take_usual(monitor, environment, item, journal) is not None
             self._store(place, environment)
 
     def _load(self, place: int) -> Environment:

@@ -92,8 +92,10 @@ class Admission:
             to_monitors[self._key_group(member, *key)].append(item)
         else:
             to_monitors[member.key_group].append(item)
-        self._count(item, minute)
-        configures = item.config is not None and organization.configures(item)
+        # A minute that has been judged cannot be meant, whatever the broker's timestamp: not one before its clock's.
+        counted = minute if minute > item.clock_minute else item.clock_minute
+        self._volumes[counted] = self._volumes.get(counted, 0) + 1
+        configures = item.config is not None and member is not None and organization.configures(member, item)
         if item.seat != _CREATE_DISABLED:
             if configures and self._samples_new:
                 to_sampling.append(_rule_for(item))
@@ -112,7 +114,8 @@ class Admission:
         elif item.project_id is not None and item.slug is not None:
             member = organization.members.get((item.project_id, item.slug))
             to_monitors[self._key_group(member, item.project_id, item.slug)].append(item)
-            organization.configures(item)
+            if member is not None:
+                organization.configures(member, item)
         elif item.rule is not None:
             to_sampling.append(item)
         return None
@@ -173,13 +176,6 @@ class Admission:
         if member.key_group == NO_KEY_GROUP:
             member.key_group = self._group_of(project_id, slug)
         return member.key_group
-
-    def _count(self, item: CheckIn, minute: int) -> None:
-        """Count a check-in in the minute that its partition's clock shows after it: a broker timestamp that is out of
-        order cannot come to a minute that has been judged."""
-        if item.clock_minute > minute:
-            minute = item.clock_minute
-        self._volumes[minute] = self._volumes.get(minute, 0) + 1
 
 
 def _rule_for(item: CheckIn) -> RuleRequested:

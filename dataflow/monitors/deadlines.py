@@ -31,9 +31,10 @@ class Deadlines:
         """Make sure that the environment comes up at its earliest deadline."""
         due = earliest_due(environment)
         if due < environment.scheduled_minute:
-            self._enter(monitor, environment, due)
+            self.enter(monitor, environment, due)
 
-    def _enter(self, monitor: Monitor, environment: Environment, due: Minute) -> None:
+    def enter(self, monitor: Monitor, environment: Environment, due: Minute) -> None:
+        """Let the environment come up at its earliest deadline, which is before its entry."""
         environment.scheduled_minute = due
         entries = self._entries.get(due)
         if entries is None:
@@ -78,7 +79,7 @@ class Deadlines:
             if earliest <= minute:
                 due.append((monitor, environment))
             elif earliest < FAR_MINUTE:
-                self._enter(monitor, environment, earliest)
+                self.enter(monitor, environment, earliest)
         return due
 
 

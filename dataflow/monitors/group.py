@@ -145,9 +145,24 @@ class MonitorGroup:
 
     def take_all(self, items: list[GroupItem], clock_minute: Minute, journal: Journal) -> None:
         """Apply items in order, or let them wait; no earlier one than of `clock_minute` comes after them."""
+        waiting, monitors, deadlines = self._waiting.items, self.monitors, self._deadlines
         for item in items:
-            if not (type(item) is CheckIn and self._take_at_once(item, journal)):
-                self._take(item, journal)
+            if type(item) is CheckIn and (key := (item.project_id, item.slug)) not in waiting:
+                monitor = monitors[key]
+                environment = monitor.first
+                if environment is None or environment.name != item.environment:
+                    environment = monitor.find(item.environment)
+                if environment is not None:
+                    due = take_usual(monitor, environment, item, journal)
+                    if due is not None:
+                        if not monitor.is_noted:
+                            self.noted.add(monitor)
+                        if due < environment.scheduled_minute:
+                            deadlines.enter(monitor, environment, due)
+                        continue
+                if self._take_at_once(monitor, environment, item, journal):
+                    continue
+            self._take(item, journal)
         self.clock_minute = max(self.clock_minute, clock_minute)
 
     def _take(self, item: GroupItem, journal: Journal) -> None:
@@ -167,25 +182,16 @@ class MonitorGroup:
         self._waiting.leave(key, items, self._decisions.minute, left)
         self._is_unfinished = True
 
-    def _take_at_once(self, item: CheckIn, journal: Journal) -> bool:
-        """Apply a check-in that waits for nothing, as nearly all do."""
-        key = (item.project_id, item.slug)
-        if key in self._waiting.items:
-            return False
-        monitor = self.monitors[key]
-        environment = monitor.first
-        if environment is None or environment.name != item.environment:
-            environment = monitor.find(item.environment)
-        if environment is not None and take_usual(monitor, environment, item, journal):
-            self.noted.add(monitor)
-            self._rescheduled(monitor, environment)
-            return True
+    def _take_at_once(
+        self, monitor: Monitor, environment: Environment | None, item: CheckIn, journal: Journal
+    ) -> bool:
+        """Apply a check-in that waits for nothing, though it is not a usual one."""
         if (
             item.received_us // MINUTE_US <= self._decisions.clear_until
             or awaited_tick(monitor, environment, item) <= self._decisions.known_until
         ):
             if (left := self._receive(monitor, environment, item, journal, Left.DUE)) is not None:
-                self._leave(key, [item], left)
+                self._leave(monitor.key, [item], left)
             return True
         return False
 

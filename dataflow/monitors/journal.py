@@ -372,7 +372,7 @@ class Journal:
                 else None,
                 open_incident_id=environment.incident.id if environment.incident is not None else None,
                 updated_at=at_us,
-                is_flapping=environment.is_flapping,
+                is_flapping=environment.flapping is not None and environment.is_flapping,
                 sdk=environment.sdk,
             )
             for monitor, environment, at_us in self._touched.values()

@@ -139,20 +139,21 @@ class Organization:
             check_in.seat = seat
         return None
 
-    def configures(self, item: CheckIn | Control) -> bool:
-        """Note the config of a check-in or control that was let in; whether it is new, or changes the monitor's."""
-        assert item.project_id is not None
-        assert item.slug is not None
-        member = self.members.get((item.project_id, item.slug))
-        if item.config is None or member is None:
+    def configures(self, member: Member, item: CheckIn | Control) -> bool:
+        """Note the config of a check-in or control that was let in; whether it is new, or changes the monitor's, which
+        is this member."""
+        if item.config is None:
             return False
         parsed = parse_config(item.config)
         if isinstance(parsed, InvalidConfig):
             return False
         before = member.config
-        member.config = parsed.merged_into(before)
-        if member.config is before:
+        after = parsed.merged_into(before)
+        if after is before:
             return False
+        assert item.project_id is not None
+        assert item.slug is not None
+        member.config = after
         self._changed[item.project_id, item.slug] = None
         return True
 

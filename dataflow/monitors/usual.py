@@ -18,8 +18,9 @@ from dataflow.monitors.times import FAR_MINUTE, MINUTE_US, Microseconds, Minute
 _OK = int(EnvironmentStatus.OK)
 
 
-def take_usual(monitor: Monitor, environment: Environment, item: CheckIn, journal: Journal) -> bool:
-    """Apply a check-in to its environment if it is a usual one; whether it was."""
+def take_usual(monitor: Monitor, environment: Environment, item: CheckIn, journal: Journal) -> Minute | None:
+    """Apply a check-in to its environment if it is a usual one: the first tick at which something fires there then
+    (as `due.earliest_due` would find). None: it was not."""
     start_us = item.start_us
     if (
         item.status > OK
@@ -37,29 +38,29 @@ def take_usual(monitor: Monitor, environment: Environment, item: CheckIn, journa
         or monitor.tuning.early_tolerance_us
         or SEES_EVERY_SUCCESS
     ):
-        return False
+        return None
     if item.sdk is not None:
         environment.sdk = item.sdk
     runs = environment.runs
     if runs is None:
         return _begin(monitor, environment, item, start_us, journal)
     if item.status == IN_PROGRESS or len(runs) > 1:
-        return False
+        return None
     run = runs.get(item.guid)
     if run is None or run.due_minute <= item.clock_minute or environment.failed_us > run.date_added_us:
-        return False
+        return None
     return _end(monitor, environment, run, item, start_us, journal)
 
 
 def _begin(
     monitor: Monitor, environment: Environment, item: CheckIn, start_us: Microseconds, journal: Journal
-) -> bool:
+) -> Minute | None:
     """A new run; one that is over already, if its message says so. See `results.begin`."""
     guid, duration_ms, status = item.guid, item.duration_ms, item.status
     added_us = start_us - duration_ms * 1000 if duration_ms else start_us
     known = fingerprint(guid)
     if added_us < 0 or environment.failed_us > added_us or environment.has_print(known):
-        return False
+        return None
     first_tick = first_tick_after(item, monitor.tuning.clock_delay_us)
     timeout = due = FAR_MINUTE
     if status == IN_PROGRESS:
@@ -78,17 +79,18 @@ def _begin(
         item.trace_id,
         first_tick,
     )
+    if monitor.guids is not None:
+        monitor.learn(guid)
+    journal.run(monitor, environment, run)
+    if environment.last_checkin_us <= start_us:
+        _move(monitor, environment, added_us, item, first_tick, journal)
     if status == IN_PROGRESS:
         environment.runs = {guid: run}
     else:
         environment.remember_print(known)
-    monitor.learn(guid)
-    journal.run(monitor, environment, run)
-    if environment.last_checkin_us <= start_us:
-        _move(monitor, environment, added_us, item, first_tick, journal)
-    if status != IN_PROGRESS:
         _succeed(monitor, environment, added_us, item.received_us, journal)
-    return True
+    missed = environment.due_minute
+    return due if due < missed else missed
 
 
 def _end(
@@ -98,25 +100,25 @@ def _end(
     item: CheckIn,
     start_us: Microseconds,
     journal: Journal,
-) -> bool:
+) -> Minute | None:
     """The only run in progress ends well. See `results.update`."""
     duration_ms, added_us = item.duration_ms, run.date_added_us
     if duration_ms is None:
         duration_ms = (abs(start_us - added_us) + 500) // 1000
     if duration_ms > MAX_DURATION_MS or environment.changed_us == item.received_us:
-        return False
+        return None
     run.duration_ms = duration_ms
     run.date_updated_us = start_us
     run.status = OK
     run.timeout_minute = FAR_MINUTE
     environment.runs = None
-    environment.remember(run.guid)
+    environment.remember_print(fingerprint(run.guid))
     journal.run(monitor, environment, run)
     if monitor.ends_move and environment.last_checkin_us <= start_us:
         first_tick = first_tick_after(item, monitor.tuning.clock_delay_us)
         _move(monitor, environment, added_us, item, first_tick, journal)
     _succeed(monitor, environment, added_us, item.received_us, journal)
-    return True
+    return environment.due_minute
 
 
 def _move(

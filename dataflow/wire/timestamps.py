@@ -9,7 +9,8 @@ import msgspec
 
 from dataflow.monitors.time_texts import LATEST_US, from_datetime, parse_time
 
-_LATEST_S = LATEST_US // 1_000_000
+LATEST_S = LATEST_US // 1_000_000
+"""No time is as late, in seconds since the epoch."""
 
 
 class _Stamped(msgspec.Struct, gc=False):
@@ -38,7 +39,7 @@ def read_ts(line: bytes) -> int | None:
 
 def time_of(ts: datetime | int | float) -> int | None:
     """A time in µs, from what msgspec makes of one; None as in `parse_time`."""
-    if type(ts) is float and 0 <= ts < _LATEST_S:  # the usual one; NaN compares as False
+    if type(ts) is float and 0 <= ts < LATEST_S:  # the usual one; NaN compares as False
         return round(ts * 1e6)
     return from_datetime(ts) if isinstance(ts, datetime) else parse_time(ts)
 
