@@ -77,10 +77,12 @@ def _decided(
 def _open(monitor: Monitor, environment: Environment, counted: Counted, journal: Journal) -> None:
     first = counted.opens_at
     assert first is not None
-    names = (monitor.project_id, monitor.slug, environment.name)
+    incident_id, fingerprint = identity.incident_names(
+        monitor.project_id, monitor.slug, environment.name, first.guid
+    )
     incident = Incident(
-        id=identity.incident_id(*names, first.guid),
-        fingerprint=identity.fingerprint(*names, first.guid),
+        id=incident_id,
+        fingerprint=fingerprint,
         starting_guid=first.guid,
         starting_us=first.date_added_us,
         watched_minute=_whole_minute(first.noticed_us if first.noticed_us != NO_TIME else counted.at_us),

@@ -77,6 +77,8 @@ class BorderSink(FixedPartitionedSink[Item, Any]):
 
     def __init__(self, sink: FixedPartitionedSink[Item, Any]) -> None:
         self._sink = sink
+        # Asked for each item.
+        self.part_fn = sink.part_fn  # type: ignore[method-assign]
 
     @at_border
     def list_parts(self) -> list[str]:

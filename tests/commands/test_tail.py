@@ -23,7 +23,7 @@ SENT = "2025-03-03T00:06:00Z"
 
 def incident(slug="nightly", environment="eu"):
     about = (1, slug, environment, GUID)
-    return Incident(identity.incident_id(*about), identity.fingerprint(*about), GUID, Microseconds(AT_US))
+    return Incident(*identity.incident_names(*about), GUID, Microseconds(AT_US))
 
 
 def failure(slug="nightly", environment="eu"):

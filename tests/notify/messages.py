@@ -32,7 +32,7 @@ def us(at_s: float) -> Microseconds:
 def incident(slug: str, number: int, project: int, environment: str, at_s: float) -> Incident:
     guid = number.to_bytes(16, "big")
     names = (project, slug, environment)
-    return Incident(identity.incident_id(*names, guid), identity.fingerprint(*names, guid), guid, us(at_s))
+    return Incident(*identity.incident_names(*names, guid), guid, us(at_s))
 
 
 def failure(
