@@ -6,6 +6,7 @@ minute that its partition's clock shows behind it, so the counts do not depend o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import sqrt
 from typing import NamedTuple
 
@@ -139,6 +140,8 @@ def decide(
 
 
 def _remember(anomaly: Anomaly, tick: int, assessment: Assessment, window: int) -> None:
+    if assessment.metric == Decision.NORMAL and not anomaly.recent:
+        return
     recent = [each for each in anomaly.recent if each[0] > tick - window]
     recent.append((tick, assessment.metric, assessment.shortfall))
     while recent and recent[0][1] == Decision.NORMAL:
@@ -279,15 +282,10 @@ class Volume:
         """The volumes to compare with, and whether they are of days of the same kind."""
         day, time = divmod(minute, DAY_MINUTES)
         by_slot = self._volumes[time::DAY_MINUTES]
-        kind = _is_weekend(day)
-        same, all_days = [], []
-        for earlier in range(day - HISTORY_DAYS, day):
-            volume = by_slot[earlier % HISTORY_DAYS]
-            if volume != ABSENT:
-                all_days.append(volume)
-                if _is_weekend(earlier) == kind:
-                    same.append(volume)
-        return (same, True) if len(same) >= LEAST_DAYS else (all_days, False)
+        same = [volume for place in _alike(day) if (volume := by_slot[place]) != ABSENT]
+        if len(same) >= LEAST_DAYS:
+            return same, True
+        return [volume for volume in by_slot if volume != ABSENT], False
 
     def _close(self, volume: int) -> ClosedMinute:
         minute, is_clear = self.next_minute, self.next_minute < self.clear_until
@@ -311,6 +309,15 @@ class Volume:
 
     def _set(self, minute: int, volume: int) -> None:
         self._volumes[minute % _HISTORY_MINUTES] = volume
+
+
+@lru_cache(maxsize=64)
+def _alike(day: int) -> tuple[int, ...]:
+    """The places of the earlier days of the same kind."""
+    kind = _is_weekend(day)
+    return tuple(
+        earlier % HISTORY_DAYS for earlier in range(day - HISTORY_DAYS, day) if _is_weekend(earlier) == kind
+    )
 
 
 def _is_weekend(day: int) -> bool:

@@ -162,10 +162,19 @@ def test_days_resume_at_the_same_time_on_the_wall() -> None:
 
 
 def changes(zone: str, first_year: int, last_year: int) -> list[int]:
-    """The minutes, to the half hour, at which the clocks of a zone are changed."""
+    """The minutes, to the half hour, at which the clocks of a zone are changed: never twice within six hours."""
     since, until = (minute_of(datetime(year, 1, 1, tzinfo=UTC)) for year in (first_year, last_year + 1))
-    offsets = [(minute, local(minute, zone).utcoffset()) for minute in range(since, until, 30)]
-    return [minute for (minute, now), (_, before) in zip(offsets[1:], offsets, strict=False) if now != before]
+
+    def among(minutes: range) -> list[tuple[int, int]]:
+        offsets = [(minute, local(minute, zone).utcoffset()) for minute in minutes]
+        return [
+            (before, minute)
+            for (before, was), (minute, now) in zip(offsets, offsets[1:], strict=False)
+            if now != was
+        ]
+
+    quarters = among(range(since, until, 6 * 60))
+    return [minute for begin, end in quarters for _, minute in among(range(begin, end + 1, 30))]
 
 
 def by_cronsim(text: str, zone: str, since: int) -> Iterator[int]:
