@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from cronsim import CronSim
@@ -167,11 +168,7 @@ def changes(zone: str, first_year: int, last_year: int) -> list[int]:
 
     def among(minutes: range) -> list[tuple[int, int]]:
         offsets = [(minute, local(minute, zone).utcoffset()) for minute in minutes]
-        return [
-            (before, minute)
-            for (before, was), (minute, now) in zip(offsets, offsets[1:], strict=False)
-            if now != was
-        ]
+        return [(before, minute) for (before, was), (minute, now) in pairwise(offsets) if now != was]
 
     quarters = among(range(since, until, 6 * 60))
     return [minute for begin, end in quarters for _, minute in among(range(begin, end + 1, 30))]
