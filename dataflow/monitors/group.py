@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from dataflow.monitors import holding
 from dataflow.monitors.acknowledged import acknowledge
 from dataflow.monitors.changed import (
     awaited_by_change,
@@ -35,6 +34,7 @@ from dataflow.monitors.decisions import ALL_NORMAL, Decision, Decisions, TickEve
 from dataflow.monitors.due import catch_up, earliest_due, fire_due, fire_late, may_fire_before
 from dataflow.monitors.environment import Environment
 from dataflow.monitors.group_state import GroupState
+from dataflow.monitors.holding import Holders, settle
 from dataflow.monitors.journal import NO_BOUND, Journal
 from dataflow.monitors.lost import lose_running
 from dataflow.monitors.monitor import Key, Monitor, MonitorState, environments_by_name
@@ -80,8 +80,7 @@ class MonitorGroup:
         self._waiting = WaitingItems(state.waiting, state.begun)
         self._is_unfinished = True
         """Something may be left of ticks that have been taken."""
-        self._holding: dict[tuple[int, str, str], tuple[Monitor, Environment]] = {}
-        """The environments that hold something, by their names."""
+        self._holders = Holders()
         self.noted = Noted()
         """The monitors that may have changed, or are deleted."""
         if not judges:
@@ -104,7 +103,7 @@ class MonitorGroup:
         self.monitors[monitor.key] = monitor
         for environment in monitor.environments():
             environment.scheduled_minute = FAR_MINUTE
-            self._note_held(monitor, environment)
+            self._holders.note(monitor, environment)
         self._schedule(monitor, monitor.environments())
 
     def state(self) -> GroupState:
@@ -141,7 +140,7 @@ class MonitorGroup:
         """While ticks are pending, find the environments that hold something since the journal was begun."""
         if self._decisions.pending_from != FAR_MINUTE:
             for monitor, environment in journal.touched():
-                self._note_held(monitor, environment)
+                self._holders.note(monitor, environment)
 
     def take_all(self, items: list[GroupItem], clock_minute: Minute, journal: Journal) -> None:
         """Apply items in order, or let them wait; no earlier one than of `clock_minute` comes after them."""
@@ -292,24 +291,17 @@ class MonitorGroup:
         return self._apply_waiting(minute, journal)
 
     def _settle(self, event: TickEvent, journal: Journal) -> None:
-        for names, (monitor, environment) in sorted(self._holding.items()):
-            if monitor.find(environment.name) is environment:
-                self.noted.add(monitor)
-                holding.settle(monitor, environment, event, journal)
-                self._schedule(monitor, [environment])
-            if environment.held is None:
-                del self._holding[names]
+        for monitor, environment in self._holders.settling():
+            self.noted.add(monitor)
+            settle(monitor, environment, event, journal)
+            self._schedule(monitor, [environment])
 
     def _rescheduled(self, monitor: Monitor, environment: Environment) -> None:
         """Something of the environment has happened: see to its next deadline, and to what it holds."""
         if may_fire_before(environment, environment.scheduled_minute):
             self._deadlines.schedule(monitor, environment)
         if environment.held is not None:
-            self._note_held(monitor, environment)
-
-    def _note_held(self, monitor: Monitor, environment: Environment) -> None:
-        if environment.held is not None:
-            self._holding[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
+            self._holders.note(monitor, environment)
 
     def _apply_waiting(self, tick: Minute, journal: Journal) -> bool:
         """Apply what has waited for the tick, as far as that does not wait for a later one; whether that is done."""
@@ -337,7 +329,7 @@ class MonitorGroup:
         for environment in named(monitor, None):
             is_done = catch_up(monitor, environment, min(reached, clock_minute), self._decisions, journal)
             self._is_unfinished |= not is_done
-            self._note_held(monitor, environment)
+            self._holders.note(monitor, environment)
             if not is_done or clock_minute == FAR_MINUTE or earliest_due(environment) > reached:
                 self._rescheduled(monitor, environment)
 

@@ -10,6 +10,8 @@ count after it, if they come to count.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from dataflow.monitors.check_in import OK, UNKNOWN
 from dataflow.monitors.counting import count_failure, count_success
 from dataflow.monitors.decisions import Decision, TickEvent
@@ -18,6 +20,30 @@ from dataflow.monitors.journal import Journal, Verdict
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.run import Held, Run
 from dataflow.monitors.times import MINUTE_US, NO_MINUTE, Microseconds, Minute
+
+
+class Holders:
+    """The environments of a key group that hold something."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[int, str, str], tuple[Monitor, Environment]] = {}
+        """By the names of monitor and environment."""
+
+    def note(self, monitor: Monitor, environment: Environment) -> None:
+        """It may hold something."""
+        if environment.held is not None:
+            self._entries[monitor.project_id, monitor.slug, environment.name] = (monitor, environment)
+
+    def settling(self) -> Iterator[tuple[Monitor, Environment]]:
+        """Each that is still there, in order of the names: to be settled before the next one is asked for. One that
+        holds nothing then is forgotten."""
+        for names, (monitor, environment) in sorted(self._entries.items()):
+            if monitor.find(environment.name) is environment:
+                yield monitor, environment
+            if environment.held is None:
+                del self._entries[names]
 
 
 def hold(monitor: Monitor, environment: Environment, run: Run, tick: Minute, journal: Journal) -> None:
