@@ -49,7 +49,15 @@ class Admission:
     for a rule before each check-in that configures its monitor.
     """
 
-    __slots__ = ("_group_of", "_limits", "_rate_limit", "_samples_new", "_volumes", "organizations")
+    __slots__ = (
+        "_group_of",
+        "_limits",
+        "_may_have_changed",
+        "_rate_limit",
+        "_samples_new",
+        "_volumes",
+        "organizations",
+    )
 
     def __init__(
         self,
@@ -66,6 +74,7 @@ class Admission:
         self._samples_new = sample_new_monitors
         self._volumes = volumes
         """Check-ins that were let in, by minute, from the event clock on."""
+        self._may_have_changed = 0
         self.organizations: dict[int, Organization] = {}
         """To be read only."""
 
@@ -85,6 +94,7 @@ class Admission:
             or organization.killed
             or item.problem is not None
         ):
+            self._may_have_changed += 1
             if errors := organization.check_in(item, over):
                 return errors
             member = organization.members.get(key)
@@ -96,6 +106,8 @@ class Admission:
         counted = minute if minute > item.clock_minute else item.clock_minute
         self._volumes[counted] = self._volumes.get(counted, 0) + 1
         configures = item.config is not None and member is not None and organization.configures(member, item)
+        if configures:
+            self._may_have_changed += 1
         if item.seat != _CREATE_DISABLED:
             if configures and self._samples_new:
                 to_sampling.append(_rule_for(item))
@@ -105,6 +117,7 @@ class Admission:
     def control(self, item: Control, to_monitors: Sequence[Outbox], to_sampling: Outbox) -> Errors | None:
         """Apply a control as far as organizations are concerned, and let it in, or say why not."""
         organization = self._organization(item.organization_id)
+        self._may_have_changed += 1
         if errors := organization.control(item):
             return errors
         if item.silence is not None:
@@ -143,21 +156,22 @@ class Admission:
         """Take over a member of a snapshot; its organization is here."""
         self.organizations[saved[0]].enter(*saved[1:])
 
+    def count_changed(self) -> int:
+        """At least as many members were made, changed or deleted since `take_changed`."""
+        return self._may_have_changed
+
     def take_changed(self) -> list[MemberKey]:
         """The members that were made, changed or deleted since the last call."""
+        self._may_have_changed = 0
         return [(number, *key) for number, each in self.organizations.items() for key in each.take_changed()]
 
     def count_members(self) -> int:
         """How many members all organizations have."""
         return sum(len(each.members) for each in self.organizations.values())
 
-    def saved_members(self) -> list[SavedMember]:
-        """All members as a snapshot holds them."""
-        return [
-            (number, *key, int(member.holder), member.config)
-            for number, each in self.organizations.items()
-            for key, member in each.members.items()
-        ]
+    def member_keys(self) -> list[MemberKey]:
+        """The keys of all members."""
+        return [(number, *key) for number, each in self.organizations.items() for key in each.members]
 
     def saved_member(self, key: MemberKey) -> SavedMember | None:
         """One member as a snapshot holds it; None if there is none."""

@@ -275,6 +275,10 @@ class Registry:
             del monitor.environments[control.environment]
         return monitor
 
+    def count_changed(self) -> int:
+        """At least as many monitors were made, changed or deleted since `take_changed`."""
+        return len(self._changed)
+
     def take_changed(self) -> list[Key]:
         """The monitors that were made, changed or deleted since the last call, and maybe others."""
         changed = list(self._changed)

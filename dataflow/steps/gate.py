@@ -62,7 +62,7 @@ class Gate(KeyGroup[Chunk, Output]):
         self.rules = Admission(group_of, limits, self.rate_limit, sample_new_monitors, dict(state.volumes))
         for organization_id, saved in state.organizations.items():
             self.rules.restore(organization_id, Organization.restore(limits, saved))
-        self._members = SavedMembers(store)
+        self._members = SavedMembers(self.rules, store)
         for member in self._members.restore(state):
             self.rules.restore_member(member)
 
@@ -70,7 +70,7 @@ class Gate(KeyGroup[Chunk, Output]):
         """What a snapshot holds."""
         rules = self.rules
         organizations = {key: each.state() for key, each in rules.organizations.items()}
-        members = self._members.blocks(rules)
+        members = self._members.saved()
         return GateState(
             watermark=self._watermark.state(),
             organizations=organizations,
@@ -121,6 +121,7 @@ class Gate(KeyGroup[Chunk, Output]):
             )
             out += said.messages
         self._rates.work(self.rate_limit)
+        self._members.work()
         out += self._members.hand_over(f"gate/{group}")
         return out + self._rates.hand_over(f"rates/{group}")
 

@@ -15,7 +15,8 @@ from dataflow.monitors.organization import OrganizationState
 from dataflow.monitors.rate_limit import RateLimit, SavedCount, SavedCounts
 from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.saved_configs import SavedConfigs
-from dataflow.steps.snapshot_blocks import Blocks, BlockStore, FreeKeys, Saved, key_of, never
+from dataflow.steps.saved_entries import SavedEntries
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, FreeKeys, Saved, keys_of
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
@@ -57,11 +58,12 @@ NEW = GateState((NO_MINUTE, {}), {}, {})
 """Of a gate that has no snapshot."""
 
 
-class SavedMembers:
+class SavedMembers(SavedEntries[MemberKey]):
     """The blocks of the members of all organizations."""
 
-    def __init__(self, store: BlockStore | None) -> None:
-        self._blocks: Blocks[MemberKey] = Blocks(store)
+    def __init__(self, rules: Admission, store: BlockStore | None) -> None:
+        super().__init__(store)
+        self._rules = rules
 
     def restore(self, state: GateState) -> Iterator[SavedMember]:
         """The members of a snapshot."""
@@ -72,16 +74,25 @@ class SavedMembers:
         for organization_id, project_id, slug, holder, config in packed:
             yield organization_id, project_id, slug, holder, configs.of_any(config)
 
-    def blocks(self, rules: Admission) -> Saved:
-        """The blocks as of now."""
-        self._blocks.update(
-            rules.take_changed(), rules.count_members(), rules.saved_member, rules.saved_members
-        )
-        return self._blocks.saved()
+    def count(self) -> int:
+        """How many members there are."""
+        return self._rules.count_members()
 
-    def hand_over(self, place: str) -> list[BlockWrite]:
-        """The blocks that go to keys of their own, and those that are needed no longer."""
-        return self._blocks.hand_over(place)
+    def count_changed(self) -> int:
+        """How many may have changed."""
+        return self._rules.count_changed()
+
+    def take_changed(self) -> list[MemberKey]:
+        """The keys of those that have."""
+        return self._rules.take_changed()
+
+    def keys(self) -> list[MemberKey]:
+        """The keys of all."""
+        return self._rules.member_keys()
+
+    def find(self, key: MemberKey) -> SavedMember | None:
+        """A member as it is saved; None if it is not there."""
+        return self._rules.saved_member(key)
 
 
 class SavedRates:
@@ -98,6 +109,8 @@ class SavedRates:
         """Minutes that are not counted any more, until their blocks are thrown away."""
         self._free = FreeKeys()
         self._is_swept = store is None
+        self._restored: set[str] = set()
+        """Keys of the blocks that the snapshot names which the flow went on from."""
         self._ahead: dict[int, int] = {}
         """Counts that were encoded since the last snapshot, by minute."""
         self._wasted = 0
@@ -107,6 +120,7 @@ class SavedRates:
         """The counts of a snapshot, of this or an earlier version."""
         counts = dict(state.counts)
         for minute, saved in state.rates.items():
+            self._restored |= keys_of(saved.names)
             blocks = self._minutes[minute] = self._new()
             counts[minute] = restored_blocks(
                 SNAPSHOTS, blocks, saved, _decode_counts, lambda count: count[:3]
@@ -135,8 +149,7 @@ class SavedRates:
         if not self._is_swept:
             assert self._store is not None
             self._is_swept = True
-            named = {key_of(name) for blocks in self._minutes.values() for name in blocks.names}
-            writes = [BlockWrite(key) for key in self._store.keys(place) if key not in named]
+            writes = [BlockWrite(key) for key in self._store.keys(place) if key not in self._restored]
         for _, blocks in (*self._gone, *self._minutes.items()):
             writes += blocks.hand_over(place)
         return writes
@@ -155,4 +168,4 @@ class SavedRates:
             self._ahead[minute] = self._ahead.get(minute, 0) + len(counts)
 
     def _new(self) -> Blocks[CountKey]:
-        return Blocks(self._store, never, sweeps=False, free=self._free)
+        return Blocks(self._store, sweeps=False, free=self._free)

@@ -8,7 +8,7 @@ goes by what has changed, not by what there is.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from hashlib import blake2b
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -22,17 +22,12 @@ Entry = TypeVar("Entry")
 
 SMALL_BLOCK = 128
 """The newest block takes up what changes next until it holds this many entries."""
-_STAGGER = 8
 _DROPPED_AFTER = 3
 """Snapshots after which the key of a block that none of them names is free: by then the engine resumes from no earlier
 one."""
 
 _numbers = itertools.count()
 """Of keys: with that of the execution, none is made twice."""
-
-Policy = Callable[[int, int, int, int], bool]
-"""Whether all blocks are written again: asked with the number of entries that changed, of entries there are, the first
-block's size in bytes, and the number of entries in all blocks."""
 
 
 class BlockStore(Protocol):
@@ -49,22 +44,6 @@ class BlockStore(Protocol):
 
     def release(self) -> None:
         """All that is needed has been read."""
-
-
-def never(changed: int, count: int, first_bytes: int, held: int) -> bool:
-    """Never at once: in pieces, or not at all."""
-    return False
-
-
-def half_outdated(changed: int, count: int, first_bytes: int, held: int) -> bool:
-    """When half as many entries are outdated as there are, or up to one and a half times as many.
-
-    That differs from group to group, so that they do not all do it in the same epoch.
-    """
-    if 2 * changed >= count:
-        return True
-    stagger = first_bytes % _STAGGER / _STAGGER  # any number that differs between groups will do
-    return held + changed > count * (1.5 + stagger)
 
 
 class _Block(NamedTuple, Generic[Key]):
@@ -111,24 +90,15 @@ class Blocks(Generic[Key]):
     """The blocks of one key group, the newest last: what that says of a key holds.
 
     To encode a whole group for every snapshot costs more than all that happens in between. So a block is encoded
-    once, of what has changed since the snapshot before. All is written again when too much of the blocks is outdated.
+    once, of what has changed since the snapshot before. When too much of the blocks is outdated, all is written again,
+    in pieces.
     """
 
-    policy: Policy = staticmethod(half_outdated)
-    """When that is."""
-
     def __init__(
-        self,
-        store: BlockStore | None = None,
-        policy: Policy | None = None,
-        sweeps: bool = True,
-        free: FreeKeys | None = None,
+        self, store: BlockStore | None = None, sweeps: bool = True, free: FreeKeys | None = None
     ) -> None:
-        """`store`: where blocks can be kept beside the snapshots; None: nowhere. `policy`: instead of the usual.
-        `sweeps`: after a start, throw away what was handed over and had not come into a snapshot. `free`: shared with
-        others of the same place."""
-        if policy is not None:
-            self.policy = policy
+        """`store`: where blocks can be kept beside the snapshots; None: nowhere. `sweeps`: after a start, throw away
+        what was handed over and had not come into a snapshot. `free`: shared with others of the same place."""
         self._store = store
         self._blocks: list[_Block[Key]] = []
         self._named = 0
@@ -143,7 +113,11 @@ class Blocks(Generic[Key]):
         self._snapshots = 0
         self._rewritten_from = -1
         """While all is written again in pieces, the first of the new blocks; -1: it is not."""
+        self._left: list[Key] = []
+        """What is left to be written again, from the end on."""
         self._is_swept = store is None or not sweeps
+        self._restored: set[str] = set()
+        """Keys of the blocks that the snapshot names which the flow went on from."""
 
     @property
     def first_bytes(self) -> int:
@@ -179,6 +153,7 @@ class Blocks(Generic[Key]):
         they cannot be read.
         """
         decompress = zstandard.ZstdDecompressor().decompress
+        self._restored = keys_of(saved.names)
         entries: dict[Key, Entry] = {}
         for name, data in [
             *((name, self._read(name)) for name in saved.names),
@@ -225,7 +200,7 @@ class Blocks(Generic[Key]):
         others. `count` is how many entries there are; `everything` gives them as they are encoded, and `find` one
         of them, or None if it is not there.
         """
-        if not self._blocks or self.policy(len(changed), count, self.first_bytes, self.held):
+        if not self._blocks:
             self.begin()
             if count:
                 self.rewrite(everything())
@@ -240,9 +215,25 @@ class Blocks(Generic[Key]):
             there = [entry for entry in found if entry is not None]
             self._add(keys, _encoded(gone, there))
 
+    def renew(self, keys: Collection[Key]) -> None:
+        """Begin to write all entries again, which have these keys: `go_on` until that is done. What changes meanwhile
+        is taken up as ever."""
+        self.begin()
+        self._left = list(keys)[::-1]
+
+    def go_on(self, at_most: int, find: Callable[[Key], Any]) -> int:
+        """Write so many entries again, and the bytes that they take. `find` gives an entry as it is encoded, whole, or
+        None if it is gone."""
+        piece = self._left[: -at_most - 1 : -1]
+        del self._left[-at_most:]
+        there = [entry for key in piece if (entry := find(key)) is not None]
+        size = self.rewrite(there) if there else 0
+        if not self._left:
+            self.finish()
+        return size
+
     def begin(self) -> None:
-        """Begin to write all again, in pieces: `rewrite` each, then `finish`. What changes meanwhile is taken up as
-        ever."""
+        """Begin to write all again: `rewrite` what there is, then `finish`."""
         if self._blocks:
             self._blocks[-1] = self._blocks[-1]._replace(keys=[])
         self._rewritten_from = len(self._blocks)
@@ -256,7 +247,7 @@ class Blocks(Generic[Key]):
         return len(data)
 
     def finish(self) -> None:
-        """All entries have been written again: throw away what was before."""
+        """All that is left has been written again: throw away what was before."""
         gone, self._blocks = self._blocks[: self._rewritten_from], self._blocks[self._rewritten_from :]
         for block in gone:
             self._note(block, -1)
@@ -292,13 +283,12 @@ class Blocks(Generic[Key]):
         return writes + [BlockWrite(key, b"") for key in freed if key in self._free]
 
     def _unnamed(self, place: str) -> list[BlockWrite]:
-        """After a start, what no snapshot names that the engine may resume from: it was handed over and had not come
-        into one, or was needed no longer. These keys are given up."""
+        """After a start, what the snapshot does not name that the engine resumed from: it was handed over and had not
+        come into one, or was needed no longer. These keys are given up."""
         if self._is_swept or self._store is None:
             return []
         self._is_swept = True
-        named = set(map(key_of, self.names))
-        return [BlockWrite(key) for key in self._store.keys(place) if key not in named]
+        return [BlockWrite(key) for key in self._store.keys(place) if key not in self._restored]
 
     def _freed(self) -> list[str]:
         """Keys of which no snapshot names the block any more that the engine may resume from."""
@@ -330,6 +320,11 @@ _SMALLEST_KEPT = 200
 def key_of(name: str) -> str:
     """The key that a block of this name is kept under."""
     return name.partition("#")[0]
+
+
+def keys_of(names: Iterable[str]) -> set[str]:
+    """The keys of several."""
+    return set(map(key_of, names))
 
 
 def _digest_in(name: str) -> str:

@@ -22,7 +22,7 @@ from dataflow.monitors.waiting import Begun, WaitingState
 from dataflow.process.exit import LastingError
 from dataflow.steps.key_group import restored_blocks
 from dataflow.steps.saved_configs import SavedConfigs
-from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved, never
+from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
 from dataflow.stream.codecs import SnapshotCodec, block_decoder
 from dataflow.stream.items import BlockWrite
 
@@ -125,12 +125,10 @@ class SavedMonitors:
     """
 
     def __init__(self, store: BlockStore | None = None) -> None:
-        self._blocks: Blocks[Key] = Blocks(store, never)
+        self._blocks: Blocks[Key] = Blocks(store)
         self._ahead = 0
         """Monitors that were encoded since the last snapshot."""
         self._whole_bytes = 0
-        self._left: list[Key] = []
-        """What is to be written again, in pieces from the end on."""
         self._shortened: list[tuple[Environment, bytes]] = []
         """Environments that are being encoded without their fingerprints, and these."""
         self._configs: dict[int, tuple[MonitorConfig, Raw]] = {}
@@ -200,16 +198,14 @@ class SavedMonitors:
 
     def _rewrite(self, monitors: dict[Key, Monitor]) -> None:
         if not self._blocks.is_rewriting:
-            self._blocks.begin()
-            self._left = list(reversed(monitors))
+            self._blocks.renew(monitors.keys())
             self._whole_bytes = 0
-        piece = self._left[: -REWRITTEN_AT_ONCE - 1 : -1]
-        del self._left[-REWRITTEN_AT_ONCE:]
-        there = [self._saved(monitor, True) for key in piece if (monitor := monitors.get(key)) is not None]
-        if there:
-            self._whole_bytes += self._blocks.rewrite(there)
-        if not self._left:
-            self._blocks.finish()
+
+        def find(key: Key) -> _Saved | None:
+            monitor = monitors.get(key)
+            return self._saved(monitor, True) if monitor is not None else None
+
+        self._whole_bytes += self._blocks.go_on(REWRITTEN_AT_ONCE, find)
 
     def _update(self, monitors: dict[Key, Monitor], noted: list[Monitor]) -> None:
         again = set(self._blocks.open_keys())  # whose block goes, and its fingerprints with it

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import attrgetter
-
-import msgspec
-
 from dataflow.monitors.check_in import NO_MINUTE, CheckIn, Control
-from dataflow.monitors.registry import Key, KnownMonitor
 from dataflow.monitors.upserts import Upserts, no_changes
 from dataflow.steps.control_rows import control_row
-from dataflow.steps.key_group import KeyGroup, restored, restored_blocks
+from dataflow.steps.key_group import KeyGroup, restored
 from dataflow.steps.processing_error_rows import rejection
-from dataflow.steps.snapshot_blocks import Blocks, BlockStore, Saved
-from dataflow.stream.codecs import SnapshotCodec, block_decoder
+from dataflow.steps.snapshot_blocks import BlockStore
+from dataflow.steps.upsert_state import SNAPSHOTS, SavedRegistry, UpsertState
 from dataflow.stream.ends import Ends
 from dataflow.stream.items import BlockWrite, Chunk, Item, Records
 from dataflow.stream.key_groups import group_keys
@@ -22,23 +16,8 @@ from dataflow.stream.watermark import Watermark
 from state.schema.catalogue import Deletes, by_table
 from state.schema.tables.monitors import ConfigRow, MonitorRow, MonitorStatusRow
 
-BLOCK = tuple[list[Key], list[KnownMonitor]]
-_decode_block = block_decoder(BLOCK)
-_key_of: Callable[[KnownMonitor], Key] = attrgetter("project_id", "slug")
-"""Not written out: a start calls it for every monitor."""
 _OWNED = (MonitorRow, MonitorStatusRow, ConfigRow)
 """Of what goes with its monitor."""
-
-
-class UpsertState(msgspec.Struct, array_like=True):
-    """What a snapshot of the step holds. In version 1 the monitors were not in blocks, in version 2 all blocks were
-    here."""
-
-    watermark: tuple[int, dict[str, int]]
-    monitors: list[KnownMonitor]
-    blocks: list[bytes] = []
-    kept: list[str] = []
-    """The blocks before these, which are kept elsewhere, by their names."""
 
 
 class Upsert(KeyGroup[Chunk, Chunk | Records | BlockWrite]):
@@ -48,7 +27,7 @@ class Upsert(KeyGroup[Chunk, Chunk | Records | BlockWrite]):
     after them.
     """
 
-    CODEC = SnapshotCodec("upsert", 3, UpsertState)
+    CODEC = SNAPSHOTS
 
     def __init__(
         self, gate_groups: int, max_environments: int, snapshot: bytes | None, store: BlockStore | None = None
@@ -56,21 +35,16 @@ class Upsert(KeyGroup[Chunk, Chunk | Records | BlockWrite]):
         self._rules = Upserts(max_environments)
         self.registry = self._rules.registry
         """To be read only."""
-        self._blocks: Blocks[Key] = Blocks(store)
+        self._saved = SavedRegistry(self.registry, store)
         state = restored(self.CODEC, snapshot)
         self._watermark = Watermark(group_keys(gate_groups), state.watermark if state is not None else None)
         self._ends = Ends(range(gate_groups))
         if state is not None:
-            self.registry.restore(state.monitors)
-            self.registry.restore(monitors_of(state, self._blocks))
+            self.registry.restore(self._saved.restore(state))
 
     def state(self) -> UpsertState:
         """What a snapshot holds."""
-        monitors = self.registry.monitors
-        self._blocks.update(
-            self.registry.take_changed(), len(monitors), monitors.get, lambda: list(monitors.values())
-        )
-        saved = self._blocks.saved()
+        saved = self._saved.saved()
         return UpsertState(self._watermark.state(), [], saved.blocks, saved.names)
 
     def apply(self, chunks: list[Chunk]) -> list[Chunk | Records | BlockWrite]:
@@ -94,7 +68,8 @@ class Upsert(KeyGroup[Chunk, Chunk | Records | BlockWrite]):
             if chunk.is_last:
                 is_last |= self._ends.take(chunk.origin)
         group = chunks[0].target
-        out: list[Chunk | Records | BlockWrite] = [*self._blocks.hand_over(f"upsert/{group}")]
+        self._saved.work()
+        out: list[Chunk | Records | BlockWrite] = [*self._saved.hand_over(f"upsert/{group}")]
         if items or advanced or is_last:
             mark = self._watermark.minute if advanced else NO_MINUTE
             out.append(Chunk(group, group, items, mark, is_last=is_last))
@@ -105,9 +80,3 @@ class Upsert(KeyGroup[Chunk, Chunk | Records | BlockWrite]):
         if rows or deletes:
             out.append(Records(group, rows, deletes=deletes))
         return out
-
-
-def monitors_of(state: UpsertState, blocks: Blocks[Key]) -> list[KnownMonitor]:
-    """The monitors that are in a snapshot's blocks, which `blocks` takes over. Raises LastingError."""
-    saved = Saved(state.kept, state.blocks)
-    return restored_blocks(Upsert.CODEC, blocks, saved, _decode_block, _key_of)

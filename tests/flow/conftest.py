@@ -10,14 +10,16 @@ import pytest
 
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.times import FAR_MINUTE
-from dataflow.steps import gate_state, snapshot_blocks, transition_state
+from dataflow.steps import gate_state, saved_entries, snapshot_blocks, transition_state
 from dataflow.steps.gate import Gate
 from dataflow.steps.gate_state import SavedMembers, SavedRates
 from dataflow.steps.key_group import KeyGroup
+from dataflow.steps.saved_entries import SavedEntries
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.steps.transition import Transition
 from dataflow.steps.transition_state import SavedMonitors
-from dataflow.steps.upsert import Upsert, monitors_of
+from dataflow.steps.upsert import Upsert
+from dataflow.steps.upsert_state import SavedRegistry
 from tests.steps.blocks_in_memory import MemoryBlocks
 
 _encode = msgspec.msgpack.encode
@@ -43,13 +45,13 @@ def _held(
         return restored, [_monitor(monitor) for monitor in step.group.monitors.values()]
     if isinstance(step, Upsert):
         there = step.registry.monitors.values()
-        return [_encode(each) for each in monitors_of(state, Blocks(store))], [
-            _encode(each) for each in there
-        ]
+        monitors = SavedRegistry(step.registry, store).restore(state)
+        return [_encode(each) for each in monitors], [_encode(each) for each in there]
     assert isinstance(step, Gate)
     assert SavedRates(store).restore(state) == step.rate_limit.state()
-    members = SavedMembers(store).restore(state)
-    return [_encode(each) for each in members], [_encode(each) for each in step.rules.saved_members()]
+    members = SavedMembers(step.rules, store).restore(state)
+    entries = [step.rules.saved_member(key) for key in step.rules.member_keys()]
+    return [_encode(each) for each in members], [_encode(each) for each in entries]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,11 +77,13 @@ def snapshots_are_complete(request):
 
     with pytest.MonkeyPatch.context() as patch:
         if request.node.get_closest_marker("usual_blocks") is None:
-            patch.setattr(Blocks, "policy", lambda self, changed, count, sizes, held: False)
+            patch.setattr(SavedEntries, "_is_outdated", lambda self: False)
             patch.setattr(SavedMonitors, "_is_outdated", lambda self, count: False)
         # Few monitors make several blocks, and all of them go to keys of their own.
         patch.setattr(transition_state, "ENCODED_AT_ONCE", 2)
         patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
+        patch.setattr(saved_entries, "ENCODED_AT_ONCE", 2)
+        patch.setattr(saved_entries, "REWRITTEN_AT_ONCE", 2)
         patch.setattr(transition_state, "_LEAST_BYTES", 100)
         patch.setattr(transition_state, "_OUTDATED_MORE", 4)
         patch.setattr(gate_state, "COUNTS_AT_ONCE", 2)

@@ -21,7 +21,16 @@ from dataflow.connectors import (
     kafka_source,
     unwritten_records,
 )
-from dataflow.steps import gate, gate_state, sample, transition, transition_state, upsert, volume
+from dataflow.steps import (
+    gate,
+    gate_state,
+    sample,
+    transition,
+    transition_state,
+    upsert,
+    upsert_state,
+    volume,
+)
 from dataflow.stream.items import PackedRecords
 from state.schema.catalogue import TABLES
 from tests.golden.sets import FOLDER
@@ -44,7 +53,7 @@ STORED: dict[str, tuple[int, dict[str, Any]]] = {
     ),
     "upsert": (
         upsert.Upsert.CODEC.version,
-        {"state": upsert.Upsert.CODEC.layout, "block of monitors": upsert.BLOCK},
+        {"state": upsert.Upsert.CODEC.layout, "block of monitors": upsert_state.BLOCK},
     ),
     "transition": (
         transition.Transition.CODEC.version,

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,30 +82,12 @@ def test_few_changes_share_a_block():
     assert len(group.snapshot([9_999])) == 3
 
 
-def test_what_is_outdated_stays_bounded():
-    group = grown(1_000)
-    for epoch in range(100):
-        changed = [(epoch * 300 + n) % 1_000 for n in range(300)]
-        for key in changed:
-            group.values[key] = epoch
-        held = sum(
-            len(part) for data in group.snapshot(changed) for part in msgspec.msgpack.decode(_plain(data))
-        )
-        assert held <= 2.5 * 1_000
-    assert group.encoded < 100 * 1_000
-
-
-def test_when_most_has_changed_all_is_written_anew():
-    group = grown(1_000)
-    assert len(group.snapshot(list(range(500)))) == 1
-
-
 def test_what_is_gone_is_gone():
     group = grown(1_000)
     del group.values[7]
     assert 7 not in Group(group.snapshot([7])).values
     group.values = {}
-    assert group.snapshot(list(range(1_000))) == []
+    assert Group(group.snapshot(list(range(1_000)))).values == {}
 
 
 @pytest.mark.parametrize("spoil", [lambda data: data[:-3], lambda data: b"nonsense", lambda data: data[:10]])
@@ -114,7 +95,3 @@ def test_a_block_that_cannot_be_read_is_an_error(spoil):
     (data,) = grown(100).snapshot([])
     with pytest.raises(ValueError, match=r"."):
         Group([spoil(data)])
-
-
-def _plain(data):
-    return zstandard.ZstdDecompressor().decompress(data)
