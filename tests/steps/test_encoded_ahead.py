@@ -143,7 +143,7 @@ def small_pieces():
     )
 )
 def test_a_snapshot_holds_all_monitors_whenever_they_were_encoded(pieces):
-    group = Group()
+    group, expected = Group(), {}
     for changes, then in pieces:
         for slug, environments, guids in changes:
             group.change(slug, environments, guids)
@@ -152,10 +152,11 @@ def test_a_snapshot_holds_all_monitors_whenever_they_were_encoded(pieces):
         elif then == "snapshot":
             expected = there(group)
             group.snapshot()
-            assert restored(group) == expected == there(group)
+            assert expected == there(group)
         elif then == "crash":
             group.crash()
-            assert there(group) == restored(group)
+            assert there(group) == expected
+        assert restored(group) == expected
     expected = there(group)
     group.snapshot()
     assert restored(group) == expected
@@ -278,21 +279,40 @@ def test_the_rate_limits_counts_are_those_of_now_in_every_snapshot(pieces, behin
         elif then == "snapshot":
             counts = limit.state()
             committed = saved.saved(limit)
-            state = msgspec.convert(
-                msgspec.msgpack.decode(_encode(committed)), dict[int, Saved], strict=False
-            )
-            assert SavedRates(store).restore(GateState((0, {}), {}, {}, rates=state)) == counts
         elif then == "crash":
             store.execution += 1
             saved = SavedRates(store)
             limit = RateLimit(6, saved.restore(GateState((0, {}), {}, {}, rates=committed)))
             assert limit.state() == counts
             clock = 0
+        state = msgspec.convert(msgspec.msgpack.decode(_encode(committed)), dict[int, Saved], strict=False)
+        assert SavedRates(store).restore(GateState((0, {}), {}, {}, rates=state)) == counts
     for _ in range(5):
         limit.forget_before(100)
         saved.saved(limit)
         store.take(saved.hand_over("rates/0"))
     assert store.data == {}
+
+
+def test_a_minute_that_is_let_go_of_at_once_after_a_start_can_still_be_gone_on_from():
+    """The engine may not get to the end of the first epoch."""
+    store = MemoryBlocks()
+    limit, saved = RateLimit(6), SavedRates(store)
+    for slug in ("a", "b", "c"):
+        limit.is_exceeded_by(received(0, slug=slug), 0)
+    saved.work(limit)
+    store.take(saved.hand_over("rates/0"))
+    committed, counts = GateState((0, {}), {}, {}, rates=saved.saved(limit)), limit.state()
+    assert committed.rates[0].names
+    store.execution += 1
+    saved = SavedRates(store)
+    limit = RateLimit(6, saved.restore(committed))
+    for slug in ("a", "b", "c"):
+        limit.is_exceeded_by(received(9, slug=slug), 9)
+    limit.forget_before(9)
+    saved.work(limit)
+    store.take(saved.hand_over("rates/0"))
+    assert SavedRates(store).restore(committed) == counts
 
 
 def test_in_a_backlog_counts_are_not_encoded_for_minutes_that_are_over_before_the_epoch_is():
