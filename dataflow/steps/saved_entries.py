@@ -30,6 +30,8 @@ class SavedEntries(Generic[Key]):
         self._blocks: Blocks[Key] = Blocks(store)
         self._ahead = 0
         """Entries that were encoded since the last snapshot."""
+        self._due_at = ENCODED_AT_ONCE
+        """When so many may have changed, it is seen whether they are to be encoded."""
 
     @abstractmethod
     def count(self) -> int:
@@ -56,34 +58,45 @@ class SavedEntries(Generic[Key]):
 
         No more is encoded in an epoch than there is: where an entry changes again and again, that would be for nothing.
         """
-        changed = self.count_changed()
-        if changed >= ENCODED_AT_ONCE and self._ahead < self.count():
-            self._ahead += changed
-            self._update()
-        if self._blocks.is_rewriting:
-            self._blocks.go_on(REWRITTEN_AT_ONCE, self.find)
+        encoded, may_have_changed = 0, self.count_changed()
+        if may_have_changed >= self._due_at:
+            is_room = self._ahead < self.count()
+            self._due_at = ENCODED_AT_ONCE if is_room else 2 * may_have_changed
+            if is_room:
+                encoded = self._update()
+                self._ahead += encoded
+        self._renew(max(REWRITTEN_AT_ONCE, encoded))
 
     def saved(self) -> Saved:
         """The blocks as of now. Called once at the end of an epoch."""
-        self._ahead = 0
-        self._update()
+        self._ahead, self._due_at = 0, ENCODED_AT_ONCE
+        self._renew(self._update())
         return self._blocks.saved()
 
     def hand_over(self, place: str) -> list[BlockWrite]:
         """The blocks that go to keys of their own, and those that are needed no longer."""
         return self._blocks.hand_over(place)
 
-    def _update(self) -> None:
-        self._blocks.update(self.take_changed(), self.count(), self.find, self._everything)
+    def _update(self) -> int:
+        """Encode what has changed: how many entries."""
+        changed = self.take_changed()
+        self._blocks.update(changed, self.count(), self.find, self._everything)
         if not self._blocks.is_rewriting and self._is_outdated():
             self._blocks.renew(self.keys())
+        return len(changed)
+
+    def _renew(self, at_most: int) -> None:
+        """Go on with writing all again: by no less than what was encoded, so that it comes to an end."""
+        if self._blocks.is_rewriting and at_most:
+            self._blocks.go_on(at_most, self.find)
 
     def _everything(self) -> list[Any]:
         return [self.find(key) for key in self.keys()]
 
     def _is_outdated(self) -> bool:
-        """Whether all is to be written again: a start reads up to two and a half times what there is. The bounds differ
-        from group to group, so that they do not all do it in the same epoch."""
+        """Whether all is to be written again: blocks hold up to two and a half times what there is. The bounds differ
+        from group to group, so that they do not all do it in the same epoch. While it is done, as much as there is may
+        change once more, and stands there twice."""
         stagger = (
             self._blocks.first_bytes % _STAGGER / _STAGGER
         )  # any number that differs between groups will do

@@ -240,8 +240,6 @@ class Blocks(Generic[Key]):
 
     def rewrite(self, entries: list[Any]) -> int:
         """Write some entries again, as they are now and whole; the bytes that they take."""
-        if self._blocks:
-            self._blocks[-1] = self._blocks[-1]._replace(keys=[])  # what is in it comes before these
         data = _encoded([], entries)
         self._append(_Block([], len(entries), len(data), data))
         return len(data)
@@ -304,6 +302,8 @@ class Blocks(Generic[Key]):
         self._named += bool(name)
 
     def _append(self, block: _Block[Key]) -> None:
+        if self._blocks and self._blocks[-1].keys:  # only the newest takes up what changes next
+            self._blocks[-1] = self._blocks[-1]._replace(keys=[])
         self._blocks.append(block)
         self._note(block, 1)
 

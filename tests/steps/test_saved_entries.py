@@ -26,16 +26,17 @@ class Numbers(SavedEntries[int]):
         super().__init__(store)
         self.values = values
         self.changed = {}
+        self.rejected = 0
         self.piece = self.longest = self.encoded = 0
 
     def count(self):
         return len(self.values)
 
     def count_changed(self):
-        return len(self.changed)
+        return 2 * len(self.changed) + self.rejected  # somewhat more
 
     def take_changed(self):
-        changed, self.changed = list(self.changed), {}
+        changed, self.changed, self.rejected = list(self.changed), {}, 0
         return changed
 
     def keys(self):
@@ -138,6 +139,38 @@ def test_no_piece_is_long_when_all_are_made_and_all_change_at_once():
     assert group.restored(Numbers(group.store, {})) == group.numbers.values
 
 
+def test_what_only_might_have_changed_takes_no_place_of_what_has():
+    group, at_once = Group(), saved_entries.ENCODED_AT_ONCE
+    for key in range(4 * at_once):
+        group.numbers.set(key, 0)
+        if key % 200 == 0:
+            group.work()
+    group.snapshot()
+    for _ in range(20):
+        group.numbers.rejected += at_once
+        group.work()
+    for key in range(4 * at_once):
+        group.numbers.set(key, 1)
+        if key % 200 == 0:
+            group.work()
+    group.numbers.longest = 0
+    group.snapshot()
+    assert group.numbers.longest <= at_once
+
+
+@pytest.mark.parametrize("calls_an_epoch", [1, 7])
+def test_however_fast_all_changes_it_is_written_again_faster(calls_an_epoch):
+    group, number, size = Group(), count(), 5_000
+    for _ in range(60):
+        for _ in range(calls_an_epoch):
+            for _ in range(2_000):
+                at = next(number)
+                group.numbers.set(at % size, at)
+            group.work()
+        group.snapshot()
+        assert group.numbers._blocks.held <= 5 * size
+
+
 @pytest.mark.usefixtures("small_pieces")
 def test_what_is_outdated_stays_bounded_and_what_was_before_is_thrown_away():
     group, number = Group(), count()
@@ -162,3 +195,24 @@ def test_what_changes_again_and_again_is_encoded_no_more_often_in_an_epoch_than_
             group.numbers.set(key, round_)
         group.work()
     assert group.numbers.encoded == at_once
+
+
+def test_after_a_start_a_small_block_in_the_middle_keeps_no_later_one_in_the_snapshots(monkeypatch):
+    monkeypatch.setattr(saved_entries, "ENCODED_AT_ONCE", 200)
+    group = Group()
+    for key in range(3 * 200):
+        group.numbers.set(key, 10**9 + 12_345 * key % 10**9)
+        if key % 200 == 199:
+            group.work()
+    group.numbers._blocks.renew([1, 2])
+    group.work()  # a block of two, as the last piece of a renewal may be
+    group.numbers.set(3, 5)
+    group.snapshot()
+    assert len(group.committed.blocks) == 2
+    group.crash()
+    for epoch in range(5):
+        for key in range(200):
+            group.numbers.set(key, 10**9 + 54_321 * (key + epoch) % 10**9)
+        group.work()
+        group.snapshot()
+    assert len(group.committed.blocks) <= 1
