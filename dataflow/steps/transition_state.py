@@ -157,6 +157,8 @@ class SavedMonitors:
         """A snapshot as of now; `noted` are the monitors that have changed since they were last encoded."""
         self._ahead = 0
         self._update(monitors, noted)
+        if len(noted) > ENCODED_AT_ONCE and self._blocks.is_rewriting:
+            self._rewrite(monitors, len(noted))
         return TransitionState.of(group, self._blocks.saved(), self._whole_bytes)
 
     def hand_over(self, place: str) -> list[BlockWrite]:
@@ -165,10 +167,12 @@ class SavedMonitors:
 
     def work(self, monitors: dict[Key, Monitor], noted: Noted) -> None:
         """Do a piece of what the next snapshot would have to do otherwise, if there is enough of it."""
+        encoded = 0
         if self.are_due(len(noted), len(monitors)):
+            encoded = len(noted)
             self.encode_ahead(monitors, noted.take())
         if self._blocks.is_rewriting or self._is_outdated(len(monitors)):
-            self._rewrite(monitors)
+            self._rewrite(monitors, max(REWRITTEN_AT_ONCE, encoded))
 
     def are_due(self, noted: int, monitors: int) -> bool:
         """Whether those that have changed are to be encoded before the epoch ends.
@@ -196,7 +200,8 @@ class SavedMonitors:
             or blocks.held > count * (_OUTDATED_TIMES + stagger) + _OUTDATED_MORE
         )
 
-    def _rewrite(self, monitors: dict[Key, Monitor]) -> None:
+    def _rewrite(self, monitors: dict[Key, Monitor], at_most: int) -> None:
+        """Write a piece of all again: no less than was encoded, so that it comes to an end."""
         if not self._blocks.is_rewriting:
             self._blocks.renew(monitors.keys())
             self._whole_bytes = 0
@@ -205,7 +210,7 @@ class SavedMonitors:
             monitor = monitors.get(key)
             return self._saved(monitor, True) if monitor is not None else None
 
-        self._whole_bytes += self._blocks.go_on(REWRITTEN_AT_ONCE, find)
+        self._whole_bytes += self._blocks.go_on(at_most, find)
 
     def _update(self, monitors: dict[Key, Monitor], noted: list[Monitor]) -> None:
         again = set(self._blocks.open_keys())  # whose block goes, and its fingerprints with it

@@ -179,6 +179,21 @@ def test_all_is_written_again_in_pieces_and_what_was_before_is_thrown_away():
     assert set(group.store.data) == keys_of(group.committed)
 
 
+@pytest.mark.parametrize("calls_an_epoch", [1, 3])
+def test_however_fast_monitors_change_they_are_written_again_faster(calls_an_epoch):
+    group, at, count = Group(), 0, 60
+    for number in range(count):
+        group.change(f"m{number}", 1)
+    for _ in range(80):
+        for _ in range(calls_an_epoch):
+            for _ in range(20):
+                group.change(f"m{at % count}", 1, 1)
+                at += 1
+            group.work()
+        group.snapshot()
+        assert group.saved._blocks.held <= 6 * count
+
+
 def test_keys_are_used_again():
     """Of each key that is given up the engine keeps a row for ever."""
     group, after = Group(), []
