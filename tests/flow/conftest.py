@@ -10,7 +10,6 @@ import pytest
 
 from dataflow.monitors.monitor import Monitor
 from dataflow.monitors.times import FAR_MINUTE
-from dataflow.steps import gate_state, saved_entries, snapshot_blocks, transition_state
 from dataflow.steps.gate import Gate
 from dataflow.steps.gate_state import SavedMembers, SavedRates
 from dataflow.steps.key_group import KeyGroup
@@ -21,6 +20,7 @@ from dataflow.steps.transition_state import SavedMonitors
 from dataflow.steps.upsert import Upsert
 from dataflow.steps.upsert_state import SavedRegistry
 from tests.steps.blocks_in_memory import MemoryBlocks
+from tests.steps.small_pieces import make_pieces_small
 
 _encode = msgspec.msgpack.encode
 
@@ -79,16 +79,7 @@ def snapshots_are_complete(request):
         if request.node.get_closest_marker("usual_blocks") is None:
             patch.setattr(SavedEntries, "_is_outdated", lambda self: False)
             patch.setattr(SavedMonitors, "_is_outdated", lambda self, count: False)
-        # Few monitors make several blocks, and all of them go to keys of their own.
-        patch.setattr(transition_state, "ENCODED_AT_ONCE", 2)
-        patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
-        patch.setattr(saved_entries, "ENCODED_AT_ONCE", 2)
-        patch.setattr(saved_entries, "REWRITTEN_AT_ONCE", 2)
-        patch.setattr(transition_state, "_LEAST_BYTES", 100)
-        patch.setattr(transition_state, "_OUTDATED_MORE", 4)
-        patch.setattr(gate_state, "COUNTS_AT_ONCE", 2)
-        patch.setattr(snapshot_blocks, "SMALL_BLOCK", 3)
-        patch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
+        make_pieces_small(patch)
         patch.setattr(KeyGroup, "snapshot", checked)
         patch.setattr(Blocks, "hand_over", noted)
         yield

@@ -18,7 +18,7 @@ from dataflow.monitors.noted import Noted
 from dataflow.monitors.rate_limit import KEPT_MINUTES, RateLimit
 from dataflow.monitors.times import NO_MINUTE
 from dataflow.process.exit import LastingError
-from dataflow.steps import gate_state, snapshot_blocks, transition_state
+from dataflow.steps import snapshot_blocks, transition_state
 from dataflow.steps.gate import Gate
 from dataflow.steps.gate_state import COUNTS_AT_ONCE, GateState, SavedRates
 from dataflow.steps.snapshot_blocks import Saved, key_of
@@ -26,6 +26,7 @@ from dataflow.steps.transition_state import SavedMonitors, TransitionState
 from tests.examples import examples
 from tests.monitors.test_admission import received
 from tests.steps.blocks_in_memory import MemoryBlocks
+from tests.steps.small_pieces import make_pieces_small
 from tests.steps.test_snapshots import gate_of
 
 CONFIG = MonitorConfig(schedule_type="crontab", schedule="0 * * * *")
@@ -122,13 +123,7 @@ CHANGE = st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 3), st.sampled_fr
 def small_pieces():
     """Few monitors make several blocks, of which all are handed over."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(transition_state, "ENCODED_AT_ONCE", 2)
-        patch.setattr(transition_state, "REWRITTEN_AT_ONCE", 2)
-        patch.setattr(transition_state, "_LEAST_BYTES", 100)
-        patch.setattr(transition_state, "_OUTDATED_MORE", 4)
-        patch.setattr(gate_state, "COUNTS_AT_ONCE", 2)
-        patch.setattr(snapshot_blocks, "SMALL_BLOCK", 3)
-        patch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
+        make_pieces_small(patch)
         yield
 
 

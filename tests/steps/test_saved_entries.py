@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataflow.steps import saved_entries, snapshot_blocks
+from dataflow.steps import saved_entries
 from dataflow.steps.saved_entries import SavedEntries
 from dataflow.steps.snapshot_blocks import Saved, key_of
 from tests.examples import examples
 from tests.steps.blocks_in_memory import MemoryBlocks
+from tests.steps.small_pieces import make_pieces_small
 
 DECODE = msgspec.msgpack.Decoder(tuple[list[int], list[tuple[int, int]]]).decode
 
@@ -90,10 +91,7 @@ class Group:
 
 @pytest.fixture
 def small_pieces(monkeypatch):
-    monkeypatch.setattr(saved_entries, "ENCODED_AT_ONCE", 3)
-    monkeypatch.setattr(saved_entries, "REWRITTEN_AT_ONCE", 2)
-    monkeypatch.setattr(snapshot_blocks, "SMALL_BLOCK", 2)
-    monkeypatch.setattr(snapshot_blocks, "_SMALLEST_KEPT", 0)
+    make_pieces_small(monkeypatch)
 
 
 PIECES = st.lists(
