@@ -31,8 +31,8 @@ PROCESS_FOLDERS = (
     "scenarios",
 )
 """The folders all of whose tests may start processes."""
-LATER = ("simulation", "state")
-"""Folders that need no process and take a minute all the same, most of it in DuckDB: the first of those that follow."""
+LATER = ("simulation/", "state/", "flow/test_published_clock.py", "connectors/test_publishing_rest.py")
+"""What needs no process and takes a minute all the same, most of it in DuckDB: the first of what follows the rules."""
 LONGEST = (
     "simulation",
     "state/test_common_questions.py",

@@ -90,10 +90,10 @@ class Costs:
 
 
 class Phases:
-    """Says at the end when the tests without processes were done, but for those of some folders; these; and all."""
+    """Says at the end when the tests without processes were done, but for those of some places; these; and all."""
 
     def __init__(self, later: Iterable[str]) -> None:
-        self._later = tuple(f"tests/{folder}/" for folder in later)
+        self._later = tuple(f"tests/{place}" for place in later)
         self._began_s = _now_s()
         self._done_s = {"rules and other code": 0.0, "tables": 0.0}
 
