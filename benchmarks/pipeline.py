@@ -55,7 +55,7 @@ class Pipeline:
                 snapshot,
                 store=store,
             ),
-            "sample": lambda snapshot: Sample(settings.base_sample_rate, lambda: True, snapshot),
+            "sample": lambda snapshot: Sample(settings.base_sample_rate, lambda: True, snapshot, store),
             "upsert": lambda snapshot: Upsert(
                 settings.gate_groups, settings.max_environments_per_monitor, snapshot, store
             ),

@@ -68,7 +68,7 @@ def build(settings: Settings, endpoints: Endpoints, store: Path | None = None) -
         return Upsert(settings.gate_groups, settings.max_environments_per_monitor, snapshot, blocks)
 
     def sample(snapshot: bytes | None) -> Sample:
-        return Sample(settings.base_sample_rate, endpoints.is_at_end, snapshot)
+        return Sample(settings.base_sample_rate, endpoints.is_at_end, snapshot, blocks)
 
     def judge(snapshot: bytes | None) -> Judge:
         return Judge(settings.gate_groups, settings.key_groups, settings.volume_rules, snapshot)
@@ -134,7 +134,7 @@ def build(settings: Settings, endpoints: Endpoints, store: Path | None = None) -
     ]
     kept = op.stateful_batch(
         kept_blocks.STEP,
-        _kept("to_blocks", op.merge("saved", gated, upserted, changed)),
+        _kept("to_blocks", op.merge("saved", gated, sampled, upserted, changed)),
         at_border(KeptBlock),
     )
     op.output("tables", op.merge("records", *records, _nothing("kept", kept)), _sink(endpoints.tables))

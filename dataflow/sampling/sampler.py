@@ -8,7 +8,7 @@ timestamp, topic, partition, offset).
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -26,6 +26,8 @@ from state.schema.tables.sampling import SampleRow, SamplingRuleRow
 Waiting = CheckIn | Control | RuleRequested
 Position = tuple[str, int, int]
 """Topic, partition, offset."""
+Place = tuple[str, int, int, bool]
+"""The position of what waits, and whether it is a check-in: a request for a rule has that of its check-in."""
 NO_BOUND = 2**62
 """All there is."""
 
@@ -68,22 +70,44 @@ class Sampler:
             organization_id: OrganizationRules.from_state(saved, base_rate)
             for organization_id, saved in state.rules.items()
         }
-        self._waiting = state.waiting.copy()
+        self._waiting: list[Waiting] = []
+        self._by_place: dict[Place, Waiting] = {}
+        self._changed: dict[Place, bool] = {}
+        """What began to wait since `take_changed` (True), or waits no longer (False)."""
         self._asked: dict[int, dict[Position, RuleRequest]] = {}
         """Per organization, what the controls that wait ask for."""
         self._configured: dict[tuple[int, str], int] = {}
         """For which monitors (project, slug) a rule is called for by what waits, and how often."""
-        self._watched: set[int] = set()
+        self._watched = {key for key, rules in self._rules.items() if rules.any_active}
         """The organizations that may want to keep a check-in, beside those of monitors for which a rule waits."""
-        for item in self._waiting:
+        self.restore(state.waiting)
+
+    def restore(self, waiting: Iterable[Waiting]) -> None:
+        """Take over what waited, in any order, as a snapshot holds it."""
+        for item in waiting:
+            self._by_place[place_of(item)] = item
             if not isinstance(item, CheckIn):
                 self._ask(item)
-        self._watched |= {key for key, rules in self._rules.items() if rules.any_active}
+        self._waiting = sorted(self._by_place.values(), key=_order)
 
     def state(self) -> SamplerState:
         """What a snapshot holds."""
         rules = {key: rules.to_state() for key, rules in self._rules.items()}
         return SamplerState(self._minute, rules, self._waiting)
+
+    @property
+    def waiting(self) -> Mapping[Place, Waiting]:
+        """What waits, in no order to rely on."""
+        return self._by_place
+
+    def count_changed(self) -> int:
+        """How much began to wait since `take_changed`, or waits no longer."""
+        return len(self._changed)
+
+    def take_changed(self) -> list[Place]:
+        """The places of that."""
+        changed, self._changed = list(self._changed), {}
+        return changed
 
     def take_all(self, items: Iterable[object]) -> int:
         """Take in check-ins and requests for rules, in order. Of most check-ins the organization says enough; of how
@@ -150,7 +174,8 @@ class Sampler:
         return new_monitor_rule(item.project_id, item.slug, item.received_us)
 
     def _wait(self, item: Waiting) -> None:
-        waiting = self._waiting
+        waiting, place = self._waiting, place_of(item)
+        self._by_place[place], self._changed[place] = item, True
         if not waiting or _order(waiting[-1]) <= _order(item):
             waiting.append(item)
         else:
@@ -192,11 +217,21 @@ class Sampler:
                 decided.rejected.append((item, errors))
             else:
                 decided.applied.append(item)
-        del self._waiting[:count]
+        self._let_go(count)
         # Rules end in event time, as far as it is decided on: if they waited for the last piece, then with more
         # check-ins than one call decides on they would be asked for ever.
         self._take_changed_rules(before_us if is_done else self._waiting[0].received_us, decided.rules)
         return decided
+
+    def _let_go(self, count: int) -> None:
+        """So much of what waits, from the beginning on, waits no longer."""
+        for place in map(place_of, self._waiting[:count]):
+            self._by_place.pop(place, None)
+            if self._changed.get(place):
+                del self._changed[place]  # nobody knows of it
+            else:
+                self._changed[place] = False
+        del self._waiting[:count]
 
     def _upsert(self, item: Control | RuleRequested) -> Errors | None:
         rules = self._rules.get(item.organization_id)
@@ -228,6 +263,11 @@ class Sampler:
             if rules.any_active:
                 self._watched.add(organization_id)
         self._rules = {key: rules for key, rules in self._rules.items() if not rules.is_empty}
+
+
+def place_of(item: Waiting) -> Place:
+    """Where it was read, and what it is."""
+    return item.topic, item.partition, item.offset, isinstance(item, CheckIn)
 
 
 def _order(item: Waiting) -> tuple[int, str, int, int, bool]:

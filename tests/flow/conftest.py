@@ -13,6 +13,8 @@ from dataflow.monitors.times import FAR_MINUTE
 from dataflow.steps.gate import Gate
 from dataflow.steps.gate_state import SavedMembers, SavedRates
 from dataflow.steps.key_group import KeyGroup
+from dataflow.steps.sample import Sample
+from dataflow.steps.sample_state import SavedWaiting
 from dataflow.steps.saved_entries import SavedEntries
 from dataflow.steps.snapshot_blocks import Blocks
 from dataflow.steps.transition import Transition
@@ -47,6 +49,9 @@ def _held(
         there = step.registry.monitors.values()
         monitors = SavedRegistry(step.registry, store).restore(state)
         return [_encode(each) for each in monitors], [_encode(each) for each in there]
+    if isinstance(step, Sample):
+        waiting = SavedWaiting(step.rules, store).restore(state)
+        return [_encode(each) for each in waiting], [_encode(each) for each in step.rules.waiting.values()]
     assert isinstance(step, Gate)
     assert SavedRates(store).restore(state) == step.rate_limit.state()
     members = SavedMembers(step.rules, store).restore(state)
@@ -65,7 +70,7 @@ def snapshots_are_complete(request):
 
     def checked(self: KeyGroup[Any, Any]) -> bytes:
         snapshot = take(self)
-        if isinstance(self, Transition | Upsert | Gate):
+        if isinstance(self, Transition | Upsert | Gate | Sample):
             held, there = _held(self, snapshot, store)
             assert sorted(held) == sorted(there)
         return snapshot

@@ -63,6 +63,6 @@ def test_what_waits_becomes_less_however_many_check_ins_come():
     for minute in range(2, 70):  # a new monitor's rule holds for an hour
         runs: list[Item] = [sent(minute, number % 200 + 1) for number in range(2 * DECIDED_AT_ONCE)]
         step.on_batch([Chunk(0, 0, runs, minute + 1)])
-        assert len(step.state().waiting) <= 2 * DECIDED_AT_ONCE
+        assert len(step.rules.state().waiting) <= 2 * DECIDED_AT_ONCE
     assert not step.state().rules
-    assert not step.state().waiting
+    assert not step.rules.state().waiting
