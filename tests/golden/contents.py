@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import zstandard
 
+from dataflow.sampling.sampler import Waiting, place_of
 from dataflow.steps.snapshot_blocks import Saved
 from tests.golden.structures import STORED
 
@@ -56,4 +57,8 @@ def _within(value: Any) -> Iterator[Any]:
 
 
 def _key_of(entry: Any) -> Any:
-    return tuple(entry[:3]) if isinstance(entry, tuple) else (entry.project_id, entry.slug)
+    if isinstance(entry, tuple):
+        return entry[:3]
+    if isinstance(entry, Waiting):
+        return place_of(entry)
+    return entry.project_id, entry.slug

@@ -43,7 +43,7 @@ from tests.golden.wording import in_todays_words
 from tests.processes import Ended, Outcome, assert_same, outcome, run_warm, settings
 from tests.state.state_rows import START_US, check_in, environment, monitor, row
 
-NEWEST = "v6"
+NEWEST = "v7"
 """The set of the version that is written now."""
 SETS = {folder.parent.name: GoldenSet(folder.parent) for folder in sorted(FOLDER.glob("*/set.json"))}
 EACH_STOPPED = [
@@ -67,6 +67,7 @@ NAMED_OTHERWISE = {"incident_details": ("told_at", "told_after_seconds")}
 """Columns of views that have another name now. (Those of tables keep theirs.)"""
 NEVER_AT_A_STOP = {
     "Saved": {"names"},  # of counts: a minute has too few here for a block of its own
+    "SampleState": {"kept"},  # too little waits here for one
     "CheckIn": {"problem"},  # of what the gate let in
     "MonitorChanged": {"organization_id", "owner"},  # what waits, now, waits before it is one
     "Control": {
