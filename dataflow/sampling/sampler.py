@@ -232,6 +232,8 @@ class Sampler:
             else:
                 self._changed[place] = False
         del self._waiting[:count]
+        if not self._waiting:
+            self._by_place = {}  # dictionaries do not shrink
 
     def _upsert(self, item: Control | RuleRequested) -> Errors | None:
         rules = self._rules.get(item.organization_id)
