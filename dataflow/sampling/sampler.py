@@ -33,7 +33,7 @@ NO_BOUND = 2**62
 
 
 class SamplerState(msgspec.Struct, array_like=True):
-    """What a snapshot holds."""
+    """What the rules go on from; how a snapshot holds it is in `steps.sample_state`."""
 
     minute: int = NO_MINUTE
     rules: dict[int, RulesState] = {}
@@ -91,7 +91,7 @@ class Sampler:
         self._waiting = sorted(self._by_place.values(), key=_order)
 
     def state(self) -> SamplerState:
-        """What a snapshot holds."""
+        """What they would go on from now."""
         rules = {key: rules.to_state() for key, rules in self._rules.items()}
         return SamplerState(self._minute, rules, self._waiting)
 

@@ -3,7 +3,7 @@ all are configured again."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, Generic
 
@@ -16,9 +16,10 @@ REWRITTEN_AT_ONCE = 512
 """So many entries are written again in one piece."""
 _OUTDATED_TIMES = 1.5
 _STAGGER = 8
+"""Of a block's size the remainder by this is taken: any number that differs between groups will do."""
 
 
-class SavedEntries(Generic[Key]):
+class SavedEntries(ABC, Generic[Key]):
     """The blocks of a key group's entries, kept up with them from snapshot to snapshot.
 
     The engine asks all key groups for their snapshots one after the other, and nothing else happens meanwhile. So what
@@ -97,7 +98,5 @@ class SavedEntries(Generic[Key]):
         """Whether all is to be written again: blocks hold up to two and a half times what there is. The bounds differ
         from group to group, so that they do not all do it in the same epoch. While it is done, as much as there is may
         change once more, and stands there twice."""
-        stagger = (
-            self._blocks.first_bytes % _STAGGER / _STAGGER
-        )  # any number that differs between groups will do
+        stagger = self._blocks.first_bytes % _STAGGER / _STAGGER
         return self._blocks.held > self.count() * (_OUTDATED_TIMES + stagger)

@@ -53,6 +53,24 @@ def test_whatever_is_killed_and_whenever_the_end_is_the_same(
     assert_same(outcome(data), night().result)
 
 
+def test_check_ins_that_wait_for_sampling_are_kept_once_whatever_is_killed(tmp_path):
+    """With a rate of 1 all of them wait for the watermark, and are in blocks of snapshots meanwhile."""
+    choices, kept = random.Random(f"{SEED}/sampling"), {"base_sample_rate": 1}
+    run_cluster(night().settings(tmp_path / "whole", **kept) | CALM, 1)
+    data, store = tmp_path / "data", make_store(tmp_path / "store")
+    variables, arguments = night().settings(data, **kept), ("-r", store, "-s", 0, "-b", 0)
+    hits = 0
+    for _ in range(KILLS):
+        cluster = start_cluster(variables, 1, *arguments)
+        hits += signal_after_writes(cluster, data, choices.randint(1, 25), signal.SIGKILL, [0])
+        end(cluster[0])
+    (ended,) = run_cluster(variables | CALM, 1, *arguments)
+    assert (ended.status, ended.complaints) == (0, [])
+    assert hits
+    assert len(outcome(data).tables["check_in_samples"]) > len(night().result.tables["check_in_samples"])
+    assert_same(outcome(data), outcome(tmp_path / "whole"))
+
+
 def assert_survivors_say_why(victims: list[int], ended: list) -> None:
     for number, process in enumerate(ended):
         if number not in victims:
